@@ -1,0 +1,13 @@
+//! The rules, without I/O, clock or randomness: those are arguments. Compiles to WASM.
+
+pub mod access;
+pub mod audit;
+// catalog
+pub mod field;
+pub mod ids;
+pub mod ledger;
+pub mod money;
+pub mod policy;
+pub mod region;
+pub mod settings;
+pub mod time;

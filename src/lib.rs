@@ -1,0 +1,2 @@
+//! stub
+pub mod domain; #[cfg(feature="engine")] pub mod engine;
