@@ -87,6 +87,23 @@ pub struct Job {
     pub duration_s: Option<u32>,
 }
 
+impl Job {
+    /// Width to height in smallest whole numbers: `16:9`.
+    pub fn aspect_ratio(&self) -> String {
+        let divisor = greatest_common_divisor(self.width, self.height).max(1);
+        format!("{}:{}", self.width / divisor, self.height / divisor)
+    }
+
+    /// The seed within the 31 bits that every vendor takes.
+    pub fn small_seed(&self) -> Option<u32> {
+        self.seed.map(|seed| (seed & 0x7fff_ffff) as u32)
+    }
+}
+
+const fn greatest_common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
 /// What a caller asked for, before the model's defaults are filled in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ask {
@@ -300,7 +317,8 @@ impl Model {
     pub fn check_open(&self, today: Date) -> Result<(), FieldError> {
         match self.shutdown_on {
             Some(day) if day <= today => {
-                Err(FieldError::new("model", format!("{} was closed by its vendor on {day}{}", self.id, self.instead())))
+                let message = format!("{} was closed by its vendor on {day}{}", self.id, self.instead());
+                Err(FieldError::new("model", message))
             }
             _ => Ok(()),
         }

@@ -59,6 +59,13 @@ pub struct Account {
     pub standing: Standing,
 }
 
+impl Account {
+    /// What the ledger entries add up to: available and reserved.
+    pub const fn balance(&self) -> Usd {
+        self.available.saturating_add(self.reserved)
+    }
+}
+
 /// How a reservation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoldState {
@@ -87,6 +94,17 @@ pub struct Hold {
     pub state: HoldState,
     /// The idempotency key that it was made with.
     pub key: Option<String>,
+}
+
+impl HoldState {
+    /// The name in storage.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Settled => "settled",
+            Self::Released => "released",
+        }
+    }
 }
 
 impl Hold {
@@ -160,14 +178,12 @@ pub struct Reserve {
 pub enum Command {
     /// Before the provider is asked.
     Reserve(Reserve),
-    /// The provider delivered: charge `cost`, at most the reservation, and keep `answer` for the key.
+    /// The provider delivered: charge `cost`, at most the reservation.
     Settle {
         /// The call.
         request_id: RequestId,
         /// What it cost.
         cost: Usd,
-        /// What was answered, as JSON.
-        answer: String,
     },
     /// The provider failed, or the deadline passed.
     Release {
@@ -288,7 +304,7 @@ pub enum Refusal {
 pub fn decide(books: &mut Books, command: &Command, now: Time) -> Result<Posting, Refusal> {
     match command {
         Command::Reserve(reserve) => books.reserve(reserve, now),
-        Command::Settle { request_id, cost, answer } => books.settle(request_id, *cost, answer),
+        Command::Settle { request_id, cost } => books.settle(request_id, *cost),
         Command::Release { request_id } => books.release(request_id),
         Command::TopUp { amount } => books.top_up(*amount),
     }
@@ -395,7 +411,7 @@ impl Books {
         self.keys.insert(key.key.clone(), used);
     }
 
-    fn settle(&mut self, request_id: &RequestId, cost: Usd, answer: &str) -> Result<Posting, Refusal> {
+    fn settle(&mut self, request_id: &RequestId, cost: Usd) -> Result<Posting, Refusal> {
         let hold = self.holds.get(request_id).ok_or(Refusal::UnknownReservation)?.clone();
         match hold.state {
             HoldState::Settled => return Ok(Posting::AlreadyEnded),
@@ -404,10 +420,14 @@ impl Books {
         }
         let charged = cost.clamp(Usd::ZERO, hold.amount);
         self.give_back(&hold, charged, HoldState::Settled);
-        if let Some(used) = self.own_key(&hold) {
-            used.answer = Some(answer.to_owned());
-        }
         Ok(Posting::Settled { charged })
+    }
+
+    /// Keeps the answer of a settled call for its key. Tells the key, where the call had one.
+    pub fn keep_answer(&mut self, request_id: &RequestId, answer: &str) -> Option<String> {
+        let hold = self.holds.get(request_id)?.clone();
+        self.own_key(&hold)?.answer = Some(answer.to_owned());
+        hold.key
     }
 
     fn release(&mut self, request_id: &RequestId) -> Result<Posting, Refusal> {
@@ -445,7 +465,7 @@ impl Books {
     }
 
     fn top_up(&mut self, amount: Usd) -> Result<Posting, Refusal> {
-        let total = self.account.available.saturating_add(self.account.reserved).saturating_add(amount);
+        let total = self.account.balance().saturating_add(amount);
         if !amount.is_positive() || total > LARGEST_BALANCE {
             return Err(Refusal::AmountOutOfRange);
         }

@@ -38,7 +38,7 @@ fn reserve(n: u8, amount: i64) -> Reserve {
 }
 
 fn settle(n: u8, cost: i64) -> Command {
-    Command::Settle { request_id: request(n), cost: Usd::from_micros(cost), answer: "{}".into() }
+    Command::Settle { request_id: request(n), cost: Usd::from_micros(cost) }
 }
 
 fn run(books: &mut Books, command: Command) -> Result<Posting, Refusal> {
@@ -131,6 +131,7 @@ fn a_key_gives_the_first_answer_for_a_day_and_is_free_again_after_a_failure() {
     run(&mut books, Command::Release { request_id: request(1) }).unwrap();
     assert_eq!(run(&mut books, keyed(2, "a")), Ok(Posting::Reserved));
     run(&mut books, settle(2, 10)).unwrap();
+    assert_eq!(books.keep_answer(&request(2), "{}"), Some("k".into()));
     let replay = Posting::Replay { request_id: request(2), answer: "{}".into() };
     assert_eq!(run(&mut books, keyed(3, "a")), Ok(replay));
     assert_eq!(decide(&mut books, &keyed(4, "b"), NOW.plus(KEY_WINDOW)), Ok(Posting::Reserved));

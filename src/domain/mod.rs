@@ -2,7 +2,7 @@
 
 pub mod access;
 pub mod audit;
-// catalog
+pub mod catalog;
 pub mod field;
 pub mod ids;
 pub mod ledger;

@@ -1,0 +1,127 @@
+//! The invariants of design §4, asked of a real database while it serves.
+
+use sqlx::Row;
+
+use super::super::error::Result;
+use super::Db;
+use super::log::{AuditFilter, piece};
+use crate::domain::audit::{GENESIS, Verifier};
+use crate::domain::ids::WorkspaceId;
+use crate::domain::time::Time;
+
+/// A question whose every answer row is a fault: what it means, and the SQL that selects an id.
+struct Rule {
+    fault: &'static str,
+    text: &'static str,
+}
+
+/// Rules 1 to 4 of design §4. Each is one statement, so that it sees one moment of a database in use.
+const RULES: [Rule; 8] = [
+    Rule {
+        fault: "the balance is below zero",
+        text: "SELECT workspace_id AS id FROM accounts WHERE available < 0 OR reserved < 0",
+    },
+    Rule {
+        fault: "available and reserved are not the sum of the ledger entries",
+        text: "SELECT a.workspace_id AS id FROM accounts a WHERE a.available + a.reserved <> (SELECT \
+               CAST(COALESCE(SUM(l.amount), 0) AS BIGINT) FROM ledger_entries l WHERE l.workspace_id = a.workspace_id)",
+    },
+    Rule {
+        fault: "the reserved money is not the sum of the open reservations",
+        text: "SELECT a.workspace_id AS id FROM accounts a WHERE a.reserved <> (SELECT \
+               CAST(COALESCE(SUM(r.amount), 0) AS BIGINT) FROM reservations r \
+               WHERE r.workspace_id = a.workspace_id AND r.state = 'held')",
+    },
+    Rule {
+        fault: "the settled call has no ledger entry",
+        text: "SELECT r.request_id AS id FROM reservations r WHERE r.state = 'settled' AND NOT EXISTS (SELECT 1 \
+               FROM ledger_entries l WHERE l.request_id = r.request_id AND l.kind = 'charge')",
+    },
+    Rule {
+        fault: "the charge has no settled reservation, or is above it",
+        text: "SELECT l.request_id AS id FROM ledger_entries l WHERE l.kind = 'charge' AND NOT EXISTS (SELECT 1 \
+               FROM reservations r WHERE r.request_id = l.request_id AND r.state = 'settled' AND r.amount >= -l.amount)",
+    },
+    Rule {
+        fault: "the charge has no log entry of its amount",
+        text: "SELECT l.request_id AS id FROM ledger_entries l WHERE l.kind = 'charge' AND (SELECT COUNT(*) \
+               FROM log_entries e WHERE e.workspace_id = l.workspace_id AND e.request_id = l.request_id \
+               AND e.cost = -l.amount) <> 1",
+    },
+    Rule {
+        fault: "the usage roll-up is not the sum of the charges",
+        text: "SELECT a.workspace_id AS id FROM accounts a WHERE (SELECT CAST(COALESCE(SUM(u.cost), 0) AS BIGINT) \
+               FROM usage_hours u WHERE u.workspace_id = a.workspace_id) <> (SELECT \
+               CAST(COALESCE(SUM(-l.amount), 0) AS BIGINT) FROM ledger_entries l \
+               WHERE l.workspace_id = a.workspace_id AND l.kind = 'charge')",
+    },
+    Rule {
+        fault: "the roll-up does not count each logged call once",
+        text: "SELECT a.workspace_id AS id FROM accounts a WHERE (SELECT CAST(COALESCE(SUM(u.calls), 0) AS BIGINT) \
+               FROM usage_hours u WHERE u.workspace_id = a.workspace_id) <> (SELECT COUNT(*) FROM log_entries e \
+               WHERE e.workspace_id = a.workspace_id AND e.event IS NULL)",
+    },
+];
+
+/// Every fault of the money in a cell, a sentence each.
+///
+/// # Errors
+/// The database's own.
+pub async fn money(db: &Db) -> Result<Vec<String>> {
+    let mut faults = Vec::new();
+    for rule in RULES {
+        for row in sqlx::query(rule.text).fetch_all(&db.read).await? {
+            faults.push(format!("{}: {}", row.try_get::<String, _>("id")?, rule.fault));
+        }
+    }
+    Ok(faults)
+}
+
+/// Open reservations whose deadline passed before `limit`: the sweeper should have ended them.
+///
+/// # Errors
+/// The database's own.
+pub async fn overdue(db: &Db, limit: Time) -> Result<Vec<String>> {
+    let text = "SELECT request_id FROM reservations WHERE state = 'held' AND deadline_us < $1";
+    let rows = sqlx::query(text).bind(limit.micros()).fetch_all(&db.read).await?;
+    rows.iter()
+        .map(|row| Ok(format!("{}: the reservation is past its deadline", row.try_get::<String, _>("request_id")?)))
+        .collect()
+}
+
+/// Rows that a log is read in at a time.
+const PIECE: i64 = 2_000;
+
+/// Verifies one log against its own chain and the account's record of its end; the first fault, if there is one.
+///
+/// # Errors
+/// The database's own.
+pub async fn log(db: &Db, workspace: &WorkspaceId) -> Result<Option<String>> {
+    let text = "SELECT log_seq, log_head FROM accounts WHERE workspace_id = $1";
+    let Some(end) = sqlx::query(text).bind(workspace.as_str()).fetch_optional(&db.read).await? else { return Ok(None) };
+    let (seq, head): (i64, String) = (end.try_get("log_seq")?, end.try_get("log_head")?);
+    let mut verifier = Verifier::default();
+    let mut after = 0;
+    while after < seq {
+        let rows = piece(db, workspace, &AuditFilter::default(), after, PIECE.min(seq - after)).await?;
+        for row in &rows {
+            if let Err(broken) = verifier.next(row) {
+                return Ok(Some(format!("{workspace}: the log is broken: {broken}")));
+            }
+        }
+        let Some(last) = rows.last() else { break };
+        after = last.seq;
+    }
+    let found = verifier.head().unwrap_or((0, GENESIS));
+    let short = format!("{workspace}: the log ends at row {}, but row {seq} was written", found.0);
+    Ok((found != (seq, head.as_str())).then_some(short))
+}
+
+/// Every workspace that has an account in this cell, with its region.
+///
+/// # Errors
+/// The database's own.
+pub async fn workspaces(db: &Db) -> Result<Vec<(String, String)>> {
+    let rows = sqlx::query("SELECT workspace_id, region FROM accounts ORDER BY workspace_id").fetch_all(&db.read).await?;
+    rows.iter().map(|row| Ok((row.try_get("workspace_id")?, row.try_get("region")?))).collect()
+}

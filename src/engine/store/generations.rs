@@ -1,0 +1,226 @@
+//! Generations and their sealed prompts.
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::super::error::Result;
+use super::Db;
+use super::books::parse;
+use super::sql::{self, Select, values};
+use crate::domain::ids::{GenerationId, RequestId, WorkspaceId};
+use crate::domain::money::Usd;
+use crate::domain::time::Time;
+
+/// One call's result files.
+#[derive(Debug, Clone)]
+pub struct NewGeneration {
+    /// Its id.
+    pub id: GenerationId,
+    /// Whose.
+    pub workspace_id: WorkspaceId,
+    /// The call.
+    pub request_id: RequestId,
+    /// `agent.NAME`.
+    pub user_id: String,
+    /// The tool.
+    pub tool: String,
+    /// The model.
+    pub model: String,
+    /// What was charged.
+    pub cost: Usd,
+    /// The first file's key in the bucket; further files carry `-2`, `-3` … before the dot.
+    pub object_key: String,
+    /// How many files.
+    pub files: u32,
+    /// The files' media type.
+    pub content_type: String,
+    /// The files' bytes together.
+    pub bytes: i64,
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// Seconds, for a video.
+    pub duration_s: Option<u32>,
+    /// Whether it came after its reservation had been given back.
+    pub late: bool,
+    /// When it was settled.
+    pub created_at: Time,
+    /// When its files go.
+    pub expires_at: Time,
+    /// When its files went.
+    pub deleted_at: Option<Time>,
+}
+
+/// A prompt that only its key can read.
+#[derive(Debug, Clone)]
+pub struct SealedPrompt {
+    /// The call.
+    pub request_id: RequestId,
+    /// Whose.
+    pub workspace_id: WorkspaceId,
+    /// The data key.
+    pub key_id: String,
+    /// Nonce and ciphertext.
+    pub sealed: Vec<u8>,
+    /// When it was written.
+    pub created_at: Time,
+    /// When it goes.
+    pub expires_at: Time,
+}
+
+/// Writes generations.
+///
+/// # Errors
+/// The database's own.
+pub async fn insert(on: &mut AnyConnection, generations: Vec<NewGeneration>) -> Result<()> {
+    let rows = generations.into_iter().map(|made| {
+        values![
+            made.id.as_str(),
+            made.workspace_id.as_str(),
+            made.request_id.as_str(),
+            made.user_id,
+            made.tool,
+            made.model,
+            made.cost.micros(),
+            made.object_key,
+            i64::from(made.files),
+            made.content_type,
+            made.bytes,
+            i64::from(made.width),
+            i64::from(made.height),
+            made.duration_s.map(i64::from),
+            i64::from(made.late),
+            made.created_at.micros(),
+            made.expires_at.micros()
+        ]
+    });
+    let head = "INSERT INTO generations (id, workspace_id, request_id, user_id, tool, model, cost, object_key, files, \
+                content_type, bytes, width, height, duration_s, late, created_us, expires_us)";
+    sql::insert(on, head, rows.collect(), "").await
+}
+
+/// Writes prompts.
+///
+/// # Errors
+/// The database's own.
+pub async fn insert_prompts(on: &mut AnyConnection, prompts: Vec<SealedPrompt>) -> Result<()> {
+    let rows = prompts.into_iter().map(|prompt| {
+        values![
+            prompt.request_id.as_str(),
+            prompt.workspace_id.as_str(),
+            prompt.key_id,
+            prompt.sealed,
+            prompt.created_at.micros(),
+            prompt.expires_at.micros()
+        ]
+    });
+    let head = "INSERT INTO prompts (request_id, workspace_id, key_id, sealed, created_us, expires_us)";
+    sql::insert(on, head, rows.collect(), "").await
+}
+
+/// Which generations; each given field must match.
+#[derive(Debug, Clone, Default)]
+pub struct GenerationFilter {
+    /// `agent.NAME`.
+    pub agent: Option<String>,
+    /// The tool.
+    pub tool: Option<String>,
+    /// The call.
+    pub request_id: Option<String>,
+}
+
+/// Generations of a workspace, newest first, after the one at `last` (its time and id).
+///
+/// # Errors
+/// The database's own.
+pub async fn page(
+    db: &Db,
+    workspace: &WorkspaceId,
+    filter: &GenerationFilter,
+    last: Option<(i64, String)>,
+    limit: i64,
+) -> Result<Vec<NewGeneration>> {
+    let select = Select::new("SELECT * FROM generations WHERE workspace_id = $1", values![workspace.as_str()])
+        .and("user_id = ?", filter.agent.clone().map(sql::Value::Text))
+        .and("tool = ?", filter.tool.clone().map(sql::Value::Text))
+        .and("request_id = ?", filter.request_id.clone().map(sql::Value::Text))
+        .after("created_us", "id", last)
+        .tail("ORDER BY created_us DESC, id DESC")
+        .limit(limit);
+    select.all(&db.read).await?.iter().map(generation).collect()
+}
+
+/// The sealed prompt of a call: its key's id and its bytes.
+///
+/// # Errors
+/// The database's own.
+pub async fn prompt(db: &Db, workspace: &WorkspaceId, request: &RequestId) -> Result<Option<(String, Vec<u8>)>> {
+    let text = "SELECT key_id, sealed FROM prompts WHERE workspace_id = $1 AND request_id = $2";
+    let row = sqlx::query(text).bind(workspace.as_str()).bind(request.as_str()).fetch_optional(&db.read).await?;
+    row.map(|row| Ok((row.try_get("key_id")?, row.try_get("sealed")?))).transpose()
+}
+
+/// A workspace's data key for `scope`: its id and its wrapped bytes.
+///
+/// # Errors
+/// The database's own.
+pub async fn data_key(db: &Db, workspace: &WorkspaceId, scope: &str) -> Result<Option<(String, Vec<u8>)>> {
+    let text = "SELECT id, wrapped FROM data_keys WHERE workspace_id = $1 AND scope = $2";
+    let row = sqlx::query(text).bind(workspace.as_str()).bind(scope).fetch_optional(&db.read).await?;
+    row.map(|row| Ok((row.try_get("id")?, row.try_get("wrapped")?))).transpose()
+}
+
+/// A data key by its id: its wrapped bytes.
+///
+/// # Errors
+/// The database's own.
+pub async fn data_key_by_id(db: &Db, workspace: &WorkspaceId, id: &str) -> Result<Option<Vec<u8>>> {
+    let text = "SELECT wrapped FROM data_keys WHERE workspace_id = $1 AND id = $2";
+    let row = sqlx::query(text).bind(workspace.as_str()).bind(id).fetch_optional(&db.read).await?;
+    row.map(|row| Ok(row.try_get("wrapped")?)).transpose()
+}
+
+/// Keeps a new data key, unless another node was first.
+///
+/// # Errors
+/// The database's own.
+pub async fn insert_data_key(
+    db: &Db,
+    workspace: &WorkspaceId,
+    scope: &str,
+    id: &str,
+    wrapped: &[u8],
+    now: Time,
+) -> Result<()> {
+    let text = "INSERT INTO data_keys (id, workspace_id, scope, wrapped, created_us) VALUES ($1, $2, $3, $4, $5) \
+                ON CONFLICT (workspace_id, scope) DO NOTHING";
+    let mut transaction = db.begin().await?;
+    let query = sqlx::query(text).bind(id).bind(workspace.as_str()).bind(scope).bind(wrapped.to_vec()).bind(now.micros());
+    query.execute(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+fn generation(row: &AnyRow) -> Result<NewGeneration> {
+    let number = |column: &str| row.try_get::<i64, _>(column).map(|value| value.unsigned_abs() as u32);
+    Ok(NewGeneration {
+        id: parse(row.try_get::<String, _>("id")?)?,
+        workspace_id: parse(row.try_get::<String, _>("workspace_id")?)?,
+        request_id: parse(row.try_get::<String, _>("request_id")?)?,
+        user_id: row.try_get("user_id")?,
+        tool: row.try_get("tool")?,
+        model: row.try_get("model")?,
+        cost: Usd::from_micros(row.try_get("cost")?),
+        object_key: row.try_get("object_key")?,
+        files: number("files")?,
+        content_type: row.try_get("content_type")?,
+        bytes: row.try_get("bytes")?,
+        width: number("width")?,
+        height: number("height")?,
+        duration_s: row.try_get::<Option<i64>, _>("duration_s")?.map(|seconds| seconds.unsigned_abs() as u32),
+        late: number("late")? != 0,
+        created_at: Time(row.try_get("created_us")?),
+        expires_at: Time(row.try_get("expires_us")?),
+        deleted_at: row.try_get::<Option<i64>, _>("deleted_us")?.map(Time),
+    })
+}

@@ -1,0 +1,96 @@
+//! REST keys.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::super::error::{Result, internal};
+use super::Db;
+use super::books::parse;
+use super::sql::{Statement, values};
+use crate::domain::access::Role;
+use crate::domain::ids::{KeyId, UserId, WorkspaceId};
+use crate::domain::time::Time;
+
+/// A key without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRow {
+    /// Its id.
+    pub id: KeyId,
+    /// Its workspace.
+    pub workspace_id: WorkspaceId,
+    /// What it is for.
+    pub name: String,
+    /// What it may do; never above its maker's role.
+    pub role: Role,
+    /// Its last four letters.
+    pub last4: String,
+    /// Who made it.
+    pub made_by: UserId,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it ends by itself.
+    pub expires_at: Option<Time>,
+    /// When it was ended.
+    pub ended_at: Option<Time>,
+}
+
+/// Makes a key from its secret's fingerprint.
+pub fn insert(key: &KeyRow, fingerprint: &str) -> Statement {
+    Statement::new(
+        "INSERT INTO api_keys (id, workspace_id, name, role, secret_hash, last4, made_by, created_us, expires_us) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        values![
+            key.id.as_str(),
+            key.workspace_id.as_str(),
+            key.name.as_str(),
+            key.role.as_str(),
+            fingerprint,
+            key.last4.as_str(),
+            key.made_by.as_str(),
+            key.created_at.micros(),
+            key.expires_at.map(Time::micros)
+        ],
+    )
+}
+
+/// Ends a key.
+pub fn end(workspace: &WorkspaceId, id: &KeyId, at: Time) -> Statement {
+    Statement::new(
+        "UPDATE api_keys SET ended_us = $1 WHERE workspace_id = $2 AND id = $3 AND ended_us IS NULL",
+        values![at.micros(), workspace.as_str(), id.as_str()],
+    )
+}
+
+/// The key of `workspace` whose secret has this fingerprint.
+///
+/// # Errors
+/// The database's own.
+pub async fn by_secret(db: &Db, workspace: &WorkspaceId, fingerprint: &str) -> Result<Option<KeyRow>> {
+    let text = "SELECT * FROM api_keys WHERE workspace_id = $1 AND secret_hash = $2";
+    let row = sqlx::query(text).bind(workspace.as_str()).bind(fingerprint).fetch_optional(&db.read).await?;
+    row.as_ref().map(key).transpose()
+}
+
+/// All keys of a workspace, newest first.
+///
+/// # Errors
+/// The database's own.
+pub async fn list(db: &Db, workspace: &WorkspaceId) -> Result<Vec<KeyRow>> {
+    let text = "SELECT * FROM api_keys WHERE workspace_id = $1 ORDER BY created_us DESC, id DESC";
+    let rows = sqlx::query(text).bind(workspace.as_str()).fetch_all(&db.read).await?;
+    rows.iter().map(key).collect()
+}
+
+fn key(row: &AnyRow) -> Result<KeyRow> {
+    Ok(KeyRow {
+        id: parse(row.try_get::<String, _>("id")?)?,
+        workspace_id: parse(row.try_get::<String, _>("workspace_id")?)?,
+        name: row.try_get("name")?,
+        role: row.try_get::<&str, _>("role")?.parse().map_err(|error| internal("stored role", error))?,
+        last4: row.try_get("last4")?,
+        made_by: parse(row.try_get::<String, _>("made_by")?)?,
+        created_at: Time(row.try_get("created_us")?),
+        expires_at: row.try_get::<Option<i64>, _>("expires_us")?.map(Time),
+        ended_at: row.try_get::<Option<i64>, _>("ended_us")?.map(Time),
+    })
+}

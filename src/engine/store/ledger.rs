@@ -1,0 +1,94 @@
+//! Ledger entries: what came in and what was charged. Never changed once written.
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::super::error::Result;
+use super::Db;
+use super::books::parse;
+use super::sql::{self, Select, values};
+use crate::domain::ids::{LedgerEntryId, RequestId, WorkspaceId};
+use crate::domain::money::Usd;
+use crate::domain::time::Time;
+
+/// One entry.
+#[derive(Debug, Clone)]
+pub struct LedgerEntry {
+    /// Its id.
+    pub id: LedgerEntryId,
+    /// Whose account.
+    pub workspace_id: WorkspaceId,
+    /// `top_up` or `charge`.
+    pub kind: &'static str,
+    /// Above zero where money came in.
+    pub amount: Usd,
+    /// Available and reserved afterwards.
+    pub balance_after: Usd,
+    /// The call or act.
+    pub request_id: RequestId,
+    /// Who caused it.
+    pub actor: String,
+    /// The payer's reference of a top-up.
+    pub reference: Option<String>,
+    /// When.
+    pub at: Time,
+}
+
+/// Writes entries.
+///
+/// # Errors
+/// The database's own; a second charge of one call is refused by an index.
+pub async fn insert(on: &mut AnyConnection, entries: Vec<LedgerEntry>) -> Result<()> {
+    let rows = entries.into_iter().map(|entry| {
+        values![
+            entry.id.as_str(),
+            entry.workspace_id.as_str(),
+            entry.kind,
+            entry.amount.micros(),
+            entry.balance_after.micros(),
+            entry.request_id.as_str(),
+            entry.actor,
+            entry.reference,
+            entry.at.micros()
+        ]
+    });
+    let head = "INSERT INTO ledger_entries \
+                (id, workspace_id, kind, amount, balance_after, request_id, actor, reference, ts_us)";
+    sql::insert(on, head, rows.collect(), "").await
+}
+
+/// Entries of a workspace, newest first, after the entry at `before` (its time and id).
+///
+/// # Errors
+/// The database's own.
+pub async fn page(db: &Db, workspace: &WorkspaceId, before: Option<(i64, String)>, limit: i64) -> Result<Vec<LedgerEntry>> {
+    let select = Select::new("SELECT * FROM ledger_entries WHERE workspace_id = $1", values![workspace.as_str()])
+        .after("ts_us", "id", before)
+        .tail("ORDER BY ts_us DESC, id DESC")
+        .limit(limit);
+    select.all(&db.read).await?.iter().map(entry).collect()
+}
+
+/// The entries of one call.
+///
+/// # Errors
+/// The database's own.
+pub async fn of_request(db: &Db, workspace: &WorkspaceId, request: &RequestId) -> Result<Vec<LedgerEntry>> {
+    let text = "SELECT * FROM ledger_entries WHERE workspace_id = $1 AND request_id = $2";
+    let rows = sqlx::query(text).bind(workspace.as_str()).bind(request.as_str()).fetch_all(&db.read).await?;
+    rows.iter().map(entry).collect()
+}
+
+fn entry(row: &AnyRow) -> Result<LedgerEntry> {
+    Ok(LedgerEntry {
+        id: parse(row.try_get::<String, _>("id")?)?,
+        workspace_id: parse(row.try_get::<String, _>("workspace_id")?)?,
+        kind: if row.try_get::<&str, _>("kind")? == "top_up" { "top_up" } else { "charge" },
+        amount: Usd::from_micros(row.try_get("amount")?),
+        balance_after: Usd::from_micros(row.try_get("balance_after")?),
+        request_id: parse(row.try_get::<String, _>("request_id")?)?,
+        actor: row.try_get("actor")?,
+        reference: row.try_get("reference")?,
+        at: Time(row.try_get("ts_us")?),
+    })
+}

@@ -1,0 +1,163 @@
+//! All SQL of the product, one text for SQLite and PostgreSQL through sqlx's `Any` driver (design §5).
+//!
+//! What differs between the two lives in [`Dialect`]. Rows become domain types here.
+
+pub mod agents;
+pub mod attempts;
+pub mod books;
+pub mod check;
+pub mod generations;
+pub mod keys;
+pub mod ledger;
+pub mod log;
+pub mod people;
+pub mod sql;
+pub mod usage;
+pub mod workspaces;
+
+use std::time::Duration;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::Migrator;
+use sqlx::{Any, AnyConnection, AnyPool, Executor, Transaction};
+
+use super::error::Result;
+
+static CONTROL_SQLITE: Migrator = sqlx::migrate!("migrations/control/sqlite");
+static CONTROL_POSTGRES: Migrator = sqlx::migrate!("migrations/control/postgres");
+static CELL_SQLITE: Migrator = sqlx::migrate!("migrations/cell/sqlite");
+static CELL_POSTGRES: Migrator = sqlx::migrate!("migrations/cell/postgres");
+
+/// The few places where the engines differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Embedded.
+    Sqlite,
+    /// A server, for many nodes.
+    Postgres,
+}
+
+impl Dialect {
+    /// How a transaction that will write begins: a read transaction that turns to writing fails on SQLite.
+    const fn begin(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres => "BEGIN",
+        }
+    }
+
+    /// What locks the rows that a statement selects; SQLite's write transaction locks everything.
+    pub const fn for_update(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR UPDATE",
+        }
+    }
+}
+
+/// Which of the two databases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// People and the directory.
+    Control,
+    /// Everything of the workspaces of one cell.
+    Cell,
+}
+
+/// One database: its engine, a pool to read from and one to write to.
+#[derive(Debug, Clone)]
+pub struct Db {
+    /// The engine.
+    pub dialect: Dialect,
+    /// For statements that only read.
+    pub read: AnyPool,
+    write: AnyPool,
+}
+
+impl Db {
+    /// Opens `url` (`sqlite:FILE` or `postgres://…`); an SQLite file and its folder are made where missing.
+    ///
+    /// # Errors
+    /// The database's own, where it cannot be reached.
+    pub async fn open(url: &str) -> std::result::Result<Self, sqlx::Error> {
+        sqlx::any::install_default_drivers();
+        if url.starts_with("postgres") { Self::open_postgres(url).await } else { Self::open_sqlite(url).await }
+    }
+
+    async fn open_postgres(url: &str) -> std::result::Result<Self, sqlx::Error> {
+        let pool = AnyPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(10)).connect(url).await?;
+        Ok(Self { dialect: Dialect::Postgres, read: pool.clone(), write: pool })
+    }
+
+    async fn open_sqlite(url: &str) -> std::result::Result<Self, sqlx::Error> {
+        let file = url.trim_start_matches("sqlite:").split('?').next().unwrap_or_default();
+        if let Some(folder) = std::path::Path::new(file).parent() {
+            tokio::fs::create_dir_all(folder).await.map_err(sqlx::Error::Io)?;
+        }
+        let url = format!("sqlite:{file}?mode=rwc");
+        let write = sqlite_pool(1).connect(&url).await?;
+        let read = sqlite_pool(4).connect(&url).await?;
+        Ok(Self { dialect: Dialect::Sqlite, read, write })
+    }
+
+    /// Brings the tables up to date, under a lock on PostgreSQL.
+    ///
+    /// # Errors
+    /// When a migration fails or was changed after it landed.
+    pub async fn migrate(&self, kind: Kind) -> std::result::Result<(), sqlx::migrate::MigrateError> {
+        let migrator = match (kind, self.dialect) {
+            (Kind::Control, Dialect::Sqlite) => &CONTROL_SQLITE,
+            (Kind::Control, Dialect::Postgres) => &CONTROL_POSTGRES,
+            (Kind::Cell, Dialect::Sqlite) => &CELL_SQLITE,
+            (Kind::Cell, Dialect::Postgres) => &CELL_POSTGRES,
+        };
+        migrator.run(&self.write).await
+    }
+
+    /// A transaction that will write. Dropped without `commit`, it changes nothing.
+    ///
+    /// # Errors
+    /// When no connection is to be had.
+    pub async fn begin(&self) -> Result<Transaction<'static, Any>> {
+        Ok(self.write.begin_with(self.dialect.begin()).await?)
+    }
+
+    /// Whether the database answers.
+    pub async fn answers(&self) -> bool {
+        sqlx::query("SELECT 1").execute(&self.read).await.is_ok()
+    }
+
+    /// The number that rises with each change of what nodes cache.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn change_number(&self) -> Result<i64> {
+        Ok(sqlx::query_scalar("SELECT number FROM changes WHERE id = 1").fetch_one(&self.read).await?)
+    }
+
+    /// Closes both pools.
+    pub async fn close(&self) {
+        self.write.close().await;
+        self.read.close().await;
+    }
+}
+
+/// Raises the change number, so that every node forgets what it cached within a second.
+pub(super) const TELL_NODES: &str = "UPDATE changes SET number = number + 1 WHERE id = 1";
+
+fn sqlite_pool(connections: u32) -> AnyPoolOptions {
+    AnyPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30)).after_connect(
+        |connection: &mut AnyConnection, _| {
+            Box::pin(async move {
+                // Full sync: a commit that was answered survives the loss of power.
+                connection.execute("PRAGMA journal_mode = WAL").await?;
+                connection.execute("PRAGMA synchronous = FULL").await?;
+                connection.execute("PRAGMA busy_timeout = 30000").await?;
+                connection.execute("PRAGMA temp_store = MEMORY").await?;
+                connection.execute("PRAGMA cache_size = -65536").await?;
+                connection.execute("PRAGMA wal_autocheckpoint = 4000").await?;
+                Ok(())
+            })
+        },
+    )
+}

@@ -1,0 +1,201 @@
+//! People, their sessions, and the link of the first start; in the control database.
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::super::error::Result;
+use super::Db;
+use super::books::parse;
+use super::sql::{Statement, values};
+use crate::domain::ids::UserId;
+use crate::domain::time::Time;
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The id, which is all that the log ever holds of a person.
+    pub id: UserId,
+    /// In lower case.
+    pub email: String,
+    /// As the person writes it.
+    pub name: String,
+    /// When the account was made.
+    pub created_at: Time,
+}
+
+/// A browser session as the session layer stores it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRow {
+    /// The layer's own JSON.
+    pub data: String,
+    /// When it ends.
+    pub expires_at: Time,
+}
+
+/// Who holds a session.
+#[derive(Debug, Clone, Default)]
+pub struct SessionHolder {
+    /// The person, once signed in.
+    pub user_id: Option<UserId>,
+    /// The address of the last request.
+    pub address: Option<String>,
+    /// The browser.
+    pub user_agent: Option<String>,
+}
+
+/// How many people there are, up to one.
+///
+/// # Errors
+/// The database's own.
+pub async fn any_user(db: &Db) -> Result<bool> {
+    Ok(sqlx::query("SELECT id FROM users LIMIT 1").fetch_optional(&db.read).await?.is_some())
+}
+
+/// A person by id.
+///
+/// # Errors
+/// The database's own.
+pub async fn user(db: &Db, id: &UserId) -> Result<Option<User>> {
+    let row = sqlx::query("SELECT * FROM users WHERE id = $1").bind(id.as_str()).fetch_optional(&db.read).await?;
+    row.as_ref().map(person).transpose()
+}
+
+/// A person and the stored password hash, by e-mail address in lower case.
+///
+/// # Errors
+/// The database's own.
+pub async fn by_email(db: &Db, email: &str) -> Result<Option<(User, String)>> {
+    let row = sqlx::query("SELECT * FROM users WHERE email = $1").bind(email).fetch_optional(&db.read).await?;
+    row.map(|row| Ok((person(&row)?, row.try_get("password_hash")?))).transpose()
+}
+
+/// Makes a person. A taken e-mail address is a unique violation.
+///
+/// # Errors
+/// The database's own.
+pub async fn insert(on: &mut AnyConnection, user: &User, password_hash: &str) -> std::result::Result<(), sqlx::Error> {
+    let text = "INSERT INTO users (id, email, name, password_hash, created_us) VALUES ($1, $2, $3, $4, $5)";
+    let values = values![user.id.as_str(), user.email.as_str(), user.name.as_str(), password_hash, user.created_at.micros()];
+    Statement::new(text, values).run(on).await.map(|_| ())
+}
+
+/// Replaces a password hash.
+///
+/// # Errors
+/// The database's own.
+pub async fn set_password_hash(db: &Db, id: &UserId, hash: &str) -> Result<()> {
+    run(db, "UPDATE users SET password_hash = $1 WHERE id = $2", values![hash, id.as_str()]).await.map(|_| ())
+}
+
+/// Notes that a person was here.
+///
+/// # Errors
+/// The database's own.
+pub async fn seen(db: &Db, id: &UserId, now: Time) -> Result<()> {
+    run(db, "UPDATE users SET last_seen_us = $1 WHERE id = $2", values![now.micros(), id.as_str()]).await.map(|_| ())
+}
+
+/// A session that has not ended.
+///
+/// # Errors
+/// The database's own.
+pub async fn session(db: &Db, hash: &str, now: Time) -> Result<Option<SessionRow>> {
+    let text = "SELECT data, expires_us FROM sessions WHERE id_hash = $1 AND expires_us > $2";
+    let row = sqlx::query(text).bind(hash).bind(now.micros()).fetch_optional(&db.read).await?;
+    row.map(|row| Ok(SessionRow { data: row.try_get("data")?, expires_at: Time(row.try_get("expires_us")?) })).transpose()
+}
+
+/// Makes a session; false where its id is taken.
+///
+/// # Errors
+/// The database's own.
+pub async fn insert_session(db: &Db, hash: &str, row: &SessionRow, holder: &SessionHolder, now: Time) -> Result<bool> {
+    let text = "INSERT INTO sessions (id_hash, data, user_id, address, user_agent, created_us, last_seen_us, expires_us) \
+                VALUES ($1, $2, $3, $4, $5, $6, $6, $7) ON CONFLICT (id_hash) DO NOTHING";
+    Ok(run(db, text, session_values(hash, row, holder, now)).await? == 1)
+}
+
+/// Keeps a session, made or not.
+///
+/// # Errors
+/// The database's own.
+pub async fn save_session(db: &Db, hash: &str, row: &SessionRow, holder: &SessionHolder, now: Time) -> Result<()> {
+    let text = "INSERT INTO sessions (id_hash, data, user_id, address, user_agent, created_us, last_seen_us, expires_us) \
+                VALUES ($1, $2, $3, $4, $5, $6, $6, $7) ON CONFLICT (id_hash) DO UPDATE SET data = excluded.data, \
+                user_id = excluded.user_id, address = COALESCE(excluded.address, sessions.address), \
+                user_agent = COALESCE(excluded.user_agent, sessions.user_agent), \
+                last_seen_us = excluded.last_seen_us, expires_us = excluded.expires_us";
+    run(db, text, session_values(hash, row, holder, now)).await.map(|_| ())
+}
+
+fn session_values(hash: &str, row: &SessionRow, holder: &SessionHolder, now: Time) -> Vec<super::sql::Value> {
+    values![
+        hash,
+        row.data.as_str(),
+        holder.user_id.as_ref().map(ToString::to_string),
+        holder.address.clone(),
+        holder.user_agent.clone(),
+        now.micros(),
+        row.expires_at.micros()
+    ]
+}
+
+/// Ends a session.
+///
+/// # Errors
+/// The database's own.
+pub async fn delete_session(db: &Db, hash: &str) -> Result<()> {
+    run(db, "DELETE FROM sessions WHERE id_hash = $1", values![hash]).await.map(|_| ())
+}
+
+/// Removes sessions that ended by themselves.
+///
+/// # Errors
+/// The database's own.
+pub async fn delete_ended_sessions(db: &Db, now: Time) -> Result<u64> {
+    run(db, "DELETE FROM sessions WHERE expires_us <= $1", values![now.micros()]).await
+}
+
+/// Keeps the fingerprint of a new set-up link and ends the older ones.
+///
+/// # Errors
+/// The database's own.
+pub async fn insert_setup_token(db: &Db, fingerprint: &str, expires_at: Time) -> Result<()> {
+    run(db, "DELETE FROM setup_tokens WHERE used_us IS NULL", Vec::new()).await?;
+    let text = "INSERT INTO setup_tokens (token_hash, expires_us) VALUES ($1, $2)";
+    run(db, text, values![fingerprint, expires_at.micros()]).await.map(|_| ())
+}
+
+/// Whether a set-up link is still good.
+///
+/// # Errors
+/// The database's own.
+pub async fn setup_token_is_good(db: &Db, fingerprint: &str, now: Time) -> Result<bool> {
+    let text = "SELECT token_hash FROM setup_tokens WHERE token_hash = $1 AND used_us IS NULL AND expires_us > $2";
+    Ok(sqlx::query(text).bind(fingerprint).bind(now.micros()).fetch_optional(&db.read).await?.is_some())
+}
+
+/// Uses a set-up link up; false where it was used, has ended or never was.
+///
+/// # Errors
+/// The database's own.
+pub async fn use_setup_token(on: &mut AnyConnection, fingerprint: &str, now: Time) -> Result<bool> {
+    let text = "UPDATE setup_tokens SET used_us = $1 WHERE token_hash = $2 AND used_us IS NULL AND expires_us > $1";
+    Ok(Statement::new(text, values![now.micros(), fingerprint]).run(on).await? == 1)
+}
+
+async fn run(db: &Db, text: &'static str, values: Vec<super::sql::Value>) -> Result<u64> {
+    let mut transaction = db.begin().await?;
+    let rows = Statement::new(text, values).run(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(rows)
+}
+
+fn person(row: &AnyRow) -> Result<User> {
+    Ok(User {
+        id: parse(row.try_get::<String, _>("id")?)?,
+        email: row.try_get("email")?,
+        name: row.try_get("name")?,
+        created_at: Time(row.try_get("created_us")?),
+    })
+}

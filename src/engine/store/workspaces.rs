@@ -1,0 +1,367 @@
+//! The directory workspace → cell, memberships and invitations (control), and each workspace's account (cell).
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::super::error::{Result, internal};
+use super::Db;
+use super::books::parse;
+use super::sql::{Statement, values};
+use crate::domain::access::Role;
+use crate::domain::audit::GENESIS;
+use crate::domain::ids::{InvitationId, UserId, WorkspaceId};
+use crate::domain::money::Usd;
+use crate::domain::region::Region;
+use crate::domain::settings::{Caps, Inference};
+use crate::domain::time::Time;
+
+/// A tenant, as the directory knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workspace {
+    /// Its id.
+    pub id: WorkspaceId,
+    /// Its name.
+    pub name: String,
+    /// Where it lives; never changes.
+    pub region: Region,
+    /// In which cell.
+    pub cell: String,
+    /// The secret part of its MCP URL.
+    pub url_key: String,
+    /// Who made it.
+    pub created_by: UserId,
+    /// When.
+    pub created_at: Time,
+}
+
+/// A person in a workspace.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// The person.
+    pub user_id: UserId,
+    /// The person's name.
+    pub name: String,
+    /// The person's address.
+    pub email: String,
+    /// What the person may do here.
+    pub role: Role,
+    /// Since when.
+    pub joined_at: Time,
+    /// When the person was last signed in.
+    pub last_seen_at: Option<Time>,
+}
+
+/// An invitation.
+#[derive(Debug, Clone)]
+pub struct Invitation {
+    /// Its id.
+    pub id: InvitationId,
+    /// Where to.
+    pub workspace_id: WorkspaceId,
+    /// Whom.
+    pub email: String,
+    /// As what.
+    pub role: Role,
+    /// By whom.
+    pub invited_by: String,
+    /// When.
+    pub created_at: Time,
+    /// Until when its link works.
+    pub expires_at: Time,
+    /// When it was taken up.
+    pub accepted_at: Option<Time>,
+}
+
+/// What an account holds besides money.
+#[derive(Debug, Clone)]
+pub struct AccountRow {
+    /// Money that a call may reserve.
+    pub available: Usd,
+    /// Money set aside.
+    pub reserved: Usd,
+    /// Whether calls are refused altogether.
+    pub suspended: bool,
+    /// Limits.
+    pub caps: Caps,
+    /// Where models may infer.
+    pub inference: Inference,
+    /// How long media and prompts are kept, in days.
+    pub media_retention_days: u32,
+    /// How long the log is kept, in days.
+    pub log_retention_days: u32,
+    /// Enters each prompt's hash.
+    pub salt: Vec<u8>,
+    /// When it was made.
+    pub created_at: Time,
+}
+
+/// Makes a directory entry. A name that its maker has already is a unique violation.
+///
+/// # Errors
+/// The database's own.
+pub async fn insert(on: &mut AnyConnection, workspace: &Workspace) -> std::result::Result<(), sqlx::Error> {
+    let text = "INSERT INTO workspaces (id, name, region, cell, url_key, created_by, created_us) \
+                VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let values = values![
+        workspace.id.as_str(),
+        workspace.name.as_str(),
+        workspace.region.as_str(),
+        workspace.cell.as_str(),
+        workspace.url_key.as_str(),
+        workspace.created_by.as_str(),
+        workspace.created_at.micros()
+    ];
+    Statement::new(text, values).run(on).await.map(|_| ())
+}
+
+/// A workspace that is not deleted.
+///
+/// # Errors
+/// The database's own.
+pub async fn get(db: &Db, id: &WorkspaceId) -> Result<Option<Workspace>> {
+    let text = "SELECT * FROM workspaces WHERE id = $1 AND deleted_us IS NULL";
+    let row = sqlx::query(text).bind(id.as_str()).fetch_optional(&db.read).await?;
+    row.as_ref().map(workspace).transpose()
+}
+
+/// A person's own workspace of this name, in any case of letters.
+///
+/// # Errors
+/// The database's own.
+pub async fn by_name(db: &Db, owner: &UserId, name: &str) -> Result<Option<Workspace>> {
+    let text = "SELECT * FROM workspaces WHERE created_by = $1 AND LOWER(name) = LOWER($2) AND deleted_us IS NULL";
+    let row = sqlx::query(text).bind(owner.as_str()).bind(name).fetch_optional(&db.read).await?;
+    row.as_ref().map(workspace).transpose()
+}
+
+/// Every workspace of a cell, deleted ones too: their logs stay.
+///
+/// # Errors
+/// The database's own.
+pub async fn of_cell(db: &Db, cell: &str) -> Result<Vec<Workspace>> {
+    let text = "SELECT * FROM workspaces WHERE cell = $1 ORDER BY id";
+    let rows = sqlx::query(text).bind(cell).fetch_all(&db.read).await?;
+    rows.iter().map(workspace).collect()
+}
+
+/// How many workspaces each cell holds.
+///
+/// # Errors
+/// The database's own.
+pub async fn count_by_cell(db: &Db) -> Result<Vec<(String, i64)>> {
+    let text = "SELECT cell, COUNT(*) AS held FROM workspaces GROUP BY cell";
+    let rows = sqlx::query(text).fetch_all(&db.read).await?;
+    rows.iter().map(|row| Ok((row.try_get("cell")?, row.try_get("held")?))).collect()
+}
+
+/// Marks a workspace as deleted.
+///
+/// # Errors
+/// The database's own.
+pub async fn delete(db: &Db, id: &WorkspaceId, now: Time) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    let text = "UPDATE workspaces SET deleted_us = $1 WHERE id = $2 AND deleted_us IS NULL";
+    Statement::new(text, values![now.micros(), id.as_str()]).run(&mut transaction).await?;
+    Statement::new(super::TELL_NODES, Vec::new()).run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Puts a person into a workspace, or changes the role there.
+///
+/// # Errors
+/// The database's own.
+pub async fn set_member(
+    on: &mut AnyConnection,
+    workspace: &WorkspaceId,
+    user: &UserId,
+    role: Role,
+    now: Time,
+) -> std::result::Result<(), sqlx::Error> {
+    let text = "INSERT INTO memberships (workspace_id, user_id, role, created_us) VALUES ($1, $2, $3, $4) \
+                ON CONFLICT (workspace_id, user_id) DO UPDATE SET role = excluded.role";
+    let values = values![workspace.as_str(), user.as_str(), role.as_str(), now.micros()];
+    Statement::new(text, values).run(on).await.map(|_| ())
+}
+
+/// A person's role in a workspace that is not deleted.
+///
+/// # Errors
+/// The database's own.
+pub async fn role(db: &Db, id: &WorkspaceId, user: &UserId) -> Result<Option<(Workspace, Role)>> {
+    let text = "SELECT w.*, m.role FROM workspaces w JOIN memberships m ON m.workspace_id = w.id \
+                WHERE w.id = $1 AND m.user_id = $2 AND w.deleted_us IS NULL";
+    let row = sqlx::query(text).bind(id.as_str()).bind(user.as_str()).fetch_optional(&db.read).await?;
+    row.as_ref().map(workspace_and_role).transpose()
+}
+
+/// Every workspace that a person belongs to, by name.
+///
+/// # Errors
+/// The database's own.
+pub async fn of_user(db: &Db, user: &UserId) -> Result<Vec<(Workspace, Role)>> {
+    let text = "SELECT w.*, m.role FROM workspaces w JOIN memberships m ON m.workspace_id = w.id \
+                WHERE m.user_id = $1 AND w.deleted_us IS NULL ORDER BY LOWER(w.name), w.id";
+    let rows = sqlx::query(text).bind(user.as_str()).fetch_all(&db.read).await?;
+    rows.iter().map(workspace_and_role).collect()
+}
+
+/// The people of a workspace by name.
+///
+/// # Errors
+/// The database's own.
+pub async fn members(db: &Db, workspace: &WorkspaceId) -> Result<Vec<Member>> {
+    let text = "SELECT u.id, u.name, u.email, u.last_seen_us, m.role, m.created_us FROM memberships m \
+                JOIN users u ON u.id = m.user_id WHERE m.workspace_id = $1 ORDER BY LOWER(u.name), u.id";
+    let rows = sqlx::query(text).bind(workspace.as_str()).fetch_all(&db.read).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Member {
+                user_id: parse(row.try_get::<String, _>("id")?)?,
+                name: row.try_get("name")?,
+                email: row.try_get("email")?,
+                role: stored_role(row)?,
+                joined_at: Time(row.try_get("created_us")?),
+                last_seen_at: row.try_get::<Option<i64>, _>("last_seen_us")?.map(Time),
+            })
+        })
+        .collect()
+}
+
+/// Keeps an invitation; an open one of the same address ends.
+///
+/// # Errors
+/// The database's own.
+pub async fn insert_invitation(db: &Db, invitation: &Invitation, fingerprint: &str) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    let end = "DELETE FROM invitations WHERE workspace_id = $1 AND email = $2 AND accepted_us IS NULL";
+    let which = values![invitation.workspace_id.as_str(), invitation.email.as_str()];
+    Statement::new(end, which).run(&mut transaction).await?;
+    let text = "INSERT INTO invitations (id, workspace_id, email, role, token_hash, invited_by, created_us, expires_us) \
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let values = values![
+        invitation.id.as_str(),
+        invitation.workspace_id.as_str(),
+        invitation.email.as_str(),
+        invitation.role.as_str(),
+        fingerprint,
+        invitation.invited_by.as_str(),
+        invitation.created_at.micros(),
+        invitation.expires_at.micros()
+    ];
+    Statement::new(text, values).run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// The invitation whose link has this fingerprint.
+///
+/// # Errors
+/// The database's own.
+pub async fn invitation(db: &Db, fingerprint: &str) -> Result<Option<Invitation>> {
+    let text = "SELECT * FROM invitations WHERE token_hash = $1";
+    let row = sqlx::query(text).bind(fingerprint).fetch_optional(&db.read).await?;
+    row.map(|row| {
+        Ok(Invitation {
+            id: parse(row.try_get::<String, _>("id")?)?,
+            workspace_id: parse(row.try_get::<String, _>("workspace_id")?)?,
+            email: row.try_get("email")?,
+            role: stored_role(&row)?,
+            invited_by: row.try_get("invited_by")?,
+            created_at: Time(row.try_get("created_us")?),
+            expires_at: Time(row.try_get("expires_us")?),
+            accepted_at: row.try_get::<Option<i64>, _>("accepted_us")?.map(Time),
+        })
+    })
+    .transpose()
+}
+
+/// Uses an invitation up; false where somebody was faster.
+///
+/// # Errors
+/// The database's own.
+pub async fn use_invitation(on: &mut AnyConnection, id: &InvitationId, now: Time) -> Result<bool> {
+    let text = "UPDATE invitations SET accepted_us = $1 WHERE id = $2 AND accepted_us IS NULL AND expires_us > $1";
+    Ok(Statement::new(text, values![now.micros(), id.as_str()]).run(on).await? == 1)
+}
+
+/// Makes a workspace's account in its cell.
+///
+/// # Errors
+/// The database's own.
+pub async fn insert_account(db: &Db, id: &WorkspaceId, region: Region, account: &AccountRow) -> Result<()> {
+    let text = "INSERT INTO accounts (workspace_id, available, reserved, caps, region, inference, \
+                media_retention_days, log_retention_days, salt, log_head, created_us) \
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (workspace_id) DO NOTHING";
+    let values = values![
+        id.as_str(),
+        account.available.micros(),
+        account.reserved.micros(),
+        serde_json::to_string(&account.caps).unwrap_or_default(),
+        region.as_str(),
+        account.inference.as_str(),
+        i64::from(account.media_retention_days),
+        i64::from(account.log_retention_days),
+        account.salt.clone(),
+        GENESIS,
+        account.created_at.micros()
+    ];
+    let mut transaction = db.begin().await?;
+    Statement::new(text, values).run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// A workspace's account.
+///
+/// # Errors
+/// The database's own.
+pub async fn account(db: &Db, id: &WorkspaceId) -> Result<Option<AccountRow>> {
+    let text = "SELECT * FROM accounts WHERE workspace_id = $1";
+    let row = sqlx::query(text).bind(id.as_str()).fetch_optional(&db.read).await?;
+    row.as_ref().map(account_row).transpose()
+}
+
+/// Changes a workspace's caps.
+pub fn set_caps(id: &WorkspaceId, caps: &Caps) -> Statement {
+    let json = serde_json::to_string(caps).unwrap_or_default();
+    Statement::new("UPDATE accounts SET caps = $1 WHERE workspace_id = $2", values![json, id.as_str()])
+}
+
+/// Refuses every call of a workspace from now on.
+pub fn suspend(id: &WorkspaceId) -> Statement {
+    Statement::new("UPDATE accounts SET suspended = 1 WHERE workspace_id = $1", values![id.as_str()])
+}
+
+fn account_row(row: &AnyRow) -> Result<AccountRow> {
+    let days = |column: &str| row.try_get::<i64, _>(column).map(|days| days.unsigned_abs() as u32);
+    let region_only = row.try_get::<&str, _>("inference")? == Inference::RegionOnly.as_str();
+    Ok(AccountRow {
+        available: Usd::from_micros(row.try_get("available")?),
+        reserved: Usd::from_micros(row.try_get("reserved")?),
+        suspended: row.try_get::<i64, _>("suspended")? != 0,
+        caps: serde_json::from_str(row.try_get("caps")?).map_err(|error| internal("stored caps", error))?,
+        inference: if region_only { Inference::RegionOnly } else { Inference::Any },
+        media_retention_days: days("media_retention_days")?,
+        log_retention_days: days("log_retention_days")?,
+        salt: row.try_get("salt")?,
+        created_at: Time(row.try_get("created_us")?),
+    })
+}
+
+fn workspace_and_role(row: &AnyRow) -> Result<(Workspace, Role)> {
+    Ok((workspace(row)?, stored_role(row)?))
+}
+
+fn stored_role(row: &AnyRow) -> Result<Role> {
+    row.try_get::<&str, _>("role")?.parse().map_err(|error| internal("stored role", error))
+}
+
+fn workspace(row: &AnyRow) -> Result<Workspace> {
+    Ok(Workspace {
+        id: parse(row.try_get::<String, _>("id")?)?,
+        name: row.try_get("name")?,
+        region: row.try_get::<&str, _>("region")?.parse().map_err(|error| internal("stored region", error))?,
+        cell: row.try_get("cell")?,
+        url_key: row.try_get("url_key")?,
+        created_by: parse(row.try_get::<String, _>("created_by")?)?,
+        created_at: Time(row.try_get("created_us")?),
+    })
+}
