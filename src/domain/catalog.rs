@@ -1,8 +1,8 @@
 //! The model library: what each model costs, may be asked for, and where it runs.
 //!
-//! Vendors change prices and close models within weeks, so all of it is data (`models.toml`, or the file that the
-//! setting `catalog` names). The price of a call follows from this data and the call's arguments alone; it is known
-//! before the provider is asked and is the most that the call can cost (design §4).
+//! Vendors change prices and close models within weeks, so all of it is data (`models.toml`, or the file that
+//! the setting `catalog` names). The price of a call follows from this data and the call's arguments alone;
+//! it is known before the provider is asked and is the most that the call can cost (design §4).
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -378,7 +378,8 @@ impl Limits {
         }
         match self.max_pixels {
             Some(most) if u64::from(width) * u64::from(height) > u64::from(most) => {
-                let message = format!("makes {width} by {height}, more than the {most} pixels that the model takes");
+                let message =
+                    format!("makes {width} by {height}, more than the {most} pixels that the model takes");
                 Err(FieldError::new("height", message))
             }
             _ => Ok(()),
@@ -448,7 +449,8 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`] names the key, entry or contradiction.
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
-        let catalog: Self = toml::from_str(text).map_err(|error| CatalogError::Unreadable(error.to_string()))?;
+        let catalog: Self =
+            toml::from_str(text).map_err(|error| CatalogError::Unreadable(error.to_string()))?;
         let mut seen = BTreeSet::new();
         for model in &catalog.models {
             if !seen.insert(model.id.as_str()) {
@@ -465,7 +467,9 @@ impl Catalog {
         let id = model.substitute.as_ref()?;
         match self.get(id) {
             None => Some(format!("names a substitute that is not listed: {id}")),
-            Some(other) if other.kind != model.kind => Some(format!("names a substitute of another kind: {id}")),
+            Some(other) if other.kind != model.kind => {
+                Some(format!("names a substitute of another kind: {id}"))
+            }
             Some(_) => None,
         }
     }
@@ -503,20 +507,26 @@ mod date {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Date::from_str(&text).map_err(|_| serde::de::Error::custom(format!("{text} is not a date, such as 2026-09-24")))
+        Date::from_str(&text)
+            .map_err(|_| serde::de::Error::custom(format!("{text} is not a date, such as 2026-09-24")))
     }
 
     pub(super) mod optional {
         use super::{Date, Deserializer, Serializer};
 
-        pub(in super::super) fn serialize<S: Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
+        pub(in super::super) fn serialize<S: Serializer>(
+            date: &Option<Date>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
             match date {
                 Some(date) => super::serialize(date, serializer),
                 None => serializer.serialize_none(),
             }
         }
 
-        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(de: D) -> Result<Option<Date>, D::Error> {
+        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+            de: D,
+        ) -> Result<Option<Date>, D::Error> {
             super::deserialize(de).map(Some)
         }
     }
@@ -572,10 +582,26 @@ mod tests {
             ("sketch-image-1", Ask { count: Some(0), ..ask() }, "count: is 0; the model takes 1 to 10"),
             ("sketch-image-1", Ask { duration_s: Some(3), ..ask() }, "duration_s: does not apply"),
             ("sketch-image-1", Ask { prompt: " ".into(), ..ask() }, "prompt: is missing"),
-            ("sketch-image-1", Ask { width: Some(2048), height: Some(2048), ..ask() }, "height: makes 2048 by 2048"),
-            ("sketch-video-1", Ask { duration_s: Some(21), ..ask() }, "duration_s: is 21; the model takes 1 to 20"),
-            ("flux-pro-1.1", Ask { height: Some(1000), ..ask() }, "height: is 1000; it needs to be a multiple of 32"),
-            ("gpt-image-2.5", Ask { height: Some(768), ..ask() }, "height: makes 1024x768; the model takes 1024x1024"),
+            (
+                "sketch-image-1",
+                Ask { width: Some(2048), height: Some(2048), ..ask() },
+                "height: makes 2048 by 2048",
+            ),
+            (
+                "sketch-video-1",
+                Ask { duration_s: Some(21), ..ask() },
+                "duration_s: is 21; the model takes 1 to 20",
+            ),
+            (
+                "flux-pro-1.1",
+                Ask { height: Some(1000), ..ask() },
+                "height: is 1000; it needs to be a multiple of 32",
+            ),
+            (
+                "gpt-image-2.5",
+                Ask { height: Some(768), ..ask() },
+                "height: makes 1024x768; the model takes 1024x1024",
+            ),
         ];
         for (id, ask, message) in cases {
             let error = model(id).job(ask).unwrap_err().to_string();
@@ -597,16 +623,21 @@ mod tests {
 
     #[test]
     fn what_cannot_be_right_is_refused_by_name() {
-        let changed = |from: &str, to: &str| Catalog::parse(&BUILT_IN.replacen(from, to, 1)).unwrap_err().to_string();
+        let changed =
+            |from: &str, to: &str| Catalog::parse(&BUILT_IN.replacen(from, to, 1)).unwrap_err().to_string();
         assert!(changed("sketch = true", "sketchy = true").contains("unknown field `sketchy`"));
         assert!(changed("max_count = 10", "max_counts = 10").contains("max_counts"));
         assert!(changed("sketch-video-1", "sketch-image-1").contains("two entries for sketch-image-1"));
         assert!(changed("price_usd = 0.042", "price_usd = 0").contains("sketch-image-1 needs a price"));
         assert!(changed("price_usd = 0.042", "price_usd = 0.0000001").contains("more than six decimals"));
-        assert!(changed("effective_from = \"2026-01-01\"", "effective_from = \"soon\"").contains("is not a date"));
+        assert!(
+            changed("effective_from = \"2026-01-01\"", "effective_from = \"soon\"").contains("is not a date")
+        );
         assert!(changed("width = 1024", "width = 1").contains("does not take: width"));
         assert!(changed("substitute = \"gpt-image-2.5\"", "substitute = \"x\"").contains("not listed: x"));
-        assert!(changed("substitute = \"gpt-image-2.5\"", "substitute = \"sora-2\"").contains("another kind"));
+        assert!(
+            changed("substitute = \"gpt-image-2.5\"", "substitute = \"sora-2\"").contains("another kind")
+        );
     }
 
     #[test]

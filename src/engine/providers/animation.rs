@@ -1,13 +1,13 @@
 //! Moving sketches as animated PNG, which every browser plays in an `<img>`.
 //!
-//! Frames are drawn, reduced to a palette and written one after another, so memory holds two frames whatever the
-//! length. Of each frame only what changed is written; the rest is the transparent colour, in long runs that pack
-//! to almost nothing.
+//! Frames are drawn, reduced to a palette and written one after another, so memory holds two frames whatever
+//! the length. Of each frame only what changed is written; the rest is the transparent colour, in long runs
+//! that pack to almost nothing.
 
 use png::{BitDepth, BlendOp, ColorType, DeflateCompression, DisposeOp, Encoder, EncodingError, Filter};
 
 use super::canvas::{Canvas, Rgb};
-use super::sketch::Sketch;
+use super::sketch::{DITHER, Sketch};
 
 /// Frames each second.
 const FRAME_RATE: u16 = 8;
@@ -17,6 +17,7 @@ const UNCHANGED: u8 = 0;
 const MOST_COLORS: usize = 255;
 /// Colours are counted in cells of five bits a channel.
 const CELLS: usize = 1 << 15;
+const CELL_WIDTH: f32 = 8.0;
 /// Fast, and good at runs.
 const LEVEL: u8 = 2;
 
@@ -24,7 +25,12 @@ const LEVEL: u8 = 2;
 ///
 /// # Errors
 /// What the encoder reports; none is known for sizes within the catalogue's limits.
-pub(super) fn encode(sketch: &Sketch, width: u32, height: u32, seconds: u32) -> Result<Vec<u8>, EncodingError> {
+pub(super) fn encode(
+    sketch: &Sketch,
+    width: u32,
+    height: u32,
+    seconds: u32,
+) -> Result<Vec<u8>, EncodingError> {
     let frames = seconds.max(1) * u32::from(FRAME_RATE);
     let mut canvas = Canvas::new(width, height);
     let mut colors = Colors::of(sketch, &mut canvas);
@@ -82,10 +88,10 @@ impl Colors {
 
     /// The frame's pixels as palette numbers, where they differ from `before`, which becomes this frame.
     fn changes(&mut self, canvas: &Canvas, before: &mut [u8]) -> Vec<u8> {
-        let pixels = canvas.pixels.chunks_exact(3).zip(before);
+        let pixels = canvas.pixels.chunks_exact(3).zip(before).enumerate();
         pixels
-            .map(|(pixel, before)| {
-                let number = self.number(pixel);
+            .map(|(at, (pixel, before))| {
+                let number = self.number(dithered(pixel, at % canvas.width, at / canvas.width));
                 let changed = number != *before;
                 *before = number;
                 if changed { number } else { UNCHANGED }
@@ -93,10 +99,10 @@ impl Colors {
             .collect()
     }
 
-    fn number(&mut self, pixel: &[u8]) -> u8 {
-        let cell = cell(pixel);
+    fn number(&mut self, pixel: Rgb) -> u8 {
+        let cell = cell(&pixel);
         if self.nearest[cell] == 0 {
-            self.nearest[cell] = self.find(pixel);
+            self.nearest[cell] = self.find(&pixel);
         }
         self.nearest[cell]
     }
@@ -108,6 +114,13 @@ impl Colors {
         let best = self.chosen.iter().enumerate().min_by_key(|(_, color)| distance(color));
         best.map_or(1, |(at, _)| at as u8 + 1)
     }
+}
+
+/// Moved by less than a cell, by a pattern that stands still, so that gradients show no bands and do not
+/// flicker.
+fn dithered(pixel: &[u8], x: usize, y: usize) -> Rgb {
+    let shift = (DITHER[y & 3][x & 3] / 16.0 - 0.5) * CELL_WIDTH;
+    [0, 1, 2].map(|at| (f32::from(pixel[at]) + shift) as u8)
 }
 
 fn cell(pixel: &[u8]) -> usize {

@@ -1,4 +1,5 @@
-//! Black Forest Labs: submit, then poll the URL that the answer names, which a global host may put in a region.
+//! Black Forest Labs: submit, then poll the URL that the answer names, which a global host may put in a
+//! region.
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
@@ -46,7 +47,9 @@ impl Provider for Bfl {
                 let sample = answer.pointer("/result/sample").and_then(Value::as_str).ok_or_else(missing)?;
                 Ok(Poll::Done(vec![self.http.download(sample).await?]))
             }
-            status @ ("Request Moderated" | "Content Moderated") => Err(ProviderError::Refused(status.to_lowercase())),
+            status @ ("Request Moderated" | "Content Moderated") => {
+                Err(ProviderError::Refused(status.to_lowercase()))
+            }
             status @ ("Error" | "Failed" | "Task not found") => {
                 Err(ProviderError::Failed(format!("{}: {}", status.to_lowercase(), message(&answer))))
             }
@@ -61,7 +64,10 @@ impl Provider for Bfl {
 }
 
 fn body(job: &Job) -> Value {
-    let mut body = Map::from_iter([("prompt".to_owned(), json!(job.prompt)), ("output_format".to_owned(), json!("png"))]);
+    let mut body = Map::from_iter([
+        ("prompt".to_owned(), json!(job.prompt)),
+        ("output_format".to_owned(), json!("png")),
+    ]);
     if job.model.starts_with("flux-kontext") {
         body.insert("aspect_ratio".to_owned(), json!(job.aspect_ratio()));
     } else {
@@ -99,7 +105,11 @@ mod tests {
         let named = format!("{}/poll?id=j1", vendor.url);
         vendor.answer("POST /v1/flux-pro-1.1", 200, json!({"id": "j1", "polling_url": named}));
         vendor.answer("GET /poll", 200, json!({"status": "Pending", "progress": 0.5}));
-        vendor.answer("GET /poll", 200, json!({"status": "Ready", "result": {"sample": format!("{}/file", vendor.url)}}));
+        vendor.answer(
+            "GET /poll",
+            200,
+            json!({"status": "Ready", "result": {"sample": format!("{}/file", vendor.url)}}),
+        );
         vendor.file("GET /file", PNG);
         let provider = provider(&vendor);
         let id = pending(provider.submit(&job(), "req_1").await);
@@ -117,7 +127,11 @@ mod tests {
     #[tokio::test]
     async fn an_answer_cannot_send_the_key_elsewhere() {
         let vendor = Vendor::start().await;
-        vendor.answer("POST /v1/flux-pro-1.1", 200, json!({"id": "j1", "polling_url": "http://127.0.0.1:1/x"}));
+        vendor.answer(
+            "POST /v1/flux-pro-1.1",
+            200,
+            json!({"id": "j1", "polling_url": "http://127.0.0.1:1/x"}),
+        );
         vendor.answer("POST /v1/flux-pro-1.1", 200, json!({"id": "j&1"}));
         let provider = provider(&vendor);
         assert!(matches!(provider.submit(&job(), "req_1").await, Err(ProviderError::Failed(_))));

@@ -1,5 +1,5 @@
-//! A small painter: smooth-edged shapes on RGB pixels. Only exact arithmetic (no platform's `sin`), so that the same
-//! drawing has the same bytes everywhere.
+//! A small painter: smooth-edged shapes on RGB pixels. Only exact arithmetic (no platform's `sin`), so that
+//! the same drawing has the same bytes everywhere.
 
 /// Red, green, blue.
 pub(super) type Rgb = [u8; 3];
@@ -26,8 +26,8 @@ impl Canvas {
         &mut self.pixels[y * stride..(y + 1) * stride]
     }
 
-    /// Lays `color` over the box around `centre` that reaches `reach` pixels, as thick as `coverage` says for a
-    /// pixel's centre: 0 leaves it, 1 hides it.
+    /// Lays `color` over the pixels between two corners, as thick as `coverage` says for a pixel's centre: 0
+    /// leaves it, 1 hides it.
     fn shade(&mut self, from: Point, to: Point, color: Rgb, coverage: impl Fn(f32, f32) -> f32) {
         let clip = |value: f32, most: usize| value.clamp(0.0, most as f32) as usize;
         let (left, right) = (clip(from.0 - 1.0, self.width), clip(to.0 + 2.0, self.width));
@@ -82,7 +82,8 @@ impl Canvas {
         });
     }
 
-    /// Fills each column from `tops[x]` down; the colour goes from `upper` at the highest top to `lower` at the foot.
+    /// Fills each column from `tops[x]` down; the colour goes from `upper` at the highest top to `lower` at
+    /// the foot.
     pub(super) fn fill_below(&mut self, tops: &[f32], upper: Rgb, lower: Rgb) {
         let highest = tops.iter().copied().fold(f32::MAX, f32::min).clamp(0.0, self.height as f32);
         let depth = (self.height as f32 - highest).max(1.0);

@@ -122,8 +122,8 @@ impl ProviderConfig {
         }
     }
 
-    /// The regions in which the host keeps inference. Only BFL and OpenAI name regional hosts, by a part of the
-    /// name (`api.eu.bfl.ai`, `eu.api.openai.com`); a global host promises nothing.
+    /// The regions in which the host keeps inference. Only BFL and OpenAI name regional hosts, by a part of
+    /// the name (`api.eu.bfl.ai`, `eu.api.openai.com`); a global host promises nothing.
     pub(super) fn regions(&self) -> Vec<Region> {
         match self.kind {
             ProviderKind::Local | ProviderKind::Null => Region::ALL.to_vec(),
@@ -137,10 +137,12 @@ impl ProviderConfig {
 
 /// The region that a vendor's host names: `eu`, `eu2`, `delivery-eu1`, `us`, …
 pub(super) fn host_region(url: &Url) -> Option<Region> {
-    url.host_str()?.split(['.', '-']).find_map(|label| match label.trim_end_matches(|c: char| c.is_ascii_digit()) {
-        "eu" => Some(Region::EuWest1),
-        "us" => Some(Region::UsEast1),
-        _ => None,
+    url.host_str()?.split(['.', '-']).find_map(|label| {
+        match label.trim_end_matches(|c: char| c.is_ascii_digit()) {
+            "eu" => Some(Region::EuWest1),
+            "us" => Some(Region::UsEast1),
+            _ => None,
+        }
     })
 }
 

@@ -21,7 +21,8 @@ impl Fal {
         Self { http }
     }
 
-    /// The job's URL. Where the answer names none it is made of the model's owner and app, without the endpoint.
+    /// The job's URL. Where the answer names none it is made of the model's owner and app, without the
+    /// endpoint.
     fn job_url(&self, job: &Job, answer: &Value) -> Result<Url, ProviderError> {
         if let Some(named) = answer["response_url"].as_str() {
             return self.http.own_url(named);
@@ -106,7 +107,9 @@ fn moderated(body: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::http::Auth;
-    use super::super::testing::{MP4, Vendor, check_poll_faults, check_submit_faults, image_job, pending, video_job};
+    use super::super::testing::{
+        MP4, Vendor, check_poll_faults, check_submit_faults, image_job, pending, video_job,
+    };
     use super::*;
 
     fn provider(vendor: &Vendor) -> Fal {
@@ -114,7 +117,12 @@ mod tests {
     }
 
     fn job() -> Job {
-        Job { model: "blackforestlabs/flux-3-max/text-to-video".into(), width: 1280, height: 720, ..video_job() }
+        Job {
+            model: "blackforestlabs/flux-3-max/text-to-video".into(),
+            width: 1280,
+            height: 720,
+            ..video_job()
+        }
     }
 
     #[tokio::test]
@@ -138,7 +146,8 @@ mod tests {
         assert!(provider.cancel(&id).await.is_ok());
         let request = &vendor.requests()[0];
         assert_eq!(request.header("authorization"), "Key test-key");
-        let body = json!({"prompt": "a lighthouse", "aspect_ratio": "16:9", "resolution": "720p", "duration": 5});
+        let body =
+            json!({"prompt": "a lighthouse", "aspect_ratio": "16:9", "resolution": "720p", "duration": 5});
         assert_eq!(request.body, body);
     }
 

@@ -11,8 +11,8 @@ use super::canvas::Canvas;
 use super::sketch::Sketch;
 use super::{Job, JobId, MediaKind, Output, Poll, Provider, ProviderError, Submitted, animation};
 
-/// Draws pictures as PNG and videos as animated PNG, deterministically: the same prompt, size and seed make the same
-/// bytes. Each further picture of a job has the next seed.
+/// Draws pictures as PNG and videos as animated PNG, deterministically: the same prompt, size and seed make
+/// the same bytes. Each further picture of a job has the next seed.
 #[derive(Clone)]
 pub struct Local {
     /// As many drawings at once as there are processors: more would only take memory.
@@ -64,7 +64,9 @@ fn draw_one(job: &Job, number: u64) -> Result<Output, ProviderError> {
     let seed = job.seed.unwrap_or_default().wrapping_add(number);
     let sketch = Sketch::new(&job.prompt, seed, job.width, job.height);
     let file = match (job.kind, job.duration_s) {
-        (MediaKind::Video, seconds) => animation::encode(&sketch, job.width, job.height, seconds.unwrap_or(1)),
+        (MediaKind::Video, seconds) => {
+            animation::encode(&sketch, job.width, job.height, seconds.unwrap_or(1))
+        }
         (MediaKind::Image, _) => still(&sketch, job.width, job.height),
     };
     let file = file.map_err(|_| ProviderError::Failed("the sketch could not be written".into()))?;

@@ -1,15 +1,16 @@
 //! Who makes the media: one interface over the vendors' APIs and the built-in sketches.
 //!
-//! The gateway submits a [`Job`], stores the returned [`JobId`] **before** it waits, then polls. What comes back is
-//! the media itself, copied at once, since vendors delete their files within minutes; a vendor's URL never leaves
-//! this module. An adapter never submits a job twice: only [`ProviderError::is_retryable`] says that a submit was
-//! certainly not accepted, and the gateway decides whether to try again.
+//! The gateway submits a [`Job`], stores the returned [`JobId`] **before** it waits, then polls. What comes
+//! back is the media itself, copied at once, since vendors delete their files within minutes; a vendor's URL
+//! never leaves this module. An adapter never submits a job twice: only [`ProviderError::is_retryable`] says
+//! that a submit was certainly not accepted, and the gateway decides whether to try again.
 
 mod animation;
 mod bfl;
 mod canvas;
 mod config;
 mod fal;
+mod figure;
 mod http;
 mod local;
 mod null;
@@ -71,7 +72,8 @@ pub enum Poll {
     Done(Vec<Output>),
 }
 
-/// Why there is no media. The texts are cleaned: fit for the model that called, without keys, addresses or prompts.
+/// Why there is no media. The texts are cleaned: fit for the model that called, without keys, addresses or
+/// prompts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
     /// Moderation refused the prompt or the result. Not a failure, and never tried again.
@@ -140,7 +142,8 @@ impl Providers {
     /// # Errors
     /// A sentence that names the provider and the wrong setting.
     pub fn from_config(configs: &BTreeMap<String, ProviderConfig>) -> Result<Self, String> {
-        let mut entries = BTreeMap::from([(LOCAL.to_owned(), Entry::everywhere(Arc::new(Local::new()), None))]);
+        let mut entries =
+            BTreeMap::from([(LOCAL.to_owned(), Entry::everywhere(Arc::new(Local::new()), None))]);
         for (name, config) in configs {
             let provider = config.build().map_err(|fault| format!("providers.{name}: {fault}"))?;
             let entry = Entry { provider, timeout: config.timeout(), regions: config.regions() };
@@ -176,8 +179,8 @@ impl Providers {
         self.0.get(name).and_then(|entry| entry.timeout).unwrap_or(default)
     }
 
-    /// Whether the host that is configured for `name` keeps inference in `region`. The model's own residency must
-    /// say so too ([`crate::domain::catalog::Model::stays_in`]).
+    /// Whether the host that is configured for `name` keeps inference in `region`. The model's own residency
+    /// must say so too ([`crate::domain::catalog::Model::stays_in`]).
     pub fn stays_in(&self, name: &str, region: Region) -> bool {
         self.0.get(name).is_some_and(|entry| entry.regions.contains(&region))
     }
@@ -203,7 +206,8 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> Result<Providers, String> {
-        let configs: BTreeMap<String, ProviderConfig> = toml::from_str(text).map_err(|error| error.to_string())?;
+        let configs: BTreeMap<String, ProviderConfig> =
+            toml::from_str(text).map_err(|error| error.to_string())?;
         Providers::from_config(&configs)
     }
 
@@ -238,7 +242,10 @@ mod tests {
             ("[x]\nkind = \"bfl\"\nkey = \"k\"", "unknown field `key`"),
             ("[x]\nkind = \"bfl\"", "providers.x: api_key is missing"),
             ("[x]\nkind = \"bfl\"\napi_key = \"k\\n\"", "providers.x: api_key has characters"),
-            ("[x]\nkind = \"bfl\"\napi_key = \"k\"\nbase_url = \"http://bfl.ai\"", "providers.x: base_url needs https"),
+            (
+                "[x]\nkind = \"bfl\"\napi_key = \"k\"\nbase_url = \"http://bfl.ai\"",
+                "providers.x: base_url needs https",
+            ),
             ("[x]\nkind = \"local\"\ntimeout = 0", "providers.x: timeout"),
         ];
         for (text, fault) in cases {

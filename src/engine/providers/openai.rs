@@ -138,7 +138,11 @@ mod tests {
     async fn too_few_pictures_and_other_bytes_fail() {
         let vendor = Vendor::start().await;
         vendor.answer("POST /v1/images/generations", 200, pictures(1));
-        vendor.answer("POST /v1/images/generations", 200, json!({"data": [{"b64_json": STANDARD.encode("<svg/>")}]}));
+        vendor.answer(
+            "POST /v1/images/generations",
+            200,
+            json!({"data": [{"b64_json": STANDARD.encode("<svg/>")}]}),
+        );
         vendor.answer("POST /v1/images/generations", 200, json!({"data": [{"b64_json": "?"}]}));
         let provider = provider(&vendor);
         for count in [2, 1, 1] {

@@ -68,7 +68,8 @@ impl MediaType {
         }
     }
 
-    /// The ending of a file's name, without the dot. A moving PNG is called `png`, as every viewer knows that.
+    /// The ending of a file's name, without the dot. A moving PNG is called `png`, as every viewer knows
+    /// that.
     pub const fn extension(self) -> &'static str {
         match self {
             Self::Png | Self::Apng => "png",
@@ -96,8 +97,9 @@ impl Output {
     /// # Errors
     /// [`ProviderError::Failed`] where it is none of the types that are served.
     pub fn new(bytes: Bytes) -> Result<Self, ProviderError> {
-        let media_type = MediaType::sniff(&bytes)
-            .ok_or_else(|| ProviderError::Failed("the result is not an image or video of a known type".into()))?;
+        let media_type = MediaType::sniff(&bytes).ok_or_else(|| {
+            ProviderError::Failed("the result is not an image or video of a known type".into())
+        })?;
         Ok(Self { bytes, media_type })
     }
 }

@@ -44,7 +44,9 @@ const fn all<const N: usize>(hex: [u32; N]) -> [Rgb; N] {
 /// Every mood; the first whose word stands in the prompt is taken, else one by chance.
 pub(super) const MOODS: &[Mood] = &[
     Mood {
-        words: &["neon", "cyber", "city", "street", "skyline", "tokyo", "york", "robot", "tech", "urban", "office"],
+        words: &[
+            "neon", "cyber", "city", "street", "skyline", "tokyo", "york", "robot", "tech", "urban", "office",
+        ],
         terrain: Terrain::Skyline,
         sky: all([0x17_0b3b, 0x6b_2d8c, 0xff_7a90]),
         sun: rgb(0xff_d99a),
@@ -62,7 +64,21 @@ pub(super) const MOODS: &[Mood] = &[
         dark: true,
     },
     Mood {
-        words: &["sea", "ocean", "water", "beach", "boat", "ship", "sail", "lighthouse", "harbo", "wave", "island", "fish", "lake"],
+        words: &[
+            "sea",
+            "ocean",
+            "water",
+            "beach",
+            "boat",
+            "ship",
+            "sail",
+            "lighthouse",
+            "harbo",
+            "wave",
+            "island",
+            "fish",
+            "lake",
+        ],
         terrain: Terrain::Waves,
         sky: all([0x2d_6f9f, 0x8c_c6d8, 0xfb_ead0]),
         sun: rgb(0xff_f3d0),
@@ -80,7 +96,10 @@ pub(super) const MOODS: &[Mood] = &[
         dark: false,
     },
     Mood {
-        words: &["forest", "green", "tree", "jungle", "garden", "leaf", "plant", "nature", "wood", "spring", "field", "meadow"],
+        words: &[
+            "forest", "green", "tree", "jungle", "garden", "leaf", "plant", "nature", "wood", "spring",
+            "field", "meadow",
+        ],
         terrain: Terrain::Hills,
         sky: all([0x7f_b7a8, 0xcf_e3c0, 0xfb_f4d6]),
         sun: rgb(0xff_fbe0),
@@ -89,7 +108,10 @@ pub(super) const MOODS: &[Mood] = &[
         dark: false,
     },
     Mood {
-        words: &["desert", "sand", "dune", "autumn", "fire", "warm", "africa", "savanna", "gold", "coffee", "summer"],
+        words: &[
+            "desert", "sand", "dune", "autumn", "fire", "warm", "africa", "savanna", "gold", "coffee",
+            "summer",
+        ],
         terrain: Terrain::Hills,
         sky: all([0xd9_6a4f, 0xf4_b27c, 0xfd_e8c8]),
         sun: rgb(0xff_f6df),
@@ -98,7 +120,10 @@ pub(super) const MOODS: &[Mood] = &[
         dark: false,
     },
     Mood {
-        words: &["sunset", "sunrise", "dawn", "dusk", "evening", "romantic", "dream", "pink", "blossom", "love", "balloon"],
+        words: &[
+            "sunset", "sunrise", "dawn", "dusk", "evening", "romantic", "dream", "pink", "blossom", "love",
+            "balloon",
+        ],
         terrain: Terrain::Peaks,
         sky: all([0x3b_3a72, 0xc8_6b85, 0xfd_c19a]),
         sun: rgb(0xff_ebb8),
@@ -107,7 +132,10 @@ pub(super) const MOODS: &[Mood] = &[
         dark: false,
     },
     Mood {
-        words: &["sky", "day", "morning", "blue", "bird", "farm", "village", "house", "home", "cloud", "park", "sun"],
+        words: &[
+            "sky", "day", "morning", "blue", "bird", "farm", "village", "house", "home", "cloud", "park",
+            "sun",
+        ],
         terrain: Terrain::Hills,
         sky: all([0x3a_7fc1, 0x96_c9ea, 0xf1_f6ea]),
         sun: rgb(0xff_f6d2),
@@ -120,7 +148,8 @@ pub(super) const MOODS: &[Mood] = &[
 impl Mood {
     /// The mood that the first fitting word calls for, else number `chance` of all.
     pub(super) fn of(words: &[String], chance: u64) -> &'static Self {
-        let called = |word: &String| MOODS.iter().find(|mood| mood.words.iter().any(|start| word.starts_with(start)));
+        let called =
+            |word: &String| MOODS.iter().find(|mood| mood.words.iter().any(|start| word.starts_with(start)));
         words.iter().find_map(called).unwrap_or(&MOODS[(chance % MOODS.len() as u64) as usize])
     }
 }

@@ -44,7 +44,8 @@ impl Provider for Replicate {
             return Err(ProviderError::Failed("it makes one result a call".into()));
         }
         let url = self.http.url(&format!("v1/models/{}/predictions", job.model));
-        let answer = self.http.submit(url, request_id, &json!({"input": input(job)})).await?.success(moderated)?;
+        let answer =
+            self.http.submit(url, request_id, &json!({"input": input(job)})).await?.success(moderated)?;
         match answer["id"].as_str() {
             Some(id) if is_id(id) => Ok(Submitted::Pending(JobId(id.to_owned()))),
             _ => Err(ProviderError::Failed("its answer names no job".into())),
@@ -137,7 +138,10 @@ mod tests {
         assert!(provider.cancel(&id).await.is_ok());
         let requests = vendor.requests();
         assert_eq!(requests[0].body["input"]["width"], json!(1024));
-        assert_eq!(requests.last().map(|request| request.line.as_str()), Some("POST /v1/predictions/p1/cancel"));
+        assert_eq!(
+            requests.last().map(|request| request.line.as_str()),
+            Some("POST /v1/predictions/p1/cancel")
+        );
     }
 
     #[tokio::test]
@@ -159,7 +163,8 @@ mod tests {
 
     #[tokio::test]
     async fn faults_are_told_apart() {
-        check_submit_faults("POST /v1/models/gpt-image-2.5/predictions", |vendor| Box::new(provider(vendor))).await;
+        check_submit_faults("POST /v1/models/gpt-image-2.5/predictions", |vendor| Box::new(provider(vendor)))
+            .await;
         let result = |url: &str| json!({"status": "succeeded", "output": url});
         check_poll_faults("GET /v1/predictions/p1", result, |vendor, largest| {
             let mut provider = provider(vendor);

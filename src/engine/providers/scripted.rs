@@ -45,8 +45,8 @@ struct Pending {
     end: Result<Vec<Output>, ProviderError>,
 }
 
-/// A provider without a network that follows a script, one [`Act`] for each submit, and succeeds after its end.
-/// It remembers what was asked of it. Clones share one script.
+/// A provider without a network that follows a script, one [`Act`] for each submit, and succeeds after its
+/// end. It remembers what was asked of it. Clones share one script.
 ///
 /// ```
 /// # use agentframer::engine::providers::{Act, ProviderError, Providers, Scripted};
@@ -154,8 +154,12 @@ mod tests {
         assert!(matches!(scripted.poll(&id).await, Ok(Poll::Done(outputs)) if outputs.len() == 1));
         let Ok(Submitted::Pending(id)) = scripted.submit(&job, "req_2").await else { panic!("pends") };
         assert_eq!(scripted.poll(&id).await, Err(failure));
-        assert!(matches!(scripted.submit(&job, "req_3").await, Ok(Submitted::Done(outputs)) if outputs.len() == 2));
-        assert!(matches!(scripted.submit(&job, "req_4").await, Ok(Submitted::Done(outputs)) if outputs.len() == 1));
+        assert!(
+            matches!(scripted.submit(&job, "req_3").await, Ok(Submitted::Done(outputs)) if outputs.len() == 2)
+        );
+        assert!(
+            matches!(scripted.submit(&job, "req_4").await, Ok(Submitted::Done(outputs)) if outputs.len() == 1)
+        );
         scripted.cancel(&id).await.unwrap();
         assert_eq!((scripted.submits().len(), scripted.cancelled()), (4, vec![id]));
     }

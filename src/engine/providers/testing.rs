@@ -140,7 +140,8 @@ async fn reply(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Re
         Some(Reply::Hang) => std::future::pending().await,
         Some(Reply::Body { status, retry_after, bytes }) => {
             let builder = Response::builder().status(status);
-            let builder = retry_after.into_iter().fold(builder, |builder, after| builder.header("retry-after", after));
+            let builder =
+                retry_after.into_iter().fold(builder, |builder, after| builder.header("retry-after", after));
             builder.body(Body::from(bytes)).unwrap()
         }
         None => Response::builder().status(404).body(Body::empty()).unwrap(),
@@ -150,13 +151,17 @@ async fn reply(State(script): State<Arc<Mutex<Script>>>, request: Request) -> Re
 /// What every adapter makes of a vendor's faults at the submit that `line` names.
 pub(super) async fn check_submit_faults(line: &str, make: impl Fn(&Vendor) -> Box<dyn Provider>) {
     let vendor = Vendor::start().await;
-    let reply = |status, retry_after, text: &'static str| Reply::Body { status, retry_after, bytes: text.into() };
+    let reply =
+        |status, retry_after, text: &'static str| Reply::Body { status, retry_after, bytes: text.into() };
     let provider = make(&vendor);
     let cases = [
         (reply(402, None, "{}"), "unavailable"),
         (reply(401, None, "not json"), "unavailable"),
         (reply(429, Some("7"), "{}"), "busy 7"),
-        (reply(500, None, "{\"error\":{\"message\":\"key sk-1 at https://x.y\"}}"), "failed key […] at […] (HTTP 500)"),
+        (
+            reply(500, None, "{\"error\":{\"message\":\"key sk-1 at https://x.y\"}}"),
+            "failed key […] at […] (HTTP 500)",
+        ),
         (reply(200, None, "<html>"), "failed its answer is not JSON"),
         (reply(307, None, "{}"), "failed no reason was given (HTTP 307)"),
         (Reply::Hang, "timeout"),
@@ -170,8 +175,8 @@ pub(super) async fn check_submit_faults(line: &str, make: impl Fn(&Vendor) -> Bo
     assert!(vendor.requests().iter().all(|request| request.line == line));
 }
 
-/// What every adapter that polls makes of faults at the poll that `line` names. `ready` is the answer of a finished
-/// job whose file is at a URL; `make` builds the adapter for files of a largest size, and the job.
+/// What every adapter that polls makes of faults at the poll that `line` names. `ready` is the answer of a
+/// finished job whose file is at a URL; `make` builds the adapter for files of a largest size, and the job.
 pub(super) async fn check_poll_faults(
     line: &str,
     ready: impl Fn(&str) -> Value,
@@ -180,7 +185,10 @@ pub(super) async fn check_poll_faults(
     for (reply, expected) in [
         (Reply::Body { status: 429, retry_after: Some("2"), bytes: "{}".into() }, "busy 2"),
         (Reply::Body { status: 502, retry_after: None, bytes: "<html>".into() }, "busy"),
-        (Reply::Body { status: 200, retry_after: None, bytes: "<html>".into() }, "failed its answer is not JSON"),
+        (
+            Reply::Body { status: 200, retry_after: None, bytes: "<html>".into() },
+            "failed its answer is not JSON",
+        ),
         (Reply::Hang, "busy"),
     ] {
         let vendor = Vendor::start().await;
@@ -194,7 +202,14 @@ pub(super) async fn check_poll_faults(
         (b"<svg></svg>", 1_000, "failed the result is not an image or video of a known type"),
     ] {
         let vendor = Vendor::start().await;
-        vendor.push(line, Reply::Body { status: 200, retry_after: None, bytes: ready(&format!("{}/f", vendor.url)).to_string().into() });
+        vendor.push(
+            line,
+            Reply::Body {
+                status: 200,
+                retry_after: None,
+                bytes: ready(&format!("{}/f", vendor.url)).to_string().into(),
+            },
+        );
         vendor.file("GET /f", file);
         let (provider, id) = make(&vendor, largest);
         let outcome = match provider.poll(&id).await {
@@ -205,9 +220,19 @@ pub(super) async fn check_poll_faults(
         assert_eq!(outcome, expected);
     }
     let vendor = Vendor::start().await;
-    vendor.push(line, Reply::Body { status: 200, retry_after: None, bytes: ready("https://127.0.0.1/f").to_string().into() });
+    vendor.push(
+        line,
+        Reply::Body {
+            status: 200,
+            retry_after: None,
+            bytes: ready("https://127.0.0.1/f").to_string().into(),
+        },
+    );
     let (provider, id) = make(&vendor, 1_000);
-    assert_eq!(word(&provider.poll(&id).await.unwrap_err()), "failed its result is at an address that is not allowed");
+    assert_eq!(
+        word(&provider.poll(&id).await.unwrap_err()),
+        "failed its result is at an address that is not allowed"
+    );
 }
 
 fn word(error: &ProviderError) -> String {

@@ -41,7 +41,12 @@ fn decode(bytes: &[u8]) -> Option<Pixels> {
     let mut pixels = vec![0; reader.output_buffer_size()?];
     let frame = reader.next_frame(&mut pixels).ok()?;
     pixels.truncate(frame.buffer_size());
-    Some(Pixels { width: frame.width as usize, height: frame.height as usize, color: frame.color_type, bytes: pixels })
+    Some(Pixels {
+        width: frame.width as usize,
+        height: frame.height as usize,
+        color: frame.color_type,
+        bytes: pixels,
+    })
 }
 
 /// Each new pixel is the mean of the box of old pixels that it covers.
@@ -51,9 +56,11 @@ fn shrink(full: &Pixels, max_px: usize) -> Pixels {
     let (width, height, channels) = (scaled(full.width), scaled(full.height), full.color.samples());
     let mut bytes = Vec::with_capacity(width * height * channels);
     for y in 0..height {
-        let rows = y * full.height / height..((y + 1) * full.height / height).max(y * full.height / height + 1);
+        let rows =
+            y * full.height / height..((y + 1) * full.height / height).max(y * full.height / height + 1);
         for x in 0..width {
-            let columns = x * full.width / width..((x + 1) * full.width / width).max(x * full.width / width + 1);
+            let columns =
+                x * full.width / width..((x + 1) * full.width / width).max(x * full.width / width + 1);
             for channel in 0..channels {
                 bytes.push(mean(full, rows.clone(), columns.clone(), channel, channels));
             }
@@ -73,7 +80,9 @@ fn mean(
     let mut sum = 0;
     for y in rows {
         for x in columns.clone() {
-            sum += usize::from(full.bytes.get((y * full.width + x) * channels + channel).copied().unwrap_or_default());
+            sum += usize::from(
+                full.bytes.get((y * full.width + x) * channels + channel).copied().unwrap_or_default(),
+            );
         }
     }
     u8::try_from(sum / count).unwrap_or(u8::MAX)
@@ -81,7 +90,8 @@ fn mean(
 
 fn encode(pixels: &Pixels) -> Option<Vec<u8>> {
     let mut file = Vec::new();
-    let mut encoder = Encoder::new(&mut file, u32::try_from(pixels.width).ok()?, u32::try_from(pixels.height).ok()?);
+    let mut encoder =
+        Encoder::new(&mut file, u32::try_from(pixels.width).ok()?, u32::try_from(pixels.height).ok()?);
     encoder.set_color(pixels.color);
     encoder.set_depth(BitDepth::Eight);
     encoder.set_compression(Compression::Balanced);
@@ -96,7 +106,9 @@ mod tests {
     use super::*;
 
     fn checked(width: usize, height: usize) -> Vec<u8> {
-        let bytes = (0..width * height).flat_map(|at| if at % 2 == 0 { [0, 0, 0] } else { [255, 255, 255] }).collect();
+        let bytes = (0..width * height)
+            .flat_map(|at| if at % 2 == 0 { [0, 0, 0] } else { [255, 255, 255] })
+            .collect();
         encode(&Pixels { width, height, color: ColorType::Rgb, bytes }).unwrap()
     }
 
