@@ -12,27 +12,14 @@ use crate::failure::{During, Failure, Result};
 use crate::wasm::{self, Build, Toolchain};
 use crate::workspace::Workspace;
 
-const COMPRESSIBLE: [&str; 10] = [
-    "css",
-    "html",
-    "ico",
-    "js",
-    "json",
-    "svg",
-    "txt",
-    "wasm",
-    "webmanifest",
-    "xml",
-];
+const COMPRESSIBLE: [&str; 10] =
+    ["css", "html", "ico", "js", "json", "svg", "txt", "wasm", "webmanifest", "xml"];
 
 /// Builds everything into the site folder; files that stay the same keep their time, so that the
 /// server is not compiled again.
 pub fn build_site(workspace: &Workspace, toolchain: Toolchain, build: Build) -> Result<()> {
     let pkg = wasm::build(workspace, toolchain, build)?;
-    let mut site = Site {
-        folder: workspace.site(),
-        files: BTreeSet::new(),
-    };
+    let mut site = Site { folder: workspace.site(), files: BTreeSet::new() };
     site.add_folder(&pkg, Path::new("pkg"))?;
     let style = workspace.root.join("style/main.css");
     if style.is_file() {
@@ -67,10 +54,7 @@ impl Site {
     fn add(&mut self, relative: &Path, content: &[u8]) -> Result<()> {
         let file = self.folder.join(relative);
         if !self.files.insert(relative.to_path_buf()) {
-            return Err(Failure::new(format!(
-                "two sources for {}: rename one",
-                relative.display()
-            )));
+            return Err(Failure::new(format!("two sources for {}: rename one", relative.display())));
         }
         if fs::read(&file).is_ok_and(|old| old == content) {
             return Ok(());
@@ -81,18 +65,13 @@ impl Site {
     }
 
     fn compress(&mut self) -> Result<()> {
-        let originals: Vec<PathBuf> = self
-            .files
-            .iter()
-            .filter(|file| is_compressible(file))
-            .cloned()
-            .collect();
+        let originals: Vec<PathBuf> =
+            self.files.iter().filter(|file| is_compressible(file)).cloned().collect();
         for relative in originals {
             let file = self.folder.join(&relative);
             compress_to(&file, "br", write_brotli)?;
             compress_to(&file, "gz", write_gzip)?;
-            self.files
-                .extend(["br", "gz"].map(|extension| with_suffix(&relative, extension)));
+            self.files.extend(["br", "gz"].map(|extension| with_suffix(&relative, extension)));
         }
         Ok(())
     }
@@ -100,10 +79,7 @@ impl Site {
     /// What an earlier build left and this one does not have.
     fn remove_others(&self) -> Result<()> {
         for file in files_below(&self.folder)? {
-            if !self
-                .files
-                .contains(file.strip_prefix(&self.folder).unwrap_or(&file))
-            {
+            if !self.files.contains(file.strip_prefix(&self.folder).unwrap_or(&file)) {
                 fs::remove_file(&file).during(format_args!("remove {}", file.display()))?;
             }
         }
@@ -112,9 +88,7 @@ impl Site {
 }
 
 fn is_compressible(file: &Path) -> bool {
-    file.extension()
-        .and_then(OsStr::to_str)
-        .is_some_and(|extension| COMPRESSIBLE.contains(&extension))
+    file.extension().and_then(OsStr::to_str).is_some_and(|extension| COMPRESSIBLE.contains(&extension))
 }
 
 fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
@@ -179,10 +153,7 @@ mod tests {
     use super::*;
 
     fn site_in(folder: &Path) -> Site {
-        Site {
-            folder: folder.to_path_buf(),
-            files: BTreeSet::new(),
-        }
+        Site { folder: folder.to_path_buf(), files: BTreeSet::new() }
     }
 
     #[test]
@@ -194,18 +165,11 @@ mod tests {
         site.compress().unwrap();
         let mut from_gzip = String::new();
         let gzip = File::open(folder.path().join("pkg/a.css.gz")).unwrap();
-        flate2::read::GzDecoder::new(gzip)
-            .read_to_string(&mut from_gzip)
-            .unwrap();
+        flate2::read::GzDecoder::new(gzip).read_to_string(&mut from_gzip).unwrap();
         let mut from_brotli = String::new();
         let brotli = File::open(folder.path().join("pkg/a.css.br")).unwrap();
-        brotli::Decompressor::new(brotli, 4096)
-            .read_to_string(&mut from_brotli)
-            .unwrap();
-        assert_eq!(
-            (from_gzip.as_str(), from_brotli.as_str()),
-            (text.as_str(), text.as_str())
-        );
+        brotli::Decompressor::new(brotli, 4096).read_to_string(&mut from_brotli).unwrap();
+        assert_eq!((from_gzip.as_str(), from_brotli.as_str()), (text.as_str(), text.as_str()));
     }
 
     #[test]
@@ -225,10 +189,7 @@ mod tests {
         let mut site = site_in(folder.path());
         site.add(Path::new("new.js"), b"new").unwrap();
         site.remove_others().unwrap();
-        assert_eq!(
-            files_below(folder.path()).unwrap(),
-            [folder.path().join("new.js")]
-        );
+        assert_eq!(files_below(folder.path()).unwrap(), [folder.path().join("new.js")]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::failure::{During, Failure, Result};
 use crate::postgres::{self, Cluster};
 use crate::wasm::{self, Build, Toolchain};
 use crate::workspace::Workspace;
-use crate::{process, setup};
+use crate::{process, serve, setup};
 
 /// The same for lints and tests, so that dependencies are compiled once.
 const FEATURES: &str = "agentframer/engine,agentframer-app/ssr";
@@ -18,27 +18,33 @@ const FEATURES: &str = "agentframer/engine,agentframer-app/ssr";
 /// The one file that may write a text area: leptos 0.8 does not escape its children.
 const TEXT_AREA: &str = "app/src/components/text_area.rs";
 
-/// Runs all checks.
+/// Runs all checks: the reading ones to their end, then the running ones up to the first failure.
 pub fn run(workspace: &Workspace) -> Result<()> {
     let began = Instant::now();
-    step("format", || {
-        process::run(&mut workspace.cargo(&["fmt", "--all", "--check"])?)
-    })?;
-    step("text areas", || only_the_shared_text_area(&workspace.root))?;
     step("set-up", || setup::for_tests(workspace))?;
     let toolchain = setup::wasm_toolchain(workspace)?;
-    step("dependencies", || dependencies(workspace))?;
-    step("lints", || lints(workspace))?;
-    step("lints of the islands", || lints_of_islands(workspace, toolchain))?;
+    read_the_code(workspace, toolchain)?;
     step("site", || build_site(workspace, toolchain, Build::Release))?;
     let cluster = Cluster::start()?;
     step("tests", || tests(workspace, &cluster))?;
-    step("release build", || {
-        process::run(&mut workspace.cargo(&["build", "--release", "--package", "agentframer-server"])?)
-    })?;
+    step("release build", || serve::build_binary(workspace))?;
     step("end to end", || end_to_end(workspace, &cluster))?;
     eprintln!("── all checks passed in {} s", began.elapsed().as_secs());
     Ok(())
+}
+
+/// One run names every kind of fault.
+fn read_the_code(workspace: &Workspace, toolchain: Toolchain) -> Result<()> {
+    let results = [
+        step("format", || format(workspace)),
+        step("text areas", || only_the_shared_text_area(&workspace.root)),
+        step("dependencies", || dependencies(workspace)),
+        step("lints", || lints(workspace)),
+        step("lints of the islands", || lints_of_islands(workspace, toolchain)),
+    ];
+    let failures: Vec<String> =
+        results.into_iter().filter_map(Result::err).map(|failure| failure.to_string()).collect();
+    if failures.is_empty() { Ok(()) } else { Err(Failure::new(failures.join("\nxtask: "))) }
 }
 
 fn step(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
@@ -48,6 +54,11 @@ fn step(name: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
     let word = if result.is_ok() { "passed" } else { "FAILED" };
     eprintln!("── {name}: {word} in {:.1} s", began.elapsed().as_secs_f64());
     result
+}
+
+fn format(workspace: &Workspace) -> Result<()> {
+    process::run(&mut workspace.cargo(&["fmt", "--all", "--check", "--", "-l"])?)
+        .map_err(|_| Failure::new("the files named above are not formatted: run `cargo fmt --all`"))
 }
 
 fn only_the_shared_text_area(root: &Path) -> Result<()> {
@@ -71,20 +82,14 @@ fn only_the_shared_text_area(root: &Path) -> Result<()> {
 
 fn lines_with_text_area(text: &str) -> impl Iterator<Item = usize> {
     let is_fault = |line: &str| line.contains("<textarea") || line.contains("textarea(");
-    text.lines()
-        .enumerate()
-        .filter(move |(_, line)| is_fault(line))
-        .map(|(index, _)| index + 1)
+    text.lines().enumerate().filter(move |(_, line)| is_fault(line)).map(|(index, _)| index + 1)
 }
 
 fn dependencies(workspace: &Workspace) -> Result<()> {
     let deny = setup::cargo_deny(workspace)?;
     let check = |what: &[&str]| {
         process::run(
-            Command::new(&deny)
-                .current_dir(&workspace.root)
-                .args(["--log-level", "error"])
-                .args(what),
+            Command::new(&deny).current_dir(&workspace.root).args(["--log-level", "error"]).args(what),
         )
     };
     check(&["check", "bans", "licenses", "sources"])?;
@@ -119,13 +124,10 @@ fn tests(workspace: &Workspace, cluster: &Cluster) -> Result<()> {
 fn end_to_end(workspace: &Workspace, cluster: &Cluster) -> Result<()> {
     let script = workspace.root.join("end2end/run");
     if !script.is_file() {
-        return Err(Failure::new(
-            "end2end/run is missing: the browser and MCP-client tests cannot run",
-        ));
+        return Err(Failure::new("end2end/run is missing: the browser and MCP-client tests cannot run"));
     }
     let mut run = Command::new(script);
-    run.current_dir(&workspace.root)
-        .env("AGENTFRAMER_BINARY", workspace.binary());
+    run.current_dir(&workspace.root).env("AGENTFRAMER_BINARY", workspace.binary());
     process::run(run.env(postgres::URL_VARIABLE, cluster.url()))
 }
 
@@ -141,9 +143,6 @@ mod tests {
 
     #[test]
     fn the_shared_component_is_no_fault() {
-        assert_eq!(
-            lines_with_text_area("<TextArea name=\"a\"/>\nuse text_area::TextArea;").count(),
-            0
-        );
+        assert_eq!(lines_with_text_area("<TextArea name=\"a\"/>\nuse text_area::TextArea;").count(), 0);
     }
 }

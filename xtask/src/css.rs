@@ -14,10 +14,7 @@ pub fn bundle(file: &Path) -> Result<String> {
 
 fn bundle_inside<'a>(file: &'a Path, open: &mut Vec<&'a Path>) -> Result<String> {
     if open.contains(&file) {
-        return Err(Failure::new(format!(
-            "{} imports itself: remove one @import",
-            file.display()
-        )));
+        return Err(Failure::new(format!("{} imports itself: remove one @import", file.display())));
     }
     let text = fs::read_to_string(file).during(format_args!("read the style sheet {}", file.display()))?;
     let folder = file.parent().unwrap_or(Path::new("."));
@@ -46,12 +43,7 @@ struct Import<'a> {
 
 impl<'a> Import<'a> {
     fn parse(line: &'a str) -> Option<Self> {
-        let rest = line
-            .trim()
-            .strip_prefix("@import")?
-            .trim()
-            .strip_suffix(';')?
-            .trim();
+        let rest = line.trim().strip_prefix("@import")?.trim().strip_suffix(';')?.trim();
         let (inside, condition) = match rest.strip_prefix("url(") {
             Some(rest) => rest.split_once(')')?,
             None => {
@@ -61,10 +53,7 @@ impl<'a> Import<'a> {
         };
         let path = inside.trim_matches(['"', '\'', ' ']);
         let is_local = !path.contains("//") && !path.starts_with('/');
-        is_local.then(|| Self {
-            path,
-            condition: condition.trim(),
-        })
+        is_local.then(|| Self { path, condition: condition.trim() })
     }
 
     fn wrap(&self, text: &str) -> String {
@@ -107,14 +96,8 @@ mod tests {
 
     #[test]
     fn layers_and_media_queries_stay() {
-        assert_eq!(
-            bundled("@import url(\"other.css\") layer(a);\n", "p {}\n"),
-            "@layer a {\np {}\n}\n"
-        );
-        assert_eq!(
-            bundled("@import 'other.css' print;\n", "p {}\n"),
-            "@media print {\np {}\n}\n"
-        );
+        assert_eq!(bundled("@import url(\"other.css\") layer(a);\n", "p {}\n"), "@layer a {\np {}\n}\n");
+        assert_eq!(bundled("@import 'other.css' print;\n", "p {}\n"), "@media print {\np {}\n}\n");
         let both = bundled("@import 'other.css' layer(a) print;\n", "p {}\n");
         assert_eq!(both, "@media print {\n@layer a {\np {}\n}\n}\n");
     }

@@ -14,9 +14,7 @@ pub fn is_here() -> bool {
 pub fn install(packages: &[&str], otherwise: &str) -> Result<()> {
     let names = packages.join(" ");
     if !is_here() {
-        return Err(Failure::new(format!(
-            "{otherwise} (on Debian: apt-get install {names})"
-        )));
+        return Err(Failure::new(format!("{otherwise} (on Debian: apt-get install {names})")));
     }
     eprintln!("setup: installing {names} with apt-get");
     // The list may be days old: `install` then asks for files that are gone.
@@ -24,11 +22,8 @@ pub fn install(packages: &[&str], otherwise: &str) -> Result<()> {
         eprintln!("setup: apt-get update failed, going on with the package list as it is");
     }
     let mut install = apt(&["install", "-y", "-q", "--no-install-recommends"]);
-    process::run(install.args(packages)).map_err(|cause| {
-        Failure::new(format!(
-            "apt-get could not install {names} ({cause}); {otherwise}"
-        ))
-    })
+    process::run(install.args(packages))
+        .map_err(|cause| Failure::new(format!("apt-get could not install {names} ({cause}); {otherwise}")))
 }
 
 /// As root directly, else through sudo, which must not ask: nobody may be there to answer.

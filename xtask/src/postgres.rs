@@ -48,13 +48,7 @@ impl Cluster {
         create_files(&bin, folder.path(), user.as_ref())?;
         let port = free_port()?;
         let server = start_server(&bin, folder.path(), user.as_ref(), port)?;
-        let mut cluster = Self {
-            bin,
-            folder,
-            server,
-            port,
-            user,
-        };
+        let mut cluster = Self { bin, folder, server, port, user };
         cluster.wait_until_ready()?;
         Ok(cluster)
     }
@@ -75,9 +69,7 @@ impl Cluster {
             let has_ended = self.server.try_wait().during("watch PostgreSQL start")?.is_some();
             if has_ended || began.elapsed() > START_TIMEOUT {
                 let log = fs::read_to_string(log_file(self.folder.path())).unwrap_or_default();
-                return Err(Failure::new(format!(
-                    "PostgreSQL did not start; its log says:\n{log}"
-                )));
+                return Err(Failure::new(format!("PostgreSQL did not start; its log says:\n{log}")));
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -87,8 +79,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         let mut stop = as_user(self.user.as_ref(), &self.bin.join("pg_ctl"));
-        stop.args(["stop", "-s", "-w", "-m", "fast", "-D"])
-            .arg(data_folder(self.folder.path()));
+        stop.args(["stop", "-s", "-w", "-m", "fast", "-D"]).arg(data_folder(self.folder.path()));
         if !process::succeeds(&mut stop) {
             // Nothing more can be done about a server that is already gone.
             let _ = self.server.kill();
@@ -110,20 +101,14 @@ impl Account {
                 Failure::new("PostgreSQL cannot run as root: create the user postgres, or run the tests as another user")
             })
         };
-        Ok(Some(Self {
-            name,
-            uid: id("-u")?,
-            gid: id("-g")?,
-        }))
+        Ok(Some(Self { name, uid: id("-u")?, gid: id("-g")? }))
     }
 }
 
 /// Runs a command beside a fresh cluster and gives back its exit code.
 pub fn with(workspace: &Workspace, command: &[&str]) -> Result<ExitCode> {
     let Some((program, args)) = command.split_first() else {
-        return Err(Failure::new(
-            "name a command: cargo xtask with-postgres -- COMMAND",
-        ));
+        return Err(Failure::new("name a command: cargo xtask with-postgres -- COMMAND"));
     };
     let cluster = Cluster::start()?;
     let mut command = Command::new(program);
@@ -132,10 +117,7 @@ pub fn with(workspace: &Workspace, command: &[&str]) -> Result<ExitCode> {
     let status = command.args(args).env(URL_VARIABLE, cluster.url()).status();
     let status = status.during(format_args!("start `{program}`"))?;
     // A code above 255 does not exist; no code at all means a signal.
-    Ok(status
-        .code()
-        .and_then(|code| u8::try_from(code).ok())
-        .map_or(ExitCode::FAILURE, ExitCode::from))
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// Where `initdb` and `postgres` are; Debian keeps them off the `PATH`.
@@ -160,13 +142,7 @@ fn find_bin_dir() -> Option<PathBuf> {
 
 fn create_files(bin: &Path, folder: &Path, user: Option<&Account>) -> Result<()> {
     let mut initdb = as_user(user, &bin.join("initdb"));
-    initdb.args([
-        "--username=postgres",
-        "--auth=trust",
-        "--encoding=UTF8",
-        "--no-locale",
-        "--no-sync",
-    ]);
+    initdb.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]);
     initdb.arg("--pgdata").arg(data_folder(folder));
     process::output(&mut initdb).map(|_| ())
 }
@@ -176,19 +152,8 @@ fn start_server(bin: &Path, folder: &Path, user: Option<&Account>, port: u16) ->
     let log_too = log.try_clone().during("share PostgreSQL's log")?;
     let mut server = as_user(user, &bin.join("postgres"));
     server.arg("-D").arg(data_folder(folder)).arg("-k").arg(folder);
-    server.args([
-        "-h",
-        "127.0.0.1",
-        "-p",
-        &port.to_string(),
-        "-c",
-        "max_connections=300",
-    ]);
-    server
-        .stdout(log)
-        .stderr(log_too)
-        .spawn()
-        .during("start PostgreSQL")
+    server.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-c", "max_connections=300"]);
+    server.stdout(log).stderr(log_too).spawn().during("start PostgreSQL")
 }
 
 /// A command as `user`, which the kernel stops when we die without a chance to stop it.
@@ -212,10 +177,7 @@ fn without_setpriv(user: Option<&Account>, program: &Path) -> Command {
         Some(_) => Command::new("runuser"),
     };
     if let Some(user) = user {
-        command
-            .args(["-u", user.name, "--"])
-            .arg(program)
-            .current_dir("/");
+        command.args(["-u", user.name, "--"]).arg(program).current_dir("/");
     }
     command
 }

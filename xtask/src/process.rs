@@ -14,27 +14,18 @@ pub fn run(command: &mut Command) -> Result<()> {
     if status.success() {
         return Ok(());
     }
-    Err(Failure::new(format!(
-        "`{text}` failed ({status}); its output above says why"
-    )))
+    Err(Failure::new(format!("`{text}` failed ({status}); its output above says why")))
 }
 
 /// Whether a program can be run and ends well; its output is dropped.
 pub fn succeeds(command: &mut Command) -> bool {
-    command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 /// The trimmed standard output of a program that ended well.
 pub fn output(command: &mut Command) -> Result<String> {
     let text = describe(command);
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .during(format_args!("start `{text}`"))?;
+    let output = command.stderr(Stdio::inherit()).output().during(format_args!("start `{text}`"))?;
     if !output.status.success() {
         return Err(Failure::new(format!("`{text}` failed ({})", output.status)));
     }
@@ -44,9 +35,7 @@ pub fn output(command: &mut Command) -> Result<String> {
 /// Where a program is on the `PATH`.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path)
-        .map(|dir| dir.join(program))
-        .find(|file| file.is_file())
+    env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
 }
 
 fn describe(command: &Command) -> String {
@@ -60,9 +49,7 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_command() {
-        let failure = run(Command::new("sh").args(["-c", "exit 3"]))
-            .unwrap_err()
-            .to_string();
+        let failure = run(Command::new("sh").args(["-c", "exit 3"])).unwrap_err().to_string();
         assert!(failure.contains("`sh -c exit 3` failed"), "{failure}");
     }
 

@@ -17,8 +17,13 @@ const LISTEN: &str = "127.0.0.1:3000";
 pub fn build(workspace: &Workspace) -> Result<PathBuf> {
     let toolchain = setup::for_build(workspace)?;
     assets::build_site(workspace, toolchain, Build::Release)?;
-    process::run(&mut workspace.cargo(&["build", "--release", "--package", "agentframer-server"])?)?;
+    build_binary(workspace)?;
     Ok(workspace.binary())
+}
+
+/// Compiles the server around a site that is already built.
+pub fn build_binary(workspace: &Workspace) -> Result<()> {
+    process::run(&mut workspace.cargo(&["build", "--release", "--package", "agentframer-server"])?)
 }
 
 /// `make run`: serves `./data`; returns only when it cannot.
@@ -39,10 +44,7 @@ pub fn demo(workspace: &Workspace) -> Result<()> {
     }
     if filled.exists() {
         eprintln!("demo: ./data-demo is filled already; delete it to begin anew");
-        eprint!(
-            "{}",
-            fs::read_to_string(&filled).during("read the demo's sign-in")?
-        );
+        eprint!("{}", fs::read_to_string(&filled).during("read the demo's sign-in")?);
     } else {
         fill(workspace, &binary, &filled)?;
     }
@@ -53,25 +55,17 @@ pub fn demo(workspace: &Workspace) -> Result<()> {
 fn fill(workspace: &Workspace, binary: &Path, filled: &Path) -> Result<()> {
     eprintln!("demo: filling ./data-demo with 120 days of traffic");
     let mut command = Command::new(binary);
-    let printed = process::output(
-        command
-            .args(["demo", "--data", "./data-demo"])
-            .current_dir(&workspace.root),
-    )?;
+    let printed =
+        process::output(command.args(["demo", "--data", "./data-demo"]).current_dir(&workspace.root))?;
     eprintln!("{printed}");
     fs::write(filled, format!("{printed}\n")).during("note that ./data-demo is filled")
 }
 
 fn serve(workspace: &Workspace, binary: &Path, data: &str) -> Result<()> {
     let mut command = Command::new(binary);
-    let error = command
-        .args(["serve", "--listen", LISTEN, "--data", data])
-        .current_dir(&workspace.root)
-        .exec();
-    Err(Failure::new(format!(
-        "could not start {}: {error}",
-        binary.display()
-    )))
+    let error =
+        command.args(["serve", "--listen", LISTEN, "--data", data]).current_dir(&workspace.root).exec();
+    Err(Failure::new(format!("could not start {}: {error}", binary.display())))
 }
 
 /// `make bench`: the benchmark programs print the table and write the results.
@@ -81,8 +75,6 @@ pub fn bench(workspace: &Workspace) -> Result<()> {
     fs::create_dir_all(&results).during("create the folder of the results")?;
     let cluster = Cluster::start()?;
     let mut bench = workspace.cargo(&["bench", "--package", "agentframer-server"])?;
-    bench
-        .env(postgres::URL_VARIABLE, cluster.url())
-        .env("AGENTFRAMER_BINARY", workspace.binary());
+    bench.env(postgres::URL_VARIABLE, cluster.url()).env("AGENTFRAMER_BINARY", workspace.binary());
     process::run(bench.env("AGENTFRAMER_BENCH_RESULTS", results.join("results.json")))
 }

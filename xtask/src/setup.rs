@@ -29,20 +29,11 @@ pub fn for_tests(workspace: &Workspace) -> Result<()> {
     node()?;
     for_build(workspace)?;
     postgres::bin_dir().map(|_| ())?;
-    if !["chromium", "chromium-browser", "google-chrome"]
-        .iter()
-        .any(|name| process::find(name).is_some())
-    {
-        debian::install(
-            &["chromium", "fonts-liberation"],
-            "the browser tests need Chromium: install it",
-        )?;
+    if !["chromium", "chromium-browser", "google-chrome"].iter().any(|name| process::find(name).is_some()) {
+        debian::install(&["chromium", "fonts-liberation"], "the browser tests need Chromium: install it")?;
     }
     if process::find("chromedriver").is_none() {
-        debian::install(
-            &["chromium-driver"],
-            "the browser tests need chromedriver: install it",
-        )?;
+        debian::install(&["chromium-driver"], "the browser tests need chromedriver: install it")?;
     }
     python()?;
     cargo_deny(workspace).map(|_| ())
@@ -54,11 +45,7 @@ pub fn wasm_toolchain(workspace: &Workspace) -> Result<Toolchain> {
     if fs::read_to_string(&record).is_ok_and(|name| name == "debian") && debian_toolchain_is_here() {
         return Ok(Toolchain::Debian);
     }
-    let toolchain = if target_is_installed() {
-        Toolchain::Own
-    } else {
-        install_wasm_toolchain()?
-    };
+    let toolchain = if target_is_installed() { Toolchain::Own } else { install_wasm_toolchain()? };
     fs::create_dir_all(workspace.target.join("xtask")).during("create the folder for xtask's notes")?;
     fs::write(&record, toolchain.name()).during("note the chosen toolchain")?;
     Ok(toolchain)
@@ -82,13 +69,7 @@ fn install_wasm_toolchain() -> Result<Toolchain> {
 
 fn target_is_installed() -> bool {
     let sysroot = process::output(Command::new("rustc").args(["--print", "sysroot"]));
-    sysroot.is_ok_and(|sysroot| {
-        PathBuf::from(sysroot)
-            .join("lib/rustlib")
-            .join(TARGET)
-            .join("lib")
-            .is_dir()
-    })
+    sysroot.is_ok_and(|sysroot| PathBuf::from(sysroot).join("lib/rustlib").join(TARGET).join("lib").is_dir())
 }
 
 fn debian_toolchain_is_here() -> bool {
@@ -109,16 +90,9 @@ pub fn wasm_opt(workspace: &Workspace) -> Option<PathBuf> {
     eprintln!("setup: installing {BINARYEN} with npm, for wasm-opt");
     fs::create_dir_all(&folder).ok()?;
     let mut npm = Command::new("npm");
-    npm.args([
-        "install",
-        "--no-audit",
-        "--no-fund",
-        "--no-save",
-        "--silent",
-        "--prefix",
-    ])
-    .arg(&folder)
-    .arg(BINARYEN);
+    npm.args(["install", "--no-audit", "--no-fund", "--no-save", "--silent", "--prefix"])
+        .arg(&folder)
+        .arg(BINARYEN);
     if let Err(failure) = process::run(&mut npm) {
         eprintln!("setup: {failure}; the npm package binaryen is missing");
         return None;
@@ -141,20 +115,11 @@ pub fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
     let mut locked = workspace.cargo(&["install", "--locked", CARGO_DENY])?;
     let mut unlocked = workspace.cargo(&["install", CARGO_DENY])?;
     let into_cache = |command: &mut Command| {
-        process::run(
-            command
-                .env("CARGO_TARGET_DIR", folder.join("build"))
-                .arg("--root")
-                .arg(&folder),
-        )
+        process::run(command.env("CARGO_TARGET_DIR", folder.join("build")).arg("--root").arg(&folder))
     };
-    into_cache(&mut locked)
-        .or_else(|_| into_cache(&mut unlocked))
-        .map_err(|cause| {
-            Failure::new(format!(
-                "{cause}; install the crate {CARGO_DENY} yourself (cargo install {CARGO_DENY})"
-            ))
-        })?;
+    into_cache(&mut locked).or_else(|_| into_cache(&mut unlocked)).map_err(|cause| {
+        Failure::new(format!("{cause}; install the crate {CARGO_DENY} yourself (cargo install {CARGO_DENY})"))
+    })?;
     // Hundreds of megabytes that nothing reads again.
     fs::remove_dir_all(folder.join("build")).during("remove cargo-deny's build folder")?;
     Ok(program)
@@ -169,11 +134,7 @@ fn node() -> Result<()> {
         debian::install(&["npm"], other_way)?;
     }
     let version = process::output(Command::new("node").arg("--version"))?;
-    let major = version
-        .trim_start_matches('v')
-        .split('.')
-        .next()
-        .and_then(|major| major.parse::<u32>().ok());
+    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
     match major {
         Some(major) if major >= 20 => Ok(()),
         _ => Err(Failure::new(format!("{other_way} (found {version})"))),

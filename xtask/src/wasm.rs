@@ -98,16 +98,8 @@ impl Toolchain {
 /// with the native build. `verb` is `build`, `clippy`…
 pub fn cargo(workspace: &Workspace, toolchain: Toolchain, verb: &str) -> Result<Command> {
     let mut command = toolchain.cargo(workspace)?;
-    command.args([
-        verb,
-        "--package",
-        "agentframer-app",
-        "--lib",
-        "--no-default-features",
-    ]);
-    command
-        .args(["--features", "hydrate", "--target", TARGET])
-        .args(toolchain.flags());
+    command.args([verb, "--package", "agentframer-app", "--lib", "--no-default-features"]);
+    command.args(["--features", "hydrate", "--target", TARGET]).args(toolchain.flags());
     command.arg("--target-dir").arg(workspace.target.join("wasm"));
     Ok(command)
 }
@@ -117,18 +109,9 @@ pub fn cargo(workspace: &Workspace, toolchain: Toolchain, verb: &str) -> Result<
 /// The names are what leptos's `HydrationScripts` asks for: `agentframer.js`, `agentframer_bg.wasm`.
 pub fn build(workspace: &Workspace, toolchain: Toolchain, build: Build) -> Result<PathBuf> {
     process::run(cargo(workspace, toolchain, "build")?.args(["--profile", build.profile()]))?;
-    let raw = workspace
-        .target
-        .join("wasm")
-        .join(TARGET)
-        .join(build.folder())
-        .join("agentframer_app.wasm");
+    let raw = workspace.target.join("wasm").join(TARGET).join(build.folder()).join("agentframer_app.wasm");
     let finished = workspace.target.join("wasm/pkg").join(build.folder());
-    let optimiser = if build == Build::Release {
-        setup::wasm_opt(workspace)
-    } else {
-        None
-    };
+    let optimiser = if build == Build::Release { setup::wasm_opt(workspace) } else { None };
     let stamp = finished.with_extension("stamp");
     let fingerprint = format!("{} {}", fingerprint(&raw)?, optimiser.is_some());
     if fs::read_to_string(&stamp).is_ok_and(|old| old == fingerprint) {
@@ -158,27 +141,16 @@ fn bind(raw: &Path, folder: &Path, build: Build) -> Result<()> {
     let mut bindgen = Bindgen::new();
     bindgen.input_path(raw).out_name("agentframer").typescript(false);
     bindgen.keep_debug(build == Build::Debug).debug(false);
-    bindgen
-        .remove_name_section(build == Build::Release)
-        .remove_producers_section(true);
+    bindgen.remove_name_section(build == Build::Release).remove_producers_section(true);
     let bound = bindgen.web(true).and_then(|bindgen| bindgen.generate(folder));
-    bound.map_err(|error| {
-        Failure::new(format!(
-            "wasm-bindgen could not read the compiled pages: {error:#}"
-        ))
-    })
+    bound.map_err(|error| Failure::new(format!("wasm-bindgen could not read the compiled pages: {error:#}")))
 }
 
 fn shrink(program: &Path, wasm: &Path) -> Result<()> {
     eprintln!("site: shrinking WASM with wasm-opt");
     let small = wasm.with_extension("small");
     let mut node = Command::new("node");
-    node.arg(program)
-        .arg("-Oz")
-        .args(FEATURES)
-        .arg(wasm)
-        .arg("-o")
-        .arg(&small);
+    node.arg(program).arg("-Oz").args(FEATURES).arg(wasm).arg("-o").arg(&small);
     process::run(&mut node)?;
     fs::rename(&small, wasm).during("replace the WASM by the small one")
 }

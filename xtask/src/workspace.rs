@@ -46,10 +46,7 @@ impl Workspace {
     pub fn tools(&self) -> PathBuf {
         let home = || env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
         let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
-        cache.map_or_else(
-            || self.target.join("tools"),
-            |cache| cache.join("agentframer/tools"),
-        )
+        cache.map_or_else(|| self.target.join("tools"), |cache| cache.join("agentframer/tools"))
     }
 
     /// A cargo command that builds as a person's own `cargo` in this folder would.
@@ -60,9 +57,7 @@ impl Workspace {
         fs::create_dir_all(self.site()).during("create the site folder")?;
         let mut command = Command::new("cargo");
         command.args(args).current_dir(&self.root);
-        command
-            .env("CARGO_TARGET_DIR", &self.target)
-            .env("AGENTFRAMER_SITE", self.site());
+        command.env("CARGO_TARGET_DIR", &self.target).env("AGENTFRAMER_SITE", self.site());
         for (name, _) in env::vars_os() {
             if name.to_str().is_some_and(is_set_by_cargo_run) {
                 command.env_remove(name);
