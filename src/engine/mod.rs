@@ -1,9 +1,258 @@
-//! Storage, gateway and jobs around the domain's rules.
+//! Storage, gateway and jobs around the domain's rules. Pages, REST and MCP all call one [`Engine`].
 
+pub mod agents;
+pub mod billing;
+pub mod bootstrap;
+pub mod check;
 pub mod clock;
 pub mod config;
 pub mod error;
+pub mod gateway;
+pub mod generate;
+pub mod identify;
+pub mod jobs;
+pub mod keys;
 pub mod ledger_writer;
+pub mod mail;
+pub mod media;
+pub mod members;
+pub mod overview;
+pub mod passwords;
+pub mod people;
 pub mod providers;
 pub mod random;
+pub mod reading;
+pub mod scope;
+pub mod sealing;
 pub mod store;
+pub mod tools;
+pub mod workspaces;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::clock::Clock;
+use self::config::{Cell, Config};
+use self::error::{Error, Result};
+use self::identify::Identities;
+use self::ledger_writer::LedgerWriter;
+use self::mail::Mailer;
+use self::media::{Bucket, UrlSigner};
+use self::passwords::Passwords;
+use self::people::SignInGuard;
+use self::providers::Providers;
+use self::sealing::{MasterKey, Sealer};
+use self::store::workspaces::Workspace;
+use self::store::{Db, Kind};
+use crate::domain::catalog::Catalog;
+use crate::domain::ids::{Id, RequestId};
+
+/// The product behind its doors. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    clock: Clock,
+    catalog: Catalog,
+    providers: Providers,
+    control: Db,
+    cells: BTreeMap<String, CellNode>,
+    identities: Identities,
+    sign_ins: SignInGuard,
+    passwords: Passwords,
+    mailer: Mailer,
+    urls: UrlSigner,
+    /// Calls that run on although their client hung up, and jobs.
+    running: TaskTracker,
+    stopping: CancellationToken,
+    writers: std::sync::Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// One cell that this node serves.
+#[derive(Clone)]
+pub(crate) struct CellNode {
+    pub(crate) cell: Cell,
+    pub(crate) db: Db,
+    pub(crate) bucket: Bucket,
+    pub(crate) writer: LedgerWriter,
+    pub(crate) sealer: Sealer,
+}
+
+/// Why the engine did not start: a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(pub String);
+
+impl Engine {
+    /// Opens databases and buckets, brings tables up to date and starts the ledger writers.
+    ///
+    /// # Errors
+    /// A sentence that names what could not be opened.
+    pub async fn open(config: Config, clock: Clock) -> std::result::Result<Self, StartError> {
+        let providers = Providers::from_config(&config.providers).map_err(StartError)?;
+        Self::open_with(config, clock, providers).await
+    }
+
+    /// As [`Engine::open`], with these providers: tests hand in scripted ones.
+    ///
+    /// # Errors
+    /// A sentence that names what could not be opened.
+    pub async fn open_with(config: Config, clock: Clock, providers: Providers) -> std::result::Result<Self, StartError> {
+        let master = master_key(&config)?;
+        let control = open_database(&config.control_url(), Kind::Control).await?;
+        let (mut cells, mut writers) = (BTreeMap::new(), Vec::new());
+        for cell in config.cells() {
+            let (node, writer) = open_cell(&config, cell, &master, &clock).await?;
+            cells.insert(node.cell.name.clone(), node);
+            writers.push(writer);
+        }
+        let passwords = Passwords::new(config.limits.concurrent_password_hashes).await;
+        Ok(Self(Arc::new(Inner {
+            catalog: catalog(&config)?,
+            mailer: Mailer::new(&config).map_err(StartError)?,
+            urls: UrlSigner::new(&master),
+            identities: Identities::new(config.limits.calls_per_minute_per_agent),
+            sign_ins: SignInGuard::default(),
+            passwords: passwords.map_err(|_| StartError("Passwords cannot be hashed on this machine.".into()))?,
+            running: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            writers: std::sync::Mutex::new(writers),
+            config,
+            clock,
+            providers,
+            control,
+            cells,
+        })))
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// The model library.
+    pub fn catalog(&self) -> &Catalog {
+        &self.0.catalog
+    }
+
+    /// The media providers.
+    pub fn providers(&self) -> &Providers {
+        &self.0.providers
+    }
+
+    /// An id for a call or an act.
+    pub fn new_request_id(&self) -> RequestId {
+        RequestId::new(self.0.clock.now().millis(), random::bytes())
+    }
+
+    /// The address under which agents of this workspace connect.
+    pub fn mcp_url(&self, workspace: &Workspace) -> String {
+        format!("{}/mcp/{}/{}", self.base_url(workspace), workspace.id, workspace.url_key)
+    }
+
+    /// Where the workspace's cell is reached, without a slash at the end.
+    pub(crate) fn base_url(&self, workspace: &Workspace) -> String {
+        let own = self.0.cells.get(&workspace.cell).and_then(|node| node.cell.mcp_url.as_ref());
+        own.map_or_else(|| self.0.config.public_url(), |url| url.as_str().trim_end_matches('/').to_owned())
+    }
+
+    /// The cell in which the workspace lives.
+    ///
+    /// # Errors
+    /// [`Error::WrongRegion`] when another node serves it.
+    pub(crate) fn cell(&self, workspace: &Workspace) -> Result<&CellNode> {
+        self.0.cells.get(&workspace.cell).ok_or(Error::WrongRegion(workspace.region))
+    }
+
+    /// The databases and buckets by name, and whether each answers.
+    pub async fn ready(&self) -> Vec<(String, bool)> {
+        let mut parts = vec![("control database".to_owned(), self.0.control.answers().await)];
+        for (name, node) in &self.0.cells {
+            parts.push((format!("cell {name} database"), node.db.answers().await));
+            parts.push((format!("cell {name} storage"), node.bucket.answers().await));
+        }
+        parts
+    }
+
+    /// Stops taking work, finishes what runs (calls settle, though their clients are gone) and closes the databases.
+    pub async fn shutdown(&self) {
+        self.0.stopping.cancel();
+        self.0.running.close();
+        self.0.running.wait().await;
+        for node in self.0.cells.values() {
+            node.db.close().await;
+        }
+        self.0.control.close().await;
+        let writers = self.0.writers.lock().map(|mut writers| std::mem::take(&mut *writers)).unwrap_or_default();
+        writers.iter().for_each(JoinHandle::abort);
+    }
+}
+
+fn master_key(config: &Config) -> std::result::Result<MasterKey, StartError> {
+    if let Some(hex) = &config.security.master_key {
+        let wrong = || StartError("Setting “security.master_key” is not 64 hex digits.".into());
+        return MasterKey::from_hex(hex).ok_or_else(wrong);
+    }
+    let file = config.security.master_key_file.clone().unwrap_or_else(|| config.data_dir.join("master.key"));
+    MasterKey::from_file(&file).map_err(StartError)
+}
+
+fn catalog(config: &Config) -> std::result::Result<Catalog, StartError> {
+    let Some(file) = &config.catalog else { return Ok(Catalog::built_in()) };
+    let place = file.display();
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| StartError(format!("Cannot read the model library {place}: {error}.")))?;
+    Catalog::parse(&text).map_err(|error| StartError(format!("The model library {place} cannot be used: {error}")))
+}
+
+async fn open_database(url: &str, kind: Kind) -> std::result::Result<Db, StartError> {
+    let place = without_password(url);
+    let db = Db::open(url).await.map_err(|error| StartError(format!("Cannot open the database {place}: {error}.")))?;
+    let migrated = db.migrate(kind).await;
+    migrated.map_err(|error| StartError(format!("Cannot bring the database {place} up to date: {error}.")))?;
+    Ok(db)
+}
+
+fn without_password(url: &str) -> String {
+    let Ok(mut parsed) = url::Url::parse(url) else { return url.to_owned() };
+    // Fails only for URLs that cannot have a password.
+    let _ = parsed.set_password(None);
+    parsed.to_string()
+}
+
+async fn open_cell(
+    config: &Config,
+    cell: Cell,
+    master: &MasterKey,
+    clock: &Clock,
+) -> std::result::Result<(CellNode, JoinHandle<()>), StartError> {
+    let db = open_database(&config.cell_url(&cell), Kind::Cell).await?;
+    same_key(&db, &cell, master).await?;
+    let bucket = Bucket::open(&config.cell_storage(&cell)).map_err(StartError)?;
+    let (writer, task) = LedgerWriter::start(db.clone(), clock.clone());
+    let sealer = Sealer::new(db.clone(), master);
+    Ok((CellNode { cell, db, bucket, writer, sealer }, task))
+}
+
+/// A node with another master key could neither read prompts nor check links: it must not start.
+async fn same_key(db: &Db, cell: &Cell, master: &MasterKey) -> std::result::Result<(), StartError> {
+    let own = master.check_value();
+    match store::workspaces::first_fact(db, "master_key", &own).await {
+        Ok(stored) if stored == own => Ok(()),
+        Ok(_) => Err(StartError(format!(
+            "Cell “{}” was made with another master key. Set “security.master_key” or “security.master_key_file” to that one.",
+            cell.name
+        ))),
+        Err(error) => Err(StartError(format!("Cell “{}” does not answer: {error}", cell.name))),
+    }
+}

@@ -314,3 +314,33 @@ async fn save_accounts(
     }
     Ok(())
 }
+
+/// How many reservations of a workspace are open.
+///
+/// # Errors
+/// The database's own.
+pub async fn open_holds(db: &super::Db, workspace: &WorkspaceId) -> Result<i64> {
+    let text = "SELECT COUNT(*) FROM reservations WHERE workspace_id = $1 AND state = 'held'";
+    Ok(sqlx::query_scalar(text).bind(workspace.as_str()).fetch_one(&db.read).await?)
+}
+
+/// Open reservations whose deadline has passed, with their workspace, the oldest first.
+///
+/// # Errors
+/// The database's own.
+pub async fn expired(db: &super::Db, now: Time, limit: i64) -> Result<Vec<(WorkspaceId, Hold)>> {
+    let text = "SELECT * FROM reservations WHERE state = 'held' AND deadline_us <= $1 ORDER BY deadline_us LIMIT $2";
+    let rows = sqlx::query(text).bind(now.micros()).bind(limit).fetch_all(&db.read).await?;
+    rows.iter().map(hold).collect()
+}
+
+/// Removes idempotency keys that no longer count.
+///
+/// # Errors
+/// The database's own.
+pub async fn delete_old_keys(db: &super::Db, before: Time) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    let text = "DELETE FROM idempotency_keys WHERE used_us < $1";
+    sql::Statement::new(text, values![before.micros()]).run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
+}

@@ -224,3 +224,17 @@ fn generation(row: &AnyRow) -> Result<NewGeneration> {
         deleted_at: row.try_get::<Option<i64>, _>("deleted_us")?.map(Time),
     })
 }
+
+/// Removes a workspace's prompts and their keys, and marks its files as gone.
+///
+/// # Errors
+/// The database's own.
+pub async fn delete_content(db: &Db, workspace: &WorkspaceId, now: Time) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    for text in ["DELETE FROM prompts WHERE workspace_id = $1", "DELETE FROM data_keys WHERE workspace_id = $1"] {
+        sql::Statement::new(text, values![workspace.as_str()]).run(&mut transaction).await?;
+    }
+    let text = "UPDATE generations SET deleted_us = $2 WHERE workspace_id = $1 AND deleted_us IS NULL";
+    sql::Statement::new(text, values![workspace.as_str(), now.micros()]).run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
+}

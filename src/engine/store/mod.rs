@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod log;
 pub mod people;
 pub mod sql;
+pub mod tallies;
 pub mod usage;
 pub mod workspaces;
 

@@ -365,3 +365,17 @@ fn workspace(row: &AnyRow) -> Result<Workspace> {
         created_at: Time(row.try_get("created_us")?),
     })
 }
+
+/// Keeps a fact about a cell, unless there is one already; answers the one that counts.
+///
+/// # Errors
+/// The database's own.
+pub async fn first_fact(db: &Db, name: &str, value: &str) -> Result<String> {
+    let mut transaction = db.begin().await?;
+    let text = "INSERT INTO facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+    Statement::new(text, values![name, value]).run(&mut transaction).await?;
+    let text = "SELECT value FROM facts WHERE name = $1";
+    let stored = sqlx::query_scalar(text).bind(name).fetch_one(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(stored)
+}

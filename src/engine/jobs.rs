@@ -1,0 +1,119 @@
+//! Background work of each node: the sweeper, and the watch over what other nodes changed.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::gateway::CallError;
+use super::ledger_writer::Work;
+use super::store::attempts::Attempt;
+use super::store::{agents, books, people};
+use super::{CellNode, Engine};
+use crate::domain::ids::WorkspaceId;
+use crate::domain::ledger::{Hold, KEY_WINDOW};
+
+/// How often a node looks for changes by others; contract §1 promises a second.
+const WATCH: Duration = Duration::from_millis(500);
+/// How often reservations past their deadline are given back.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Reservations given back in one sweep.
+const SWEPT: i64 = 500;
+/// Sweeps between two cleanings of old rows.
+const CLEAN_EVERY: u32 = 600;
+
+impl Engine {
+    /// Starts this node's background work; it ends with [`Engine::shutdown`].
+    pub fn start_background(&self) {
+        let engine = self.clone();
+        self.0.running.spawn(async move { engine.watch().await });
+        let engine = self.clone();
+        self.0.running.spawn(async move { engine.sweep_for_ever().await });
+    }
+
+    async fn pause(&self, time: Duration) -> bool {
+        tokio::select! {
+            () = self.0.stopping.cancelled() => false,
+            () = tokio::time::sleep(time) => true,
+        }
+    }
+
+    async fn watch(&self) {
+        while self.pause(WATCH).await {
+            let mut sum = 0;
+            for db in self.0.cells.values().map(|node| &node.db).chain([&self.0.control]) {
+                match db.change_number().await {
+                    Ok(number) => sum += number,
+                    // What cannot be asked may have changed.
+                    Err(_) => sum = -1,
+                }
+            }
+            if self.0.identities.seen_changes.swap(sum, Ordering::SeqCst) != sum {
+                self.0.identities.forget();
+            }
+        }
+    }
+
+    async fn sweep_for_ever(&self) {
+        let mut round = 0u32;
+        while self.pause(SWEEP).await {
+            if let Err(error) = self.sweep().await {
+                tracing::error!(%error, "the sweep failed; it is tried again");
+            }
+            round = round.wrapping_add(1);
+            if round.is_multiple_of(CLEAN_EVERY) {
+                self.clean().await;
+            }
+        }
+    }
+
+    /// Gives reservations back whose deadline has passed; tells how many.
+    ///
+    /// # Errors
+    /// The database's own; the next sweep goes on.
+    pub async fn sweep(&self) -> super::error::Result<usize> {
+        let mut released = 0;
+        for node in self.0.cells.values() {
+            for (workspace, hold) in books::expired(&node.db, self.0.clock.now(), SWEPT).await? {
+                let attempt = self.expired_attempt(node, &workspace, &hold).await?;
+                let work = Work::Release { request_id: hold.request_id, attempt: attempt.map(Box::new) };
+                node.writer.submit(&workspace, work).await?;
+                released += 1;
+            }
+        }
+        Ok(released)
+    }
+
+    async fn expired_attempt(
+        &self,
+        node: &CellNode,
+        workspace: &WorkspaceId,
+        hold: &Hold,
+    ) -> super::error::Result<Option<Attempt>> {
+        let message = "The call did not end before its reservation's deadline. Nothing was charged.";
+        let error = CallError::new("provider_timeout", message, true);
+        let agent = agents::get(&node.db, workspace, &hold.agent_id).await?;
+        Ok(agent.map(|agent| Attempt {
+            workspace_id: workspace.clone(),
+            user_id: agent.name,
+            tool: "generate".into(),
+            model: None,
+            code: error.code.to_owned(),
+            message: error.message,
+            prompt_hash: None,
+            request_id: hold.request_id.clone(),
+            failed: true,
+            at: self.0.clock.now(),
+        }))
+    }
+
+    async fn clean(&self) {
+        let now = self.0.clock.now();
+        for node in self.0.cells.values() {
+            if let Err(error) = books::delete_old_keys(&node.db, now.plus(-KEY_WINDOW)).await {
+                tracing::warn!(%error, "old idempotency keys were not removed");
+            }
+        }
+        if let Err(error) = people::delete_ended_sessions(&self.0.control, now).await {
+            tracing::warn!(%error, "ended sessions were not removed");
+        }
+    }
+}

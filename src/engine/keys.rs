@@ -1,0 +1,105 @@
+//! REST keys: made by an Admin or a Developer, never above the maker's role.
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::Engine;
+use super::error::{Error, Result};
+use super::random;
+use super::scope::{Principal, Scope};
+use super::store::keys::{self, KeyRow};
+use super::store::workspaces;
+use crate::domain::access::Role;
+use crate::domain::field::{self, FieldError};
+use crate::domain::ids::{KeyId, UserId, WorkspaceId};
+use crate::domain::time::{DAY, Time};
+
+/// A new key, whose secret is shown once.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewKey {
+    /// Its id.
+    pub id: KeyId,
+    /// The secret.
+    pub key: String,
+    /// What it may do.
+    pub role: Role,
+    /// When it ends by itself.
+    pub expires_at: Option<Time>,
+}
+
+impl Engine {
+    /// Makes a key.
+    ///
+    /// # Errors
+    /// The field `name`, `role` (unknown, or above one's own) or `expires_in_days` (1 to 3650).
+    pub async fn create_key(&self, scope: &Scope, name: &str, role: &str, expires_in_days: Option<i64>) -> Result<NewKey> {
+        let role: Role = role.parse()?;
+        if role > scope.role {
+            return Err(FieldError::new("role", "is above your own; a key never does more than its maker").into());
+        }
+        let (secret, now) = (random::secret("af_key_"), self.0.clock.now());
+        let row = KeyRow {
+            id: random::id(now),
+            workspace_id: scope.workspace.id.clone(),
+            name: field::text("name", name, 1, 80)?,
+            role,
+            last4: secret[secret.len() - 4..].to_owned(),
+            made_by: maker(scope)?,
+            created_at: now,
+            expires_at: lifetime(expires_in_days)?.map(|days| now.plus(days * DAY)),
+            ended_at: None,
+        };
+        let data = json!({ "key_id": row.id, "name": row.name, "role": row.role, "expires_at": row.expires_at });
+        let changes = vec![keys::insert(&row, &random::fingerprint(&secret))];
+        let act = self.act(scope, "api_key.created", data, changes).await?;
+        self.submit_act(scope, act).await?;
+        Ok(NewKey { id: row.id, key: secret, role, expires_at: row.expires_at })
+    }
+
+    /// All keys of a workspace, newest first.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn keys(&self, scope: &Scope) -> Result<Vec<KeyRow>> {
+        keys::list(&self.cell(&scope.workspace)?.db, &scope.workspace.id).await
+    }
+
+    /// Ends a key at once.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none, or it has ended.
+    pub async fn end_key(&self, scope: &Scope, id: &KeyId) -> Result<()> {
+        let changes = vec![keys::end(&scope.workspace.id, id, self.0.clock.now())];
+        let act = self.act(scope, "api_key.ended", json!({ "key_id": id }), changes).await?;
+        self.submit_act(scope, act).await.map(|_| ())
+    }
+
+    /// Who sent this secret to this workspace; `None` for an unknown or ended key, or another workspace's.
+    ///
+    /// # Errors
+    /// [`Error::WrongRegion`] when another node serves the workspace.
+    pub async fn key_principal(&self, secret: &str, workspace: &WorkspaceId) -> Result<Option<Principal>> {
+        let Some(workspace) = workspaces::get(&self.0.control, workspace).await? else { return Ok(None) };
+        let db = &self.cell(&workspace)?.db;
+        let key = keys::by_secret(db, &workspace.id, &random::fingerprint(secret)).await?;
+        let now = self.0.clock.now();
+        let live = |key: &KeyRow| key.ended_at.is_none() && key.expires_at.is_none_or(|end| now < end);
+        Ok(key.filter(live).map(Principal::Key))
+    }
+}
+
+/// The person behind the scope: a key made with a key belongs to the first one's maker.
+fn maker(scope: &Scope) -> Result<UserId> {
+    scope.actor.parse().map_err(|_| {
+        Error::Conflict("Keys are made by people in the browser, not with another key. Nothing was changed.".into())
+    })
+}
+
+fn lifetime(days: Option<i64>) -> std::result::Result<Option<i64>, FieldError> {
+    match days {
+        Some(days) if !(1..=3650).contains(&days) => {
+            Err(FieldError::new("expires_in_days", "is not a number of days from 1 to 3650"))
+        }
+        days => Ok(days),
+    }
+}

@@ -1,0 +1,246 @@
+//! The workspace's first page in one look: figures, spend by day, the last calls, what is wrong and what to do.
+
+use std::collections::BTreeMap;
+
+use super::Engine;
+use super::agents::{AgentState, AgentView, TokenState};
+use super::billing::Credits;
+use super::error::Result;
+use super::reading::{AttemptView, AuditFilter, EntryKind, Page};
+use super::scope::Scope;
+use super::store::usage;
+use crate::domain::audit::Linked;
+use crate::domain::ids::RequestId;
+use crate::domain::money::Usd;
+use crate::domain::time::{DAY, Time};
+
+/// Days from a token's due date on which it is told.
+const ROTATION_NOTICE: i64 = 14 * DAY;
+/// Days of spend that the forecast looks back on.
+const FORECAST_DAYS: i64 = 14;
+
+/// How urgent a notice is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Needs care.
+    Care,
+    /// Calls are refused.
+    Bad,
+}
+
+/// What is wrong now, and the way to mend it.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    /// How urgent.
+    pub severity: Severity,
+    /// One word.
+    pub tag: &'static str,
+    /// A sentence.
+    pub text: String,
+    /// A button's words and the path below the workspace, such as `billing`.
+    pub action: Option<(&'static str, String)>,
+}
+
+/// One day's spend.
+#[derive(Debug, Clone)]
+pub struct DaySpend {
+    /// The day's first moment in UTC.
+    pub day: Time,
+    /// All agents.
+    pub total: Usd,
+    /// Each agent's part.
+    pub by_agent: Vec<(String, Usd)>,
+}
+
+/// What became of a call, in words that say whether money moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Charged.
+    Paid,
+    /// Done, costs nothing.
+    Free,
+    /// The rules refused it.
+    Refused(String),
+    /// The provider failed; not charged.
+    Failed(String),
+}
+
+/// A line of the last calls.
+#[derive(Debug, Clone)]
+pub struct LatestCall {
+    /// When.
+    pub ts: Time,
+    /// `agent.NAME`.
+    pub user_id: String,
+    /// The tool.
+    pub tool: String,
+    /// The model, where there is one.
+    pub model: Option<String>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What was charged.
+    pub cost: Option<Usd>,
+    /// The call.
+    pub request_id: RequestId,
+    /// How many calls the line stands for.
+    pub count: i64,
+}
+
+/// The first page.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    /// Balance, month, caps.
+    pub credits: Credits,
+    /// Successful calls today (UTC).
+    pub calls_today: i64,
+    /// Refused calls today.
+    pub refused_today: i64,
+    /// Failed calls today.
+    pub failed_today: i64,
+    /// Calls that hold a reservation now.
+    pub running: i64,
+    /// This month, a line a day that had spend.
+    pub spend_by_day: Vec<DaySpend>,
+    /// The last calls, refused and failed ones too.
+    pub latest: Vec<LatestCall>,
+    /// What is wrong now.
+    pub notices: Vec<Notice>,
+    /// Mean spend a day over the last fortnight.
+    pub per_day: Usd,
+    /// When the balance runs out at that pace; `None` where it does not within a year.
+    pub runs_out: Option<Time>,
+    /// Agents that are not revoked.
+    pub agents: usize,
+}
+
+impl Engine {
+    /// Everything on the workspace's first page; roll-ups and short lists only, so that it costs the same at any size.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn overview(&self, scope: &Scope) -> Result<Overview> {
+        let (db, id, now) = (&self.cell(&scope.workspace)?.db, &scope.workspace.id, self.0.clock.now());
+        let credits = self.credits(scope).await?;
+        let today = usage::totals(db, id, now.day_start(), now.next_day()).await?;
+        let month = usage::by_day(db, id, now.month_start(), now.next_month()).await?;
+        let fortnight = now.day_start().plus(-FORECAST_DAYS * DAY);
+        let recent = usage::totals(db, id, fortnight, now.day_start()).await?.cost;
+        let per_day = Usd::from_micros(recent.micros() / FORECAST_DAYS);
+        let agents = self.agents(scope).await?;
+        Ok(Overview {
+            calls_today: today.calls,
+            refused_today: today.refused,
+            failed_today: today.failed,
+            running: super::store::books::open_holds(db, id).await?,
+            spend_by_day: by_day(month),
+            latest: self.latest(scope).await?,
+            notices: notices(&credits, &agents, now),
+            runs_out: runs_out(credits.available_usd, per_day, now),
+            per_day,
+            agents: agents.iter().filter(|agent| agent.state != AgentState::Revoked).count(),
+            credits,
+        })
+    }
+
+    async fn latest(&self, scope: &Scope) -> Result<Vec<LatestCall>> {
+        let ten = || Page { limit: Some(10), cursor: None };
+        let calls = AuditFilter { kind: Some(EntryKind::Calls), ..AuditFilter::default() };
+        let paid = self.audit(scope, &calls, ten()).await?.items.into_iter().map(successful);
+        let attempts = self.attempts(scope, None, ten()).await?.items.into_iter().map(unsuccessful);
+        let mut latest: Vec<LatestCall> = paid.chain(attempts).collect();
+        latest.sort_by(|left, right| right.ts.cmp(&left.ts));
+        latest.truncate(10);
+        Ok(latest)
+    }
+}
+
+fn successful(row: Linked) -> LatestCall {
+    let entry = row.entry;
+    let paid = entry.cost_usd.is_positive();
+    LatestCall {
+        ts: entry.ts,
+        user_id: entry.user_id,
+        tool: entry.tool.unwrap_or_default(),
+        model: entry.model,
+        outcome: if paid { Outcome::Paid } else { Outcome::Free },
+        cost: paid.then_some(entry.cost_usd),
+        request_id: entry.request_id,
+        count: 1,
+    }
+}
+
+fn unsuccessful(attempt: AttemptView) -> LatestCall {
+    LatestCall {
+        ts: attempt.last_at,
+        user_id: attempt.user_id,
+        tool: attempt.tool,
+        model: attempt.model,
+        outcome: if attempt.failed { Outcome::Failed(attempt.code) } else { Outcome::Refused(attempt.code) },
+        cost: None,
+        request_id: attempt.request_id,
+        count: attempt.count,
+    }
+}
+
+fn by_day(rows: Vec<usage::DayOfAgent>) -> Vec<DaySpend> {
+    let mut days: BTreeMap<Time, Vec<(String, Usd)>> = BTreeMap::new();
+    for row in rows.into_iter().filter(|row| row.cost.is_positive()) {
+        days.entry(row.day).or_default().push((row.user_id, row.cost));
+    }
+    let total = |parts: &[(String, Usd)]| parts.iter().map(|(_, cost)| *cost).sum();
+    days.into_iter().map(|(day, by_agent)| DaySpend { day, total: total(&by_agent), by_agent }).collect()
+}
+
+fn runs_out(available: Usd, per_day: Usd, now: Time) -> Option<Time> {
+    let days = available.micros().checked_div(per_day.micros())?;
+    (days <= 365).then(|| now.plus(days * DAY))
+}
+
+fn notices(credits: &Credits, agents: &[AgentView], now: Time) -> Vec<Notice> {
+    let mut notices: Vec<Notice> = balance_notice(credits).into_iter().collect();
+    if credits.soft_alert.reached {
+        let text = format!(
+            "{} spent this month: {} % of a typical month is reached.",
+            credits.month_to_date_usd.display(),
+            credits.soft_alert.threshold_pct
+        );
+        notices.push(Notice { severity: Severity::Care, tag: "spend", text, action: None });
+    }
+    notices.extend(agents.iter().filter(|agent| agent.state != AgentState::Revoked).filter_map(|a| agent_notice(a, now)));
+    notices
+}
+
+fn balance_notice(credits: &Credits) -> Option<Notice> {
+    let action = Some(("Top up", "billing".to_owned()));
+    if !credits.available_usd.is_positive() {
+        let text = "The balance is used up. Paid calls are refused until somebody tops up.".to_owned();
+        return Some(Notice { severity: Severity::Bad, tag: "balance", text, action });
+    }
+    let floor = credits.floor_usd.filter(|_| credits.below_floor)?;
+    let text = format!("{} left, below the floor of {}. Agents are told to stop.", credits.available_usd.display(), floor.display());
+    Some(Notice { severity: Severity::Care, tag: "balance", text, action })
+}
+
+fn agent_notice(agent: &AgentView, now: Time) -> Option<Notice> {
+    let place = format!("agents/{}", agent.id);
+    if agent.state == AgentState::Paused {
+        let reason = agent.paused_reason.as_deref().unwrap_or("paused");
+        let text = format!("{} is paused: {reason}. Its calls are refused.", agent.name);
+        return Some(Notice { severity: Severity::Care, tag: "paused", text, action: Some(("Look at it", place)) });
+    }
+    let rotate = Some(("Rotate token", place));
+    let Some(token) = agent.current_token() else {
+        let text = format!("{} has no working token. Its calls are refused.", agent.name);
+        return Some(Notice { severity: Severity::Bad, tag: "rotation", text, action: rotate });
+    };
+    if token.expires_at.plus(-ROTATION_NOTICE) > now {
+        return None;
+    }
+    let days = |until: Time| (until.micros() - now.micros()).max(0) / DAY;
+    let text = if token.state == TokenState::Grace {
+        format!("{}’s token is overdue. Calls with it are refused in {} days.", agent.name, days(token.grace_ends_at))
+    } else {
+        format!("{}’s token is due in {} days.", agent.name, days(token.expires_at))
+    };
+    Some(Notice { severity: Severity::Care, tag: "rotation", text, action: rotate })
+}

@@ -1,0 +1,200 @@
+//! Encryption at rest: data keys per subject or day, wrapped by the master key (design §5).
+//!
+//! XChaCha20-Poly1305 with random 192-bit nonces; the associated data binds a ciphertext to its place, so that one
+//! row's bytes cannot stand in another's.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use dashmap::DashMap;
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+
+use super::error::{Error, Result, internal};
+use super::random;
+use super::store::Db;
+use super::store::generations;
+use crate::domain::ids::WorkspaceId;
+use crate::domain::time::Time;
+
+const NONCE: usize = 24;
+
+/// The key that wraps all others; 256 bits from the environment or a file.
+#[derive(Clone)]
+pub struct MasterKey([u8; 32]);
+
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MasterKey(…)")
+    }
+}
+
+impl MasterKey {
+    /// Reads 64 hex digits.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        hex::decode(text.trim()).ok()?.try_into().ok().map(Self)
+    }
+
+    /// Reads the key file, or makes it, readable by its owner only.
+    ///
+    /// # Errors
+    /// A sentence that names the file.
+    pub fn from_file(path: &Path) -> std::result::Result<Self, String> {
+        let place = path.display();
+        if path.exists() {
+            let text = std::fs::read_to_string(path).map_err(|error| format!("Cannot read the key file {place}: {error}."))?;
+            return Self::from_hex(&text).ok_or_else(|| format!("The key file {place} does not hold 64 hex digits."));
+        }
+        let key = Self(random::bytes());
+        write_private(path, &hex::encode(key.0)).map_err(|error| format!("Cannot write the key file {place}: {error}."))?;
+        tracing::warn!(file = %place, "made a master key; keep a copy apart from the data, or prompts cannot be read after a loss");
+        Ok(key)
+    }
+
+    /// A key for one purpose, which tells nothing of the master key.
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        mac(&self.0, purpose.as_bytes())
+    }
+
+    /// A value by which nodes see that they have the same key.
+    pub fn check_value(&self) -> String {
+        hex::encode(&self.derive("check")[..8])
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(text.as_bytes())
+}
+
+/// HMAC-SHA256.
+#[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+pub fn mac(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("any length is a key");
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+/// Seals `plain` under `key`, bound to `place`.
+///
+/// # Errors
+/// [`Error::Internal`] beyond the cipher's limits, which no text of ours reaches.
+pub fn seal(key: &[u8; 32], place: &str, plain: &[u8]) -> Result<Vec<u8>> {
+    let nonce = random::bytes::<NONCE>();
+    let payload = Payload { msg: plain, aad: place.as_bytes() };
+    let cipher = XChaCha20Poly1305::new(&(*key).into());
+    let sealed = cipher.encrypt(&XNonce::from(nonce), payload).map_err(|error| internal("seal", error))?;
+    Ok([nonce.as_slice(), &sealed].concat())
+}
+
+/// Opens what [`seal`] made; `None` where the key, the place or a byte is another.
+pub fn open(key: &[u8; 32], place: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+    let (nonce, ciphertext) = sealed.split_at_checked(NONCE)?;
+    let nonce: [u8; NONCE] = nonce.try_into().ok()?;
+    let payload = Payload { msg: ciphertext, aad: place.as_bytes() };
+    XChaCha20Poly1305::new(&(*key).into()).decrypt(&XNonce::from(nonce), payload).ok()
+}
+
+type CachedKeys = DashMap<(WorkspaceId, String), (String, [u8; 32])>;
+
+/// Seals the prompts of one cell.
+#[derive(Debug, Clone)]
+pub struct Sealer {
+    db: Db,
+    wrapping: [u8; 32],
+    cached: Arc<CachedKeys>,
+}
+
+impl Sealer {
+    /// A sealer over the cell's key table.
+    pub fn new(db: Db, master: &MasterKey) -> Self {
+        Self { db, wrapping: master.derive("wrap"), cached: Arc::default() }
+    }
+
+    /// Seals a prompt with the key of its subject, or of its day where there is none. Answers the key's id and the
+    /// sealed bytes, bound to `place`.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn seal_prompt(
+        &self,
+        workspace: &WorkspaceId,
+        subject: Option<&str>,
+        place: &str,
+        prompt: &str,
+        now: Time,
+    ) -> Result<(String, Vec<u8>)> {
+        let scope = subject.map_or_else(|| now.day_key(), |subject| self.subject_scope(workspace, subject));
+        let (id, key) = self.key(workspace, &scope, now).await?;
+        Ok((id, seal(&key, place, prompt.as_bytes())?))
+    }
+
+    /// Opens a sealed prompt; `None` where its key is gone.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn open_prompt(&self, workspace: &WorkspaceId, key_id: &str, place: &str, sealed: &[u8]) -> Result<Option<String>> {
+        let Some(wrapped) = generations::data_key_by_id(&self.db, workspace, key_id).await? else { return Ok(None) };
+        let key = self.unwrap(workspace, key_id, &wrapped)?;
+        Ok(open(&key, place, sealed).and_then(|plain| String::from_utf8(plain).ok()))
+    }
+
+    /// A subject is found by its keyed hash; the table never names it.
+    fn subject_scope(&self, workspace: &WorkspaceId, subject: &str) -> String {
+        let digest = Sha256::digest(mac(&self.wrapping, format!("{workspace}/{subject}").as_bytes()));
+        format!("subject:{}", hex::encode(&digest[..16]))
+    }
+
+    async fn key(&self, workspace: &WorkspaceId, scope: &str, now: Time) -> Result<(String, [u8; 32])> {
+        let place = (workspace.clone(), scope.to_owned());
+        if let Some(cached) = self.cached.get(&place) {
+            return Ok(cached.clone());
+        }
+        let found = match generations::data_key(&self.db, workspace, scope).await? {
+            Some(found) => found,
+            None => self.make_key(workspace, scope, now).await?,
+        };
+        let key = (found.0.clone(), self.unwrap(workspace, &found.0, &found.1)?);
+        self.cached.insert(place, key.clone());
+        Ok(key)
+    }
+
+    async fn make_key(&self, workspace: &WorkspaceId, scope: &str, now: Time) -> Result<(String, Vec<u8>)> {
+        let id = format!("dk_{}", hex::encode(random::bytes::<12>()));
+        let wrapped = seal(&self.wrapping, &format!("{workspace}/{id}"), &random::bytes::<32>())?;
+        generations::insert_data_key(&self.db, workspace, scope, &id, &wrapped, now).await?;
+        // Another node may have been first: the table says which key counts.
+        generations::data_key(&self.db, workspace, scope).await?.ok_or(Error::Internal)
+    }
+
+    fn unwrap(&self, workspace: &WorkspaceId, id: &str, wrapped: &[u8]) -> Result<[u8; 32]> {
+        open(&self.wrapping, &format!("{workspace}/{id}"), wrapped)
+            .and_then(|key| key.try_into().ok())
+            .ok_or_else(|| internal("unwrap", "the master key does not open this data key"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_text_opens_only_with_its_key_in_its_place() {
+        let key = [7; 32];
+        let sealed = seal(&key, "req_1", b"a fox").unwrap();
+        assert_eq!(open(&key, "req_1", &sealed).unwrap(), b"a fox");
+        assert!(open(&key, "req_2", &sealed).is_none());
+        assert!(open(&[8; 32], "req_1", &sealed).is_none());
+        assert!(open(&key, "req_1", &sealed[..20]).is_none());
+        assert!(!sealed.windows(3).any(|bytes| bytes == b"fox"));
+    }
+}
