@@ -1,6 +1,6 @@
 //! Packages of Debian and its relatives.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::failure::{Failure, Result};
 use crate::process;
@@ -22,7 +22,7 @@ pub fn install(packages: &[&str], otherwise: &str) -> Result<()> {
         eprintln!("setup: apt-get update failed, going on with the package list as it is");
     }
     let mut install = apt(&["install", "-y", "-q", "--no-install-recommends"]);
-    process::run(install.args(packages))
+    process::run(install.args(packages).stdout(Stdio::null()))
         .map_err(|cause| Failure::new(format!("apt-get could not install {names} ({cause}); {otherwise}")))
 }
 

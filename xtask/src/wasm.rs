@@ -113,7 +113,8 @@ pub fn build(workspace: &Workspace, toolchain: Toolchain, build: Build) -> Resul
     let finished = workspace.target.join("wasm/pkg").join(build.folder());
     let optimiser = if build == Build::Release { setup::wasm_opt(workspace) } else { None };
     let stamp = finished.with_extension("stamp");
-    let fingerprint = format!("{} {}", fingerprint(&raw)?, optimiser.is_some());
+    let flags = optimiser.as_ref().map(|_| FEATURES.concat());
+    let fingerprint = format!("{} {flags:?}", fingerprint(&raw)?);
     if fs::read_to_string(&stamp).is_ok_and(|old| old == fingerprint) {
         return Ok(finished);
     }
