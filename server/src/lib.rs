@@ -1,1 +1,18 @@
-//! stub
+//! How AgentFramer is served: routes and their layers, MCP transport, REST, sessions, command line.
+//! No rule lives here; each handler turns a request into one call of the engine, and its answer into HTTP.
+
+pub mod assets;
+pub mod cli;
+pub mod client_address;
+mod commands;
+pub mod headers;
+pub mod mcp;
+pub mod media;
+pub mod ops;
+pub mod origin_guard;
+
+pub mod rest;
+pub mod router;
+pub mod session_store;
+mod telemetry;
+pub mod visit;

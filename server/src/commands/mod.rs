@@ -1,0 +1,6 @@
+//! What the commands do, one file each.
+
+pub mod audit;
+pub mod bootstrap;
+pub mod maintenance;
+pub mod serve;

@@ -1,0 +1,8 @@
+//! The MCP server (contract §2): its address, its refusals, its tools.
+
+mod handler;
+mod progress;
+mod results;
+pub mod transport;
+
+pub use transport::routes;

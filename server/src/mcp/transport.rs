@@ -1,0 +1,213 @@
+//! Streamable HTTP at `/mcp/{workspace_id}/{url_key}`: who may speak at all, and the protocol behind it.
+
+use std::sync::Arc;
+
+use agentframer::engine::Engine;
+use agentframer::engine::config::Config;
+use agentframer::engine::identify::Refused;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Extension, Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use axum::{Json, Router};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
+use serde::de::IgnoredAny;
+use serde_json::json;
+use url::{Host, Url};
+
+use super::handler::Handler;
+use crate::rest::auth::bearer;
+use crate::visit::Visit;
+
+type Service = StreamableHttpService<Handler, NeverSessionManager>;
+
+const NO_TOKEN: HeaderValue = HeaderValue::from_static("Bearer realm=\"AgentFramer\"");
+const BAD_TOKEN: HeaderValue =
+    HeaderValue::from_static("Bearer realm=\"AgentFramer\", error=\"invalid_token\"");
+/// This machine under any of its names.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// The MCP endpoint of every workspace that this node serves.
+pub fn routes(engine: &Engine) -> Router {
+    let door = Door { engine: engine.clone(), service: service(engine) };
+    Router::new().route("/mcp/{workspace}/{url_key}", any(enter)).with_state(door)
+}
+
+#[derive(Clone)]
+struct Door {
+    engine: Engine,
+    service: Service,
+}
+
+/// Requests need nothing of the ones before them, so any node can answer each.
+fn service(engine: &Engine) -> Service {
+    let config = engine.config();
+    let settings = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true)
+        .with_max_request_body_bytes(config.limits.body_bytes)
+        .with_allowed_hosts(own_hosts(config))
+        .with_allowed_origins(own_origins(config))
+        .enforce_origin_validation();
+    let handler = Handler::new(engine.clone());
+    StreamableHttpService::new(
+        move || Ok(handler.clone()),
+        Arc::new(NeverSessionManager::default()),
+        settings,
+    )
+}
+
+fn own_urls(config: &Config) -> Vec<Url> {
+    let public = Url::parse(&config.public_url()).ok();
+    public.into_iter().chain(config.cells().into_iter().filter_map(|cell| cell.mcp_url)).collect()
+}
+
+fn own_hosts(config: &Config) -> Vec<String> {
+    let urls = own_urls(config);
+    let named = urls.iter().filter_map(|url| match url.host()? {
+        Host::Domain(name) => Some(name.to_owned()),
+        Host::Ipv4(address) => Some(address.to_string()),
+        Host::Ipv6(address) => Some(address.to_string()),
+    });
+    named.chain(LOOPBACK.map(str::to_owned)).collect()
+}
+
+/// Only our own pages may speak MCP from a browser. Entries carry their port, as rmcp asks.
+fn own_origins(config: &Config) -> Vec<String> {
+    let urls = own_urls(config);
+    let origin =
+        |url: &Url| Some(format!("{}://{}:{}", url.scheme(), url.host_str()?, url.port_or_known_default()?));
+    urls.iter().filter_map(origin).collect()
+}
+
+async fn enter(
+    State(door): State<Door>,
+    Path((workspace, url_key)): Path<(String, String)>,
+    Extension(visit): Extension<Visit>,
+    mut request: Request,
+) -> Response {
+    let token = bearer(request.headers());
+    let caller = match door.engine.identify(token, &workspace, &url_key, Some(visit.address)).await {
+        Ok(caller) => caller,
+        Err(refused) => return refusal(&refused, token.is_some()),
+    };
+    request.extensions_mut().insert(caller);
+    speak(&door, request).await
+}
+
+/// Hands the request to the protocol. The body is read here, so that what is no JSON-RPC gets the error that the
+/// specification asks for; rmcp answers a bare 415.
+async fn speak(door: &Door, request: Request) -> Response {
+    let limit = door.engine.config().limits.body_bytes;
+    let is_json = is_json(request.headers());
+    let (parts, body) = request.into_parts();
+    let Ok(bytes) = to_bytes(body, limit).await else { return too_large(limit) };
+    let answer = door.service.handle(Request::from_parts(parts, Body::from(bytes.clone()))).await;
+    if is_json && answer.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        return no_json_rpc(&bytes);
+    }
+    answer.map(Body::new)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    content_type
+        .split(';')
+        .next()
+        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+/// JSON-RPC 2.0 §5.1: what cannot be parsed, and what is parsed and no request.
+fn no_json_rpc(body: &Bytes) -> Response {
+    let (code, message) = match serde_json::from_slice::<IgnoredAny>(body) {
+        Err(error) => (-32700, format!("Parse error: the body is not valid JSON: {error}")),
+        Ok(_) => (-32600, "Invalid request: the body is not one JSON-RPC 2.0 message".to_owned()),
+    };
+    let error = json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code, "message": message } });
+    (StatusCode::BAD_REQUEST, Json(error)).into_response()
+}
+
+fn too_large(limit: usize) -> Response {
+    let message = format!("The body is larger than {limit} bytes. Nothing was charged.");
+    refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message)
+}
+
+/// The table of contract §2. No answer names a workspace, and all that may not be told apart are one answer.
+fn refusal(why: &Refused, had_token: bool) -> Response {
+    match why {
+        Refused::Unauthorized => {
+            let message = "Send a current token of this workspace's agent: Authorization: Bearer af_agent_…";
+            let mut response = refused(StatusCode::UNAUTHORIZED, "unauthorized", message);
+            let challenge = if had_token { BAD_TOKEN } else { NO_TOKEN };
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            response
+        }
+        Refused::NotFound => {
+            refused(StatusCode::NOT_FOUND, "not_found", "There is nothing here for this token.")
+        }
+        Refused::AddressNotAllowed => {
+            let message = "This address is outside the agent's allowlist. Ask your operator.";
+            refused(StatusCode::FORBIDDEN, "address_not_allowed", message)
+        }
+        Refused::TooMany { retry_after_s } => {
+            let message = format!("Too many calls. Wait {retry_after_s} seconds.");
+            let mut response = refused(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", &message);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
+            response
+        }
+        Refused::WrongRegion => {
+            let message =
+                "This workspace lives in a region that this server does not serve. Use its own MCP URL.";
+            refused(StatusCode::MISDIRECTED_REQUEST, "wrong_region", message)
+        }
+        Refused::Unavailable => {
+            let message = "The database does not answer. Nothing was charged; try again in a moment.";
+            refused(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+        }
+    }
+}
+
+fn refused(status: StatusCode, code: &str, message: &str) -> Response {
+    (status, Json(json!({ "error": { "code": code, "message": message } }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_has_its_status() {
+        let cases = [
+            (Refused::Unauthorized, 401),
+            (Refused::NotFound, 404),
+            (Refused::AddressNotAllowed, 403),
+            (Refused::TooMany { retry_after_s: 3 }, 429),
+            (Refused::WrongRegion, 421),
+            (Refused::Unavailable, 503),
+        ];
+        for (refused, status) in cases {
+            assert_eq!(refusal(&refused, true).status().as_u16(), status);
+        }
+    }
+
+    #[test]
+    fn hosts_and_origins_are_those_of_the_settings() {
+        let config =
+            Config { public_url: Some("https://frames.example.com".parse().unwrap()), ..Config::default() };
+        assert!(own_hosts(&config).contains(&"frames.example.com".to_owned()));
+        assert_eq!(own_origins(&config), ["https://frames.example.com:443"]);
+    }
+
+    #[test]
+    fn what_is_no_json_rpc_is_told_apart() {
+        assert_eq!(no_json_rpc(&Bytes::from_static(b"{")).status(), StatusCode::BAD_REQUEST);
+        assert!(is_json(&HeaderMap::from_iter([(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("Application/JSON; charset=utf-8")
+        )])));
+    }
+}

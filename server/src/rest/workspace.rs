@@ -1,0 +1,60 @@
+//! The workspace itself.
+
+use agentframer::domain::access::Permission;
+use agentframer::domain::time::Time;
+use axum::Json;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Rest;
+use super::auth::Caller;
+use super::problem::{Problem, Refusals};
+
+/// A workspace.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Workspace {
+    /// Its id.
+    #[schema(example = "ws_01kb7z6m3v8t5c2q9x4hpw0n1d")]
+    id: String,
+    /// Its name.
+    name: String,
+    /// Where it lives; never changes.
+    #[schema(example = "eu-west-1")]
+    region: String,
+    /// The role with which this key acts.
+    #[schema(example = "developer")]
+    role: String,
+    /// Where its agents connect; absent for roles that may not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mcp_url: Option<String>,
+    /// Who made it.
+    created_by: String,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Time,
+}
+
+pub(super) fn routes() -> OpenApiRouter<Rest> {
+    OpenApiRouter::new().routes(routes!(get))
+}
+
+/// Name, region and address of the workspace.
+#[utoipa::path(get, path = "/workspaces/{ws}", tag = "workspace", operation_id = "get_workspace",
+    params(("ws" = String, Path, description = "The workspace's id")),
+    responses((status = 200, body = Workspace), Refusals))]
+pub(super) async fn get(caller: Caller) -> Result<Json<Workspace>, Problem> {
+    let scope = caller.may(Permission::ReadWorkspace).await?;
+    let mcp_url = scope.role.may(Permission::ReadMcpUrl).then(|| caller.engine.mcp_url(&scope.workspace));
+    let workspace = scope.workspace;
+    Ok(Json(Workspace {
+        id: workspace.id.to_string(),
+        name: workspace.name,
+        region: workspace.region.to_string(),
+        role: scope.role.to_string(),
+        mcp_url,
+        created_by: workspace.created_by.to_string(),
+        created_at: workspace.created_at,
+    }))
+}
