@@ -151,15 +151,15 @@ fn a_suspended_workspace_reserves_nothing_and_a_top_up_is_more_than_nothing() {
 
 fn any_command() -> impl Strategy<Value = Command> {
     let key = prop::option::of((0u8..3, 0u8..2));
-    let reserve = (0u8..12, 0u8..2, 0i64..400, key).prop_map(|(n, who, amount, key)| {
-        let mut wanted = super::tests::reserve(n, amount);
+    let reserving = (0u8..12, 0u8..2, 0i64..400, key).prop_map(|(n, who, amount, key)| {
+        let mut wanted = reserve(n, amount);
         wanted.agent_id = agent(who);
         wanted.limits.day_usd = Some(Usd::from_micros(900));
         wanted.key = key.map(|(key, args)| Key { key: key.to_string(), arguments: args.to_string() });
         Command::Reserve(wanted)
     });
     prop_oneof![
-        4 => reserve,
+        4 => reserving,
         3 => (0u8..12, 0i64..500).prop_map(|(n, cost)| settle(n, cost)),
         2 => (0u8..12).prop_map(|n| Command::Release { request_id: request(n) }),
         1 => (-10i64..500).prop_map(|amount| Command::TopUp { amount: Usd::from_micros(amount) }),

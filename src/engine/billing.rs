@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Engine;
 use super::error::{Error, Result};
 use super::ledger_writer::Work;
-use super::reading::{Page, Paged, cursor_of, time_cursor};
+use super::reading::{Page, Paged};
 use super::scope::Scope;
 use super::store::books;
 use super::store::ledger::{self, LedgerEntry};
@@ -200,10 +200,10 @@ impl Engine {
     /// # Errors
     /// The field `cursor`.
     pub async fn ledger(&self, scope: &Scope, page: Page) -> Result<Paged<LedgerRow>> {
-        let (limit, last) = (page.rows()?, time_cursor(page.cursor.as_deref())?);
+        let (limit, before) = (page.rows()?, page.place()?);
         let db = &self.cell(&scope.workspace)?.db;
-        let rows = ledger::page(db, &scope.workspace.id, last, limit + 1).await?;
-        Ok(Paged::new(rows, limit, |row| cursor_of(row.at, row.id.as_str())).map(ledger_row))
+        let rows = ledger::page(db, &scope.workspace.id, before, limit + 1).await?;
+        Ok(Paged::new(rows, limit, |row| row.seq.to_string()).map(ledger_row))
     }
 
     /// The limits of a workspace.

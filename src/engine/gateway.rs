@@ -205,7 +205,7 @@ impl Call {
     }
 }
 
-type Answer = std::result::Result<Value, CallError>;
+type Answer = Result<Value, CallError>;
 
 impl Engine {
     /// Calls a tool; the answer is the result's `structuredContent`.
@@ -229,7 +229,7 @@ impl Engine {
     }
 
     /// Policy and pause, before anything else is looked at.
-    pub(crate) fn admit(&self, call: &Call) -> std::result::Result<(), CallError> {
+    pub(crate) fn admit(&self, call: &Call) -> Result<(), CallError> {
         if !call.caller.may(call.tool) {
             let message = format!("Your policy does not allow {}. Nothing was done; ask your operator.", call.tool);
             return Err(CallError::new("tool_denied", message, false));
@@ -274,7 +274,7 @@ impl Engine {
         Ok(answer)
     }
 
-    async fn log_free_call(&self, call: &Call) -> std::result::Result<(), CallError> {
+    async fn log_free_call(&self, call: &Call) -> Result<(), CallError> {
         let record = CallRecord {
             entry: call.entry(),
             generation: None,
@@ -349,7 +349,7 @@ impl Engine {
     }
 }
 
-pub(crate) fn generating_tool(name: &str) -> std::result::Result<Tool, FieldError> {
+pub(crate) fn generating_tool(name: &str) -> Result<Tool, FieldError> {
     match name.parse() {
         Ok(tool @ (Tool::GenerateImage | Tool::GenerateVideo)) => Ok(tool),
         _ => Err(FieldError::new("tool", "is not generate_image or generate_video")),
@@ -363,7 +363,7 @@ pub(crate) struct Arguments<'a>(&'a Map<String, Value>);
 static NO_ARGUMENTS: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
 
 impl<'a> Arguments<'a> {
-    pub(crate) fn of(value: &'a Value) -> std::result::Result<Self, FieldError> {
+    pub(crate) fn of(value: &'a Value) -> Result<Self, FieldError> {
         match value {
             Value::Object(fields) => Ok(Self(fields)),
             Value::Null => Ok(Self(&NO_ARGUMENTS)),
@@ -371,7 +371,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    pub(crate) fn only(&self, known: &[&str]) -> std::result::Result<(), FieldError> {
+    pub(crate) fn only(&self, known: &[&str]) -> Result<(), FieldError> {
         match self.0.keys().find(|name| !known.contains(&name.as_str())) {
             Some(unknown) => Err(FieldError::new(unknown, format!("is not an argument; known are {}", known.join(", ")))),
             None => Ok(()),
@@ -382,22 +382,22 @@ impl<'a> Arguments<'a> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    pub(crate) fn text(&self, name: &str) -> std::result::Result<Option<&'a str>, FieldError> {
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&'a str>, FieldError> {
         let read = |value: &'a Value| value.as_str().ok_or_else(|| FieldError::new(name, "is not a text"));
         self.given(name).map(read).transpose()
     }
 
-    pub(crate) fn needed(&self, name: &str) -> std::result::Result<&'a str, FieldError> {
+    pub(crate) fn needed(&self, name: &str) -> Result<&'a str, FieldError> {
         self.text(name)?.ok_or_else(|| FieldError::new(name, "is missing"))
     }
 
-    pub(crate) fn number(&self, name: &str, least: u64, most: u64) -> std::result::Result<Option<u64>, FieldError> {
+    pub(crate) fn number(&self, name: &str, least: u64, most: u64) -> Result<Option<u64>, FieldError> {
         let wrong = || FieldError::new(name, format!("is not a whole number from {least} to {most}"));
         let read = |value: &Value| value.as_u64().filter(|n| (least..=most).contains(n)).ok_or_else(wrong);
         self.given(name).map(read).transpose()
     }
 
-    fn amount(&self, name: &str) -> std::result::Result<Usd, FieldError> {
+    fn amount(&self, name: &str) -> Result<Usd, FieldError> {
         let value = self.given(name).ok_or_else(|| FieldError::new(name, "is missing"))?;
         let wrong = |_| FieldError::new(name, "is not an amount in US dollars with at most six decimals");
         serde_json::from_value(value.clone()).map_err(wrong)

@@ -339,11 +339,14 @@ impl Batch {
         actor: &str,
         reference: Option<String>,
     ) -> Result<LedgerEntryId> {
-        let balance_after = self.ledger(workspace)?.books.account.balance();
+        let ledger = self.ledger(workspace)?;
+        // Its log entry is written right after it.
+        let (balance_after, seq) = (ledger.books.account.balance(), ledger.log.seq + 1);
         let id: LedgerEntryId = random::id(self.now);
         self.rows.entries.push(LedgerEntry {
             id: id.clone(),
             workspace_id: workspace.clone(),
+            seq,
             kind,
             amount,
             balance_after,

@@ -256,3 +256,6 @@ async fn same_key(db: &Db, cell: &Cell, master: &MasterKey) -> std::result::Resu
         Err(error) => Err(StartError(format!("Cell “{}” does not answer: {error}", cell.name))),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,18 @@ impl Page {
             _ => Err(FieldError::new("limit", format!("is not a number from 1 to {LARGEST_PAGE}"))),
         }
     }
+
+    /// The cursor of a list that is sorted by place.
+    pub(crate) fn place(&self) -> std::result::Result<Option<i64>, FieldError> {
+        self.cursor.as_deref().map(|cursor| cursor.parse().map_err(|_| wrong_cursor())).transpose()
+    }
+
+    /// The cursor of a list that is sorted by time and id.
+    pub(crate) fn time_and_id(&self) -> std::result::Result<Option<(i64, String)>, FieldError> {
+        let Some(cursor) = self.cursor.as_deref() else { return Ok(None) };
+        let parsed = cursor.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
+        parsed.map(Some).ok_or_else(wrong_cursor)
+    }
 }
 
 /// One page of a list, and the way to the next.
@@ -71,12 +83,6 @@ impl<T> Paged<T> {
 
 pub(crate) fn cursor_of(at: Time, id: &str) -> String {
     format!("{}.{id}", at.micros())
-}
-
-pub(crate) fn time_cursor(cursor: Option<&str>) -> std::result::Result<Option<(i64, String)>, FieldError> {
-    let Some(cursor) = cursor else { return Ok(None) };
-    let parsed = cursor.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
-    parsed.map(Some).ok_or_else(wrong_cursor)
 }
 
 fn wrong_cursor() -> FieldError {
@@ -158,8 +164,7 @@ impl Engine {
     /// # Errors
     /// The field `limit` or `cursor`.
     pub async fn audit(&self, scope: &Scope, filter: &AuditFilter, page: Page) -> Result<Paged<Linked>> {
-        let limit = page.rows()?;
-        let before = page.cursor.as_deref().map(|cursor| cursor.parse().map_err(|_| wrong_cursor())).transpose()?;
+        let (limit, before) = (page.rows()?, page.place()?);
         let db = &self.cell(&scope.workspace)?.db;
         let rows = log::page(db, &scope.workspace.id, filter, before, limit + 1).await?;
         Ok(Paged::new(rows, limit, |row| row.seq.to_string()))
@@ -193,7 +198,7 @@ impl Engine {
         filter: &GenerationFilter,
         page: Page,
     ) -> Result<Paged<GenerationView>> {
-        let (limit, last) = (page.rows()?, time_cursor(page.cursor.as_deref())?);
+        let (limit, last) = (page.rows()?, page.time_and_id()?);
         let db = &self.cell(&scope.workspace)?.db;
         let rows = generations::page(db, &scope.workspace.id, filter, last, limit + 1).await?;
         let rows = Paged::new(rows, limit, |row| cursor_of(row.created_at, row.id.as_str()));
@@ -240,7 +245,7 @@ impl Engine {
     /// # Errors
     /// The field `limit` or `cursor`.
     pub async fn attempts(&self, scope: &Scope, agent: Option<&str>, page: Page) -> Result<Paged<AttemptView>> {
-        let (limit, last) = (page.rows()?, time_cursor(page.cursor.as_deref())?);
+        let (limit, last) = (page.rows()?, page.time_and_id()?);
         let db = &self.cell(&scope.workspace)?.db;
         let rows = attempts::page(db, &scope.workspace.id, agent, last, limit + 1).await?;
         Ok(Paged::new(rows, limit, |row| cursor_of(row.attempt.at, &row.id)).map(attempt_view))

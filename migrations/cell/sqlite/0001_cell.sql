@@ -59,6 +59,8 @@ CREATE INDEX idempotency_keys_by_age ON idempotency_keys (used_us);
 CREATE TABLE ledger_entries (
     id TEXT PRIMARY KEY,
     workspace_id TEXT NOT NULL,
+    -- The place of its log entry: the order in which the balance moved.
+    seq BIGINT NOT NULL,
     -- top_up or charge.
     kind TEXT NOT NULL,
     -- Signed: money in is above zero.
@@ -69,7 +71,8 @@ CREATE TABLE ledger_entries (
     reference TEXT,
     ts_us BIGINT NOT NULL
 );
-CREATE INDEX ledger_entries_by_time ON ledger_entries (workspace_id, ts_us, id);
+CREATE UNIQUE INDEX ledger_entries_in_order ON ledger_entries (workspace_id, seq);
+CREATE INDEX ledger_entries_by_time ON ledger_entries (workspace_id, ts_us);
 CREATE UNIQUE INDEX ledger_entries_once ON ledger_entries (request_id, kind);
 
 CREATE TABLE log_entries (

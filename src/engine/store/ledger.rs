@@ -18,6 +18,8 @@ pub struct LedgerEntry {
     pub id: LedgerEntryId,
     /// Whose account.
     pub workspace_id: WorkspaceId,
+    /// The place of its log entry: the order in which the balance moved.
+    pub seq: i64,
     /// `top_up` or `charge`.
     pub kind: &'static str,
     /// Above zero where money came in.
@@ -43,6 +45,7 @@ pub async fn insert(on: &mut AnyConnection, entries: Vec<LedgerEntry>) -> Result
         values![
             entry.id.as_str(),
             entry.workspace_id.as_str(),
+            entry.seq,
             entry.kind,
             entry.amount.micros(),
             entry.balance_after.micros(),
@@ -53,18 +56,18 @@ pub async fn insert(on: &mut AnyConnection, entries: Vec<LedgerEntry>) -> Result
         ]
     });
     let head = "INSERT INTO ledger_entries \
-                (id, workspace_id, kind, amount, balance_after, request_id, actor, reference, ts_us)";
+                (id, workspace_id, seq, kind, amount, balance_after, request_id, actor, reference, ts_us)";
     sql::insert(on, head, rows.collect(), "").await
 }
 
-/// Entries of a workspace, newest first, after the entry at `before` (its time and id).
+/// Entries of a workspace, newest first, before the place `before`.
 ///
 /// # Errors
 /// The database's own.
-pub async fn page(db: &Db, workspace: &WorkspaceId, before: Option<(i64, String)>, limit: i64) -> Result<Vec<LedgerEntry>> {
+pub async fn page(db: &Db, workspace: &WorkspaceId, before: Option<i64>, limit: i64) -> Result<Vec<LedgerEntry>> {
     let select = Select::new("SELECT * FROM ledger_entries WHERE workspace_id = $1", values![workspace.as_str()])
-        .after("ts_us", "id", before)
-        .tail("ORDER BY ts_us DESC, id DESC")
+        .and("seq < ?", before)
+        .tail("ORDER BY seq DESC")
         .limit(limit);
     select.all(&db.read).await?.iter().map(entry).collect()
 }
@@ -83,6 +86,7 @@ fn entry(row: &AnyRow) -> Result<LedgerEntry> {
     Ok(LedgerEntry {
         id: parse(row.try_get::<String, _>("id")?)?,
         workspace_id: parse(row.try_get::<String, _>("workspace_id")?)?,
+        seq: row.try_get("seq")?,
         kind: if row.try_get::<&str, _>("kind")? == "top_up" { "top_up" } else { "charge" },
         amount: Usd::from_micros(row.try_get("amount")?),
         balance_after: Usd::from_micros(row.try_get("balance_after")?),

@@ -1,0 +1,6 @@
+//! The engine as a whole, on SQLite and on PostgreSQL.
+
+mod concurrency;
+mod governed_call;
+mod random_sequences;
+mod support;

@@ -1,0 +1,180 @@
+//! An engine on databases of its own, and the macro that runs each test on both kinds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::super::Engine;
+use super::super::bootstrap::{Bootstrap, Bootstrapped};
+use super::super::clock::Clock;
+use super::super::config::{Cell, Config};
+use super::super::gateway::CallError;
+use super::super::identify::AgentCaller;
+use super::super::providers::{Providers, Scripted};
+use super::super::random;
+use super::super::scope::{Origin, Principal, Scope};
+use crate::domain::access::Permission;
+use crate::domain::money::Usd;
+use crate::domain::policy::Tool;
+use crate::domain::region::Region;
+use crate::domain::time::Time;
+
+/// Makes `sqlite_NAME` and `postgres_NAME` of each `async fn NAME(on: Databases)`.
+macro_rules! both_engines {
+    ($(#[$meta:meta])* async fn $name:ident($on:ident) $body:block $($rest:tt)*) => {
+        mod $name {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_sqlite() {
+                run(Databases::sqlite()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_postgres() {
+                run(Databases::postgres().await).await;
+            }
+
+            $(#[$meta])*
+            async fn run($on: Databases) $body
+        }
+        both_engines!($($rest)*);
+    };
+    () => {};
+}
+pub(crate) use both_engines;
+
+/// Midday, so that no test crosses a day by itself.
+pub(crate) const START: Time = Time(1_792_000_000_000_000);
+
+/// Fresh databases of one kind.
+pub(crate) struct Databases {
+    folder: TempDir,
+    postgres: Option<(String, String)>,
+}
+
+impl Databases {
+    pub(crate) fn sqlite() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), postgres: None }
+    }
+
+    pub(crate) async fn postgres() -> Self {
+        let server = std::env::var("AGENTFRAMER_TEST_POSTGRES")
+            .expect("run the tests with `make test` or `cargo xtask with-postgres -- cargo test …`");
+        let name = format!("t{}", hex::encode(random::bytes::<6>()));
+        sqlx::any::install_default_drivers();
+        let admin = sqlx::AnyPool::connect(&server).await.unwrap();
+        for part in ["control", "eu", "us"] {
+            let create = format!("CREATE DATABASE {name}_{part}");
+            sqlx::query(sqlx::AssertSqlSafe(create)).execute(&admin).await.unwrap();
+        }
+        admin.close().await;
+        Self { folder: tempfile::tempdir().unwrap(), postgres: Some((server, name)) }
+    }
+
+    fn url(&self, part: &str) -> Option<String> {
+        let (server, name) = self.postgres.as_ref()?;
+        let mut url = url::Url::parse(server).unwrap();
+        url.set_path(&format!("{name}_{part}"));
+        Some(url.to_string())
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        let mut config = Config { data_dir: self.folder.path().to_path_buf(), ..Config::default() };
+        config.limits.calls_per_minute_per_agent = 1_000_000;
+        config.control.database_url = self.url("control");
+        let cell = |name: &str, region| Cell {
+            name: name.to_owned(),
+            region,
+            database_url: self.url(name),
+            storage: None,
+            mcp_url: None,
+        };
+        config.cells = vec![cell("eu", Region::EuWest1), cell("us", Region::UsEast1)];
+        config
+    }
+
+    /// A node on these databases. Several may run at once on PostgreSQL.
+    pub(crate) async fn node(&self, clock: &Clock, providers: Providers) -> Engine {
+        Engine::open_with(self.config(), clock.clone(), providers).await.unwrap()
+    }
+}
+
+/// A node with one workspace, one agent and a clock that stands still.
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) clock: Clock,
+    pub(crate) made: Bootstrapped,
+    pub(crate) databases: Databases,
+}
+
+impl World {
+    /// With the built-in providers and this much money.
+    pub(crate) async fn with_money(databases: Databases, balance: &str) -> Self {
+        Self::new(databases, balance, Providers::default()).await
+    }
+
+    /// The scripted provider stands in for the built-in one.
+    pub(crate) async fn scripted(databases: Databases, balance: &str, scripted: &Arc<Scripted>) -> Self {
+        let providers = Providers::default().with("local", scripted.clone(), Duration::from_secs(5));
+        Self::new(databases, balance, providers).await
+    }
+
+    pub(crate) async fn new(databases: Databases, balance: &str, providers: Providers) -> Self {
+        let clock = Clock::manual(START);
+        let engine = databases.node(&clock, providers).await;
+        let made = engine.bootstrap(bootstrap(balance)).await.unwrap();
+        Self { engine, clock, made, databases }
+    }
+
+    pub(crate) async fn caller(&self) -> AgentCaller {
+        caller(&self.engine, &self.made).await
+    }
+
+    pub(crate) async fn call(&self, tool: Tool, arguments: Value) -> Result<Value, CallError> {
+        let caller = self.caller().await;
+        self.engine.call_tool(&caller, tool, arguments, self.engine.new_request_id()).await
+    }
+
+    pub(crate) async fn image(&self, arguments: Value) -> Result<Value, CallError> {
+        self.call(Tool::GenerateImage, arguments).await
+    }
+
+    pub(crate) async fn admin(&self) -> Scope {
+        let origin = Origin::new(self.engine.new_request_id(), None);
+        let user = Principal::User(self.made.user_id.clone());
+        self.engine.scope(&user, &self.made.workspace_id, Permission::ChangeSettings, origin).await.unwrap()
+    }
+
+    /// Balance, reserved.
+    pub(crate) async fn money(&self) -> (Usd, Usd) {
+        let credits = self.engine.credits(&self.admin().await).await.unwrap();
+        (credits.balance_usd, credits.reserved_usd)
+    }
+
+    pub(crate) async fn assert_whole(&self) {
+        assert_eq!(self.engine.check().await.unwrap(), Vec::<String>::new());
+    }
+}
+
+pub(crate) async fn caller(engine: &Engine, made: &Bootstrapped) -> AgentCaller {
+    let key = made.mcp_url.rsplit('/').next().unwrap();
+    engine.identify(Some(&made.agent_token), made.workspace_id.as_str(), key, None).await.unwrap()
+}
+
+pub(crate) fn bootstrap(balance: &str) -> Bootstrap {
+    Bootstrap {
+        email: "ada@example.com".into(),
+        password: "a long enough passphrase".into(),
+        workspace: "Growth".into(),
+        region: "eu-west-1".into(),
+        top_up: balance.parse().unwrap(),
+        agent: "growth-bot".into(),
+    }
+}
+
+pub(crate) fn usd(text: &str) -> Usd {
+    text.parse().unwrap()
+}
