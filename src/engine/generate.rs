@@ -17,7 +17,7 @@ use super::store::generations::{NewGeneration, SealedPrompt};
 use crate::domain::audit::prompt_hash;
 use crate::domain::catalog::{Ask, Job, MediaKind, Model};
 use crate::domain::field::{self, FieldError};
-use crate::domain::ids::GenerationId;
+use crate::domain::ids::{GenerationId, RequestId};
 use crate::domain::ledger::{Key, Posting, Reserve};
 use crate::domain::money::Usd;
 use crate::domain::policy::Tool;
@@ -37,7 +37,7 @@ const LONGEST_PROMPT: usize = 32_000;
 
 /// A call that may be made, and what it costs.
 #[derive(Debug, Clone)]
-struct Priced {
+pub(crate) struct Priced {
     call: Call,
     job: Job,
     provider: String,
@@ -50,23 +50,35 @@ struct Priced {
 type Answer = std::result::Result<Value, CallError>;
 
 impl Engine {
-    /// A governed `generate_image` or `generate_video`.
+    /// A governed `generate_image` or `generate_video`. A repeat of a key waits for its first call.
     pub(crate) async fn generate(&self, call: Call, arguments: Value) -> Answer {
-        let priced = match self.price(&call, &arguments) {
+        let started = self.0.clock.now();
+        loop {
+            match self.begin(&call, &arguments).await? {
+                Begun::New(priced) => return self.run_detached(*priced).await,
+                Begun::Answered { answer, .. } => return Ok(answer),
+                Begun::Running { until, .. } if self.0.clock.now() < started.plus(until) => tokio::time::sleep(POLL).await,
+                Begun::Running { .. } => return Err(still_running()),
+            }
+        }
+    }
+
+    /// Steps 2 to 4. A refusal leaves an attempt.
+    pub(crate) async fn begin(&self, call: &Call, arguments: &Value) -> std::result::Result<Begun, CallError> {
+        let priced = match self.price(call, arguments) {
             Ok(priced) => priced,
             Err(error) => {
                 let named = arguments.get("model").and_then(Value::as_str).map(|model| model.chars().take(80).collect());
-                let hash = arguments.get("prompt").and_then(Value::as_str).map(|prompt| self.hash_prompt(&call, prompt));
-                self.write_attempt(&call, &error, named, hash).await;
+                let hash = arguments.get("prompt").and_then(Value::as_str).map(|prompt| self.hash_prompt(call, prompt));
+                self.write_attempt(call, &error, named, hash).await;
                 return Err(error);
             }
         };
-        match self.reserve(&priced).await {
-            Ok(Reserved::New) => self.run_detached(priced).await,
-            Ok(Reserved::Answered(answer)) => Ok(answer),
+        let (model, hash) = (priced.job.model.clone(), priced.prompt_hash.clone());
+        match self.reserve(priced).await {
+            Ok(begun) => Ok(begun),
             Err(error) => {
-                let (model, hash) = (priced.job.model.clone(), priced.prompt_hash.clone());
-                self.write_attempt(&call, &error, Some(model), Some(hash)).await;
+                self.write_attempt(call, &error, Some(model), Some(hash)).await;
                 Err(error)
             }
         }
@@ -141,22 +153,20 @@ impl Engine {
         Ok(())
     }
 
-    /// Step 4. A repeat of a key waits for its first call and gets the same answer.
-    async fn reserve(&self, priced: &Priced) -> std::result::Result<Reserved, CallError> {
-        let cell = self.cell(priced.call.caller.workspace())?;
-        let reserve = self.reservation(priced).await?;
-        let give_up = self.0.clock.now().plus(self.time_limit(priced).as_micros() as i64 + MARGIN);
-        loop {
-            let work = Work::Reserve(reserve.clone());
-            let outcome = cell.writer.submit(&priced.call.caller.workspace().id, work).await?;
-            match outcome.posting.ok_or(Error::Internal)?? {
-                Posting::Reserved => return Ok(Reserved::New),
-                Posting::Replay { answer, .. } => {
-                    return Ok(Reserved::Answered(serde_json::from_str(&answer).map_err(|_| Error::Internal)?));
-                }
-                Posting::InProgress { .. } if self.0.clock.now() < give_up => tokio::time::sleep(POLL).await,
-                _ => return Err(CallError::new("provider_timeout", "The first call with this idempotency_key still runs. Nothing was charged for this one; try again in a minute.", true)),
+    /// Step 4: durable before the provider is asked.
+    async fn reserve(&self, priced: Priced) -> std::result::Result<Begun, CallError> {
+        let workspace = priced.call.caller.workspace();
+        let work = Work::Reserve(self.reservation(&priced).await?);
+        let outcome = self.cell(workspace)?.writer.submit(&workspace.id, work).await?;
+        match outcome.posting.ok_or(Error::Internal)?? {
+            Posting::Replay { request_id, answer } => {
+                let answer = serde_json::from_str(&answer).map_err(|_| Error::Internal)?;
+                Ok(Begun::Answered { request_id, answer })
             }
+            Posting::InProgress { request_id } => {
+                Ok(Begun::Running { request_id, until: self.time_limit(&priced).as_micros() as i64 + MARGIN })
+            }
+            _ => Ok(Begun::New(Box::new(priced))),
         }
     }
 
@@ -191,9 +201,12 @@ impl Engine {
 
     /// Steps 5 and 6 go on although the client hangs up, and at shutdown they are waited for.
     async fn run_detached(&self, priced: Priced) -> Answer {
+        self.spawn_run(priced).await.unwrap_or_else(|_| Err(Error::Internal.into()))
+    }
+
+    pub(crate) fn spawn_run(&self, priced: Priced) -> tokio::task::JoinHandle<Answer> {
         let engine = self.clone();
-        let running = self.0.running.spawn(async move { engine.run(priced).await });
-        running.await.unwrap_or_else(|_| Err(Error::Internal.into()))
+        self.0.running.spawn(async move { engine.run(priced).await })
     }
 
     async fn run(&self, priced: Priced) -> Answer {
@@ -358,9 +371,20 @@ impl Engine {
     }
 }
 
-enum Reserved {
-    New,
-    Answered(Value),
+/// What became of the first steps.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// The money is set aside; the provider is next.
+    New(Box<Priced>),
+    /// The key's first call was answered.
+    Answered { request_id: RequestId, answer: Value },
+    /// The key's first call still runs, at most so many microseconds.
+    Running { request_id: RequestId, until: i64 },
+}
+
+fn still_running() -> CallError {
+    let message = "The first call with this idempotency_key still runs. Nothing was charged for this one; try again in a minute.";
+    CallError::new("provider_timeout", message, true)
 }
 
 fn ask(prompt: &str, arguments: &Arguments<'_>) -> std::result::Result<Ask, FieldError> {

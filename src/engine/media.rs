@@ -5,8 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
+use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
+use object_store::prefix::PrefixStore;
 use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use subtle::ConstantTimeEq;
 
@@ -31,15 +33,17 @@ pub struct Media {
 }
 
 impl Bucket {
-    /// Opens `file:FOLDER`, which is made where missing, or `memory:`, which is gone at the end (benchmarks).
+    /// Opens `file:FOLDER`, which is made where missing, `s3://bucket/prefix` with the usual `AWS_…` variables for
+    /// credentials, region and endpoint, or `memory:`, which is gone at the end (benchmarks).
     ///
     /// # Errors
     /// A sentence that names the storage.
     pub fn open(storage: &str) -> std::result::Result<Self, String> {
         match storage.split_once(':') {
             Some(("file", folder)) => Self::open_folder(folder.trim_start_matches("//")),
+            Some(("s3", place)) => Self::open_s3(place.trim_start_matches("//")),
             Some(("memory", _)) => Ok(Self(Arc::new(object_store::memory::InMemory::new()))),
-            _ => Err(format!("Storage “{storage}” is not of the form file:FOLDER.")),
+            _ => Err(format!("Storage “{storage}” is not of the form file:FOLDER or s3://bucket/prefix.")),
         }
     }
 
@@ -48,6 +52,14 @@ impl Bucket {
         let store = LocalFileSystem::new_with_prefix(folder);
         let store = store.map_err(|error| format!("Cannot open the media folder {folder}: {error}."))?;
         Ok(Self(Arc::new(store)))
+    }
+
+    fn open_s3(place: &str) -> std::result::Result<Self, String> {
+        super::providers::http::install_tls();
+        let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+        let store = AmazonS3Builder::from_env().with_bucket_name(bucket).build();
+        let store = store.map_err(|error| format!("Cannot open the bucket {bucket}: {error}."))?;
+        Ok(Self(Arc::new(PrefixStore::new(store, prefix))))
     }
 
     /// Keeps a file.

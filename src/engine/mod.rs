@@ -25,6 +25,7 @@ pub mod reading;
 pub mod scope;
 pub mod sealing;
 pub mod store;
+pub mod tasks;
 pub mod tools;
 pub mod workspaces;
 

@@ -136,6 +136,7 @@ CREATE TABLE attempts (
     repeats BIGINT NOT NULL
 );
 CREATE INDEX attempts_by_time ON attempts (workspace_id, last_us, id);
+CREATE INDEX attempts_by_request ON attempts (workspace_id, request_id);
 
 CREATE TABLE generations (
     id TEXT PRIMARY KEY,

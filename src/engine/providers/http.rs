@@ -217,7 +217,7 @@ impl Answer {
 }
 
 /// Makes `ring` the process's TLS implementation, unless one is chosen already. Can be called often.
-fn install_tls() {
+pub(in crate::engine) fn install_tls() {
     // An error says that one is chosen already, which is what is wanted.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }

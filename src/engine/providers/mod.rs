@@ -11,7 +11,7 @@ mod canvas;
 mod config;
 mod fal;
 mod figure;
-mod http;
+pub(super) mod http;
 mod local;
 mod null;
 mod openai;

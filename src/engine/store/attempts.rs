@@ -152,3 +152,13 @@ fn row(row: &AnyRow) -> Result<AttemptRow> {
         count: row.try_get("repeats")?,
     })
 }
+
+/// The attempt whose last call is this one. A call that was folded into a later one has none of its own.
+///
+/// # Errors
+/// The database's own.
+pub async fn of_request(db: &Db, workspace: &WorkspaceId, request: &RequestId) -> Result<Option<Attempt>> {
+    let text = "SELECT * FROM attempts WHERE workspace_id = $1 AND request_id = $2";
+    let found = sqlx::query(text).bind(workspace.as_str()).bind(request.as_str()).fetch_optional(&db.read).await?;
+    Ok(found.as_ref().map(row).transpose()?.map(|row| row.attempt))
+}

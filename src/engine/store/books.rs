@@ -344,3 +344,13 @@ pub async fn delete_old_keys(db: &super::Db, before: Time) -> Result<()> {
     sql::Statement::new(text, values![before.micros()]).run(&mut transaction).await?;
     Ok(transaction.commit().await?)
 }
+
+/// One reservation of a workspace.
+///
+/// # Errors
+/// The database's own.
+pub async fn reservation(db: &super::Db, workspace: &WorkspaceId, request: &RequestId) -> Result<Option<Hold>> {
+    let text = "SELECT * FROM reservations WHERE workspace_id = $1 AND request_id = $2";
+    let row = sqlx::query(text).bind(workspace.as_str()).bind(request.as_str()).fetch_optional(&db.read).await?;
+    Ok(row.as_ref().map(hold).transpose()?.map(|(_, hold)| hold))
+}
