@@ -1,2 +1,4 @@
 //! stub
-pub mod domain; #[cfg(feature="engine")] pub mod engine;
+pub mod domain;
+#[cfg(feature = "engine")]
+pub mod engine;

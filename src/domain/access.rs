@@ -144,6 +144,8 @@ mod tests {
         let rights = |role: Role| Permission::ALL.into_iter().filter(|right| role.may(*right)).count();
         assert_eq!((rights(Role::Viewer), rights(Role::Developer), rights(Role::Admin)), (3, 9, 14));
         assert!(!Role::Viewer.may(Permission::ReadBilling) && !Role::Viewer.may(Permission::ReadPrompts));
-        assert!(Role::Developer.may(Permission::ChangeAgents) && !Role::Developer.may(Permission::ChangeBilling));
+        assert!(
+            Role::Developer.may(Permission::ChangeAgents) && !Role::Developer.may(Permission::ChangeBilling)
+        );
     }
 }

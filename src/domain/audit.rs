@@ -88,7 +88,9 @@ pub enum Broken {
         request_id: RequestId,
     },
     /// The row does not follow the one before it.
-    #[error("row {seq} ({request_id}) does not follow row {after}: a row was deleted, inserted or moved between them")]
+    #[error(
+        "row {seq} ({request_id}) does not follow row {after}: a row was deleted, inserted or moved between them"
+    )]
     Unlinked {
         /// The row's place.
         seq: i64,
@@ -220,10 +222,20 @@ mod tests {
     fn the_row_has_the_briefs_fields_in_its_order() {
         let json = serde_json::to_string(&entry(1)).unwrap();
         let order = [
-            "ts", "request_id", "workspace_id", "user_id", "tool", "model", "prompt_hash", "cost_usd", "result_url",
-            "region", "retention_days",
+            "ts",
+            "request_id",
+            "workspace_id",
+            "user_id",
+            "tool",
+            "model",
+            "prompt_hash",
+            "cost_usd",
+            "result_url",
+            "region",
+            "retention_days",
         ];
-        let places: Vec<usize> = order.iter().map(|field| json.find(&format!("\"{field}\":")).unwrap()).collect();
+        let places: Vec<usize> =
+            order.iter().map(|field| json.find(&format!("\"{field}\":")).unwrap()).collect();
         assert!(places.is_sorted() && json.matches("\":").count() == order.len());
     }
 }

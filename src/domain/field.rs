@@ -27,7 +27,8 @@ pub fn text(field: &str, value: &str, min: usize, max: usize) -> Result<String, 
     let trimmed = value.trim();
     let length = trimmed.chars().count();
     if length < min {
-        let message = if length == 0 { "is missing".into() } else { format!("needs at least {min} characters") };
+        let message =
+            if length == 0 { "is missing".into() } else { format!("needs at least {min} characters") };
         return Err(FieldError::new(field, message));
     }
     if length > max {

@@ -122,9 +122,9 @@ ids! {
 }
 
 fn check(prefix: &str, text: &str) -> Result<(), FieldError> {
-    let sound = text
-        .strip_prefix(prefix)
-        .is_some_and(|rest| (6..=40).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric()));
+    let sound = text.strip_prefix(prefix).is_some_and(|rest| {
+        (6..=40).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric())
+    });
     if sound { Ok(()) } else { Err(FieldError::new("id", format!("is not an id of the form {prefix}…"))) }
 }
 

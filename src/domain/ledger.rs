@@ -351,7 +351,8 @@ impl Books {
     }
 
     fn check_call_limits(&self, reserve: &Reserve) -> Result<(), Refusal> {
-        let limits = [(CapKind::Call, self.account.caps.call_usd), (CapKind::AgentCall, reserve.limits.call_usd)];
+        let limits =
+            [(CapKind::Call, self.account.caps.call_usd), (CapKind::AgentCall, reserve.limits.call_usd)];
         for (cap, limit) in limits {
             if let Some(limit) = limit.filter(|limit| reserve.amount > *limit) {
                 return Err(Refusal::CapExceeded { cap, limit, used: Usd::ZERO, resets_at: None });
@@ -374,7 +375,12 @@ impl Books {
         let limits = [
             (CapKind::AgentDay, reserve.limits.day_usd, agent_day, now.next_day()),
             (CapKind::AgentMonth, reserve.limits.month_usd, agent_month, now.next_month()),
-            (CapKind::WorkspaceMonth, self.account.caps.workspace_month_usd, workspace_month, now.next_month()),
+            (
+                CapKind::WorkspaceMonth,
+                self.account.caps.workspace_month_usd,
+                workspace_month,
+                now.next_month(),
+            ),
         ];
         for (cap, limit, period, resets_at) in limits {
             let Some(limit) = limit else { continue };

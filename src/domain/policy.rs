@@ -145,7 +145,10 @@ impl Policy {
     ///
     /// # Errors
     /// Names the first field that is unknown or wrong, such as `permissions[2]`.
-    pub fn from_json(value: &serde_json::Value, known_model: impl Fn(&str) -> bool) -> Result<Self, FieldError> {
+    pub fn from_json(
+        value: &serde_json::Value,
+        known_model: impl Fn(&str) -> bool,
+    ) -> Result<Self, FieldError> {
         const KNOWN: [&str; 11] = [
             "permissions",
             "denied",
@@ -232,7 +235,9 @@ fn network(text: &str) -> Option<IpNet> {
 }
 
 fn rotation_days(object: &Object) -> Result<Option<u16>, FieldError> {
-    let Some(value) = object.get("token_rotation_days").filter(|value| !value.is_null()) else { return Ok(None) };
+    let Some(value) = object.get("token_rotation_days").filter(|value| !value.is_null()) else {
+        return Ok(None);
+    };
     match value.as_u64() {
         Some(days) if (1..=365).contains(&days) => Ok(Some(days as u16)),
         _ => Err(FieldError::new("token_rotation_days", "is not a number of days from 1 to 365")),
@@ -250,8 +255,9 @@ fn caps(object: &Object) -> Result<Option<AgentCaps>, FieldError> {
         if amount.is_null() {
             continue;
         }
-        let limit: Usd = serde_json::from_value(amount.clone())
-            .map_err(|_| FieldError::new(&field, "is not an amount in US dollars with at most six decimals"))?;
+        let limit: Usd = serde_json::from_value(amount.clone()).map_err(|_| {
+            FieldError::new(&field, "is not an amount in US dollars with at most six decimals")
+        })?;
         if limit < Usd::ZERO {
             return Err(FieldError::new(field, "is below zero"));
         }

@@ -60,7 +60,9 @@ pub struct CapsChange {
     pub soft_alert_pct: Option<Option<u32>>,
 }
 
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
@@ -132,7 +134,8 @@ mod tests {
     #[test]
     fn null_takes_a_cap_away_and_absence_leaves_it() {
         let change = |json: &str| serde_json::from_str::<CapsChange>(json).unwrap();
-        let caps = Caps::default().changed(&change(r#"{"call_usd": 2.5, "preflight_required": true}"#)).unwrap();
+        let caps =
+            Caps::default().changed(&change(r#"{"call_usd": 2.5, "preflight_required": true}"#)).unwrap();
         assert_eq!(caps.call_usd, Some(Usd::from_micros(2_500_000)));
         let after = caps.changed(&change(r#"{"call_usd": null, "preflight_usd": null}"#)).unwrap();
         assert_eq!((after.call_usd, after.preflight_usd), (None, Usd::dollars(5)));

@@ -125,7 +125,8 @@ impl Serialize for Time {
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("is not a time, such as 2026-04-29T14:22:08.413Z"))
+        Self::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom("is not a time, such as 2026-04-29T14:22:08.413Z"))
     }
 }
 

@@ -136,11 +136,14 @@ impl Engine {
         let policy = policy.map_or_else(|| Ok(Policy::default()), |policy| self.read_policy(&policy))?;
         let agent = self.new_agent(scope, name, policy);
         let (token, row, fingerprint) = self.new_token(&agent);
-        let changes = vec![agents::insert(&agent), agents::insert_token(&scope.workspace.id, &row, &fingerprint)];
+        let changes =
+            vec![agents::insert(&agent), agents::insert_token(&scope.workspace.id, &row, &fingerprint)];
         let data = json!({ "agent_id": agent.id, "name": agent.name, "policy": agent.policy });
         let act = self.act(scope, "agent.created", data, changes).await?;
         self.submit_act(scope, act).await.map_err(|error| match error {
-            Error::Conflict(_) => FieldError::new("name", "is the name of another agent of this workspace").into(),
+            Error::Conflict(_) => {
+                FieldError::new("name", "is the name of another agent of this workspace").into()
+            }
             error => error,
         })?;
         Ok(NewAgent { agent: self.agent(scope, &agent.id).await?, token, expires_at: row.expires_at })
@@ -185,7 +188,8 @@ impl Engine {
     /// # Errors
     /// The database's own.
     pub async fn agents(&self, scope: &Scope) -> Result<Vec<AgentView>> {
-        let (db, workspace, now) = (&self.cell(&scope.workspace)?.db, &scope.workspace.id, self.0.clock.now());
+        let (db, workspace, now) =
+            (&self.cell(&scope.workspace)?.db, &scope.workspace.id, self.0.clock.now());
         let rows = agents::list(db, workspace).await?;
         let tokens = agents::tokens(db, workspace).await?;
         let spend = usage::by_day(db, workspace, now.month_start(), now.next_month()).await?;
@@ -204,7 +208,9 @@ impl Engine {
         let row = agents::get(&self.cell(&scope.workspace)?.db, &scope.workspace.id, id).await?;
         let row = row.ok_or(Error::NotFound)?;
         if row.state == AgentState::Revoked {
-            return Err(Error::Conflict("This agent was revoked, which cannot be undone. Make a new one.".into()));
+            return Err(Error::Conflict(
+                "This agent was revoked, which cannot be undone. Make a new one.".into(),
+            ));
         }
         Ok(row)
     }
@@ -224,7 +230,12 @@ impl Engine {
     ///
     /// # Errors
     /// The field `overlap_hours`.
-    pub async fn rotate_agent(&self, scope: &Scope, id: &AgentId, overlap_hours: Option<i64>) -> Result<Rotated> {
+    pub async fn rotate_agent(
+        &self,
+        scope: &Scope,
+        id: &AgentId,
+        overlap_hours: Option<i64>,
+    ) -> Result<Rotated> {
         let hours = overlap_hours.unwrap_or(24);
         if !(0..=LONGEST_OVERLAP).contains(&hours) {
             return Err(FieldError::new("overlap_hours", "is not a number of hours from 0 to 168").into());
@@ -304,7 +315,9 @@ impl Engine {
 fn agent_name(name: &str) -> std::result::Result<String, FieldError> {
     let plain = name.trim().strip_prefix("agent.").unwrap_or(name.trim());
     let sound = (1..=60).contains(&plain.len())
-        && plain.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_')
+        && plain
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_')
         && plain.starts_with(|first: char| first.is_ascii_alphanumeric());
     if sound {
         return Ok(format!("agent.{plain}"));
@@ -316,7 +329,8 @@ fn view(row: AgentRow, tokens: &[TokenRow], spend: &[usage::DayOfAgent], now: Ti
     let own = spend.iter().filter(|day| day.user_id == row.name);
     let (month_to_date, calls_this_month) =
         own.fold((Usd::ZERO, 0), |(cost, calls), day| (cost.saturating_add(day.cost), calls + day.calls));
-    let tokens = tokens.iter().filter(|token| token.agent_id == row.id).map(|token| token_view(token, now)).collect();
+    let tokens =
+        tokens.iter().filter(|token| token.agent_id == row.id).map(|token| token_view(token, now)).collect();
     AgentView {
         id: row.id,
         name: row.name,

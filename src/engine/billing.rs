@@ -105,7 +105,11 @@ impl Engine {
         self.credits_for(scope, None).await
     }
 
-    pub(crate) async fn credits_for(&self, scope: &Scope, agent: Option<&agents::AgentRow>) -> Result<Credits> {
+    pub(crate) async fn credits_for(
+        &self,
+        scope: &Scope,
+        agent: Option<&agents::AgentRow>,
+    ) -> Result<Credits> {
         let (db, id, now) = (&self.cell(&scope.workspace)?.db, &scope.workspace.id, self.0.clock.now());
         let account = self.account(&scope.workspace).await?;
         let month_to_date = usage::totals(db, id, now.month_start(), now.next_month()).await?.cost;
@@ -145,7 +149,12 @@ impl Engine {
         Ok(Some(topped_up).filter(|sum| sum.is_positive()))
     }
 
-    async fn cap_views(&self, scope: &Scope, caps: &Caps, agent: Option<&agents::AgentRow>) -> Result<Vec<CapView>> {
+    async fn cap_views(
+        &self,
+        scope: &Scope,
+        caps: &Caps,
+        agent: Option<&agents::AgentRow>,
+    ) -> Result<Vec<CapView>> {
         let now = self.0.clock.now();
         let mut views = Vec::new();
         let mut add = |cap, agent: Option<&agents::AgentRow>, limit: Option<Usd>, used: Tally, resets_at| {
@@ -190,7 +199,9 @@ impl Engine {
         let act = Box::new(self.act(scope, "balance.topped_up", data, Vec::new()).await?);
         let work = Work::TopUp { amount, reference, act };
         let outcome = self.cell(&scope.workspace)?.writer.submit(&scope.workspace.id, work).await?;
-        let too_much = || wrong(format!("would bring the balance above {}; no money was moved", LARGEST_BALANCE.display()));
+        let too_much = || {
+            wrong(format!("would bring the balance above {}; no money was moved", LARGEST_BALANCE.display()))
+        };
         let id = outcome.ledger_entry.ok_or_else(too_much)?;
         Ok(TopUp { id, balance_usd: outcome.balance })
     }

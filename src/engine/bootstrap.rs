@@ -64,7 +64,11 @@ impl Engine {
         let found = workspaces::by_name(&self.0.control, &user.id, &name).await?;
         let workspace = match found {
             Some(workspace) if workspace.region == region => workspace,
-            Some(_) => return Err(FieldError::new("region", "of this workspace is another, and can never change").into()),
+            Some(_) => {
+                return Err(
+                    FieldError::new("region", "of this workspace is another, and can never change").into()
+                );
+            }
             None => self.bootstrap_workspace(&user, new, wanted.top_up, origin.clone()).await?,
         };
         let scope = Scope { workspace, role: Role::Admin, actor: user.id.to_string(), origin };
@@ -95,7 +99,13 @@ impl Engine {
         Ok(user)
     }
 
-    async fn bootstrap_workspace(&self, user: &User, new: NewWorkspace, top_up: Usd, origin: Origin) -> Result<Workspace> {
+    async fn bootstrap_workspace(
+        &self,
+        user: &User,
+        new: NewWorkspace,
+        top_up: Usd,
+        origin: Origin,
+    ) -> Result<Workspace> {
         let workspace = self.create_workspace(&user.id, new, origin).await?;
         if top_up.is_positive() {
             let origin = Origin::new(self.new_request_id(), None);

@@ -18,8 +18,11 @@ impl Engine {
             let directory = workspaces::of_cell(&self.0.control, name).await?;
             for (workspace, region) in check::workspaces(&node.db).await? {
                 let listed = directory.iter().find(|listed| listed.id.as_str() == workspace);
-                if listed.is_none_or(|listed| listed.region.as_str() != region || listed.region != node.cell.region) {
-                    faults.push(format!("{workspace}: has an account in cell {name}, where it does not live"));
+                if listed.is_none_or(|listed| {
+                    listed.region.as_str() != region || listed.region != node.cell.region
+                }) {
+                    faults
+                        .push(format!("{workspace}: has an account in cell {name}, where it does not live"));
                 }
                 if let Some(listed) = listed {
                     faults.extend(check::log(&node.db, &listed.id).await?);

@@ -217,7 +217,10 @@ impl Config {
         let cells = self.cells();
         for (index, cell) in cells.iter().enumerate() {
             if cells[..index].iter().any(|other| other.name == cell.name) {
-                return Err(ConfigError(format!("Two cells are named “{}”; a cell's name is unique.", cell.name)));
+                return Err(ConfigError(format!(
+                    "Two cells are named “{}”; a cell's name is unique.",
+                    cell.name
+                )));
             }
         }
         if cells.is_empty() {
@@ -276,6 +279,10 @@ fn sentence(error: &figment::Error) -> String {
         Some(source) => format!(" (in {source})"),
         None => format!(" (in {})", found.name),
     });
-    let key = if first.path.is_empty() { String::new() } else { format!("Setting “{}”: ", first.path.join(".")) };
+    let key = if first.path.is_empty() {
+        String::new()
+    } else {
+        format!("Setting “{}”: ", first.path.join("."))
+    };
     format!("{key}{}{place}.", first.kind)
 }

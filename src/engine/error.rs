@@ -38,7 +38,9 @@ pub enum Error {
     #[error("{0}")]
     Unavailable(String),
     /// A fault of ours; the log has the details under the request id.
-    #[error("Something went wrong on our side. Nothing was changed; try again, and tell your operator the request id.")]
+    #[error(
+        "Something went wrong on our side. Nothing was changed; try again, and tell your operator the request id."
+    )]
     Internal,
 }
 
@@ -51,7 +53,9 @@ impl From<sqlx::Error> for Error {
         match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
                 tracing::error!(%error, "the database does not answer");
-                Self::Unavailable("The database does not answer. Nothing was changed; try again in a moment.".into())
+                Self::Unavailable(
+                    "The database does not answer. Nothing was changed; try again in a moment.".into(),
+                )
             }
             error => {
                 tracing::error!(%error, "the database refused a statement");

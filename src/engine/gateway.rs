@@ -122,7 +122,8 @@ fn cap_exceeded(cap: &str, limit: Usd, used: Usd, resets_at: Option<Time>) -> Ca
         || "Ask for something smaller.".to_owned(),
         |at| format!("{} of it is used; it begins anew at {at}.", used.display()),
     );
-    let message = format!("This call would pass the cap {cap} of {}. {when} Nothing was charged.", limit.display());
+    let message =
+        format!("This call would pass the cap {cap} of {}. {when} Nothing was charged.", limit.display());
     CallError::new("cap_exceeded", message, resets_at.is_some())
         .with("cap", cap)
         .with("limit_usd", usd(limit))
@@ -131,7 +132,11 @@ fn cap_exceeded(cap: &str, limit: Usd, used: Usd, resets_at: Option<Time>) -> Ca
 }
 
 fn suspended() -> CallError {
-    CallError::new("workspace_suspended", "This workspace is suspended. Nothing was charged; tell your operator.", false)
+    CallError::new(
+        "workspace_suspended",
+        "This workspace is suspended. Nothing was charged; tell your operator.",
+        false,
+    )
 }
 
 /// One call on its way through the gateway.
@@ -189,7 +194,13 @@ impl Call {
     }
 
     /// The trace of a refusal or failure.
-    pub(crate) fn attempt(&self, error: &CallError, model: Option<String>, prompt_hash: Option<String>, at: Time) -> Attempt {
+    pub(crate) fn attempt(
+        &self,
+        error: &CallError,
+        model: Option<String>,
+        prompt_hash: Option<String>,
+        at: Time,
+    ) -> Attempt {
         Attempt {
             workspace_id: self.caller.workspace().id.clone(),
             user_id: self.caller.name().to_owned(),
@@ -212,7 +223,13 @@ impl Engine {
     ///
     /// # Errors
     /// A [`CallError`] of contract §2. Nothing is charged for it, and an attempt is written.
-    pub async fn call_tool(&self, caller: &AgentCaller, tool: Tool, arguments: Value, request_id: RequestId) -> Answer {
+    pub async fn call_tool(
+        &self,
+        caller: &AgentCaller,
+        tool: Tool,
+        arguments: Value,
+        request_id: RequestId,
+    ) -> Answer {
         let call = Call { caller: caller.clone(), tool, request_id };
         let allowed = self.admit(&call);
         let answer = match allowed {
@@ -231,14 +248,17 @@ impl Engine {
     /// Policy and pause, before anything else is looked at.
     pub(crate) fn admit(&self, call: &Call) -> Result<(), CallError> {
         if !call.caller.may(call.tool) {
-            let message = format!("Your policy does not allow {}. Nothing was done; ask your operator.", call.tool);
+            let message =
+                format!("Your policy does not allow {}. Nothing was done; ask your operator.", call.tool);
             return Err(CallError::new("tool_denied", message, false));
         }
         if call.caller.known().account.suspended {
             return Err(suspended());
         }
         if let Some(reason) = call.caller.paused() {
-            let message = format!("This agent is paused ({reason}). Nothing was done; stop until your operator resumes it.");
+            let message = format!(
+                "This agent is paused ({reason}). Nothing was done; stop until your operator resumes it."
+            );
             return Err(CallError::new("agent_paused", message, false).with("reason", reason));
         }
         Ok(())
@@ -252,7 +272,8 @@ impl Engine {
         prompt_hash: Option<String>,
     ) {
         let attempt = call.attempt(error, model, prompt_hash, self.0.clock.now());
-        metrics::counter!("agentframer_calls_total", "tool" => call.tool.as_str(), "outcome" => error.code).increment(1);
+        metrics::counter!("agentframer_calls_total", "tool" => call.tool.as_str(), "outcome" => error.code)
+            .increment(1);
         let Ok(cell) = self.cell(call.caller.workspace()) else { return };
         let work = Work::Attempt(Box::new(attempt));
         if let Err(error) = cell.writer.submit(&call.caller.workspace().id, work).await {
@@ -284,12 +305,23 @@ impl Engine {
         };
         let cell = self.cell(call.caller.workspace())?;
         cell.writer.submit(&call.caller.workspace().id, Work::Call(Box::new(record))).await?;
-        metrics::counter!("agentframer_calls_total", "tool" => call.tool.as_str(), "outcome" => "ok").increment(1);
+        metrics::counter!("agentframer_calls_total", "tool" => call.tool.as_str(), "outcome" => "ok")
+            .increment(1);
         Ok(())
     }
 
     async fn get_credits(&self, call: &Call, arguments: &Arguments<'_>) -> Answer {
-        arguments.only(&["tool", "model", "prompt", "width", "height", "count", "duration_s", "seed", "subject"])?;
+        arguments.only(&[
+            "tool",
+            "model",
+            "prompt",
+            "width",
+            "height",
+            "count",
+            "duration_s",
+            "seed",
+            "subject",
+        ])?;
         let estimate = match arguments.text("tool")? {
             Some(tool) => Some(self.estimate(call, tool, arguments)?),
             None => None,
@@ -373,7 +405,9 @@ impl<'a> Arguments<'a> {
 
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), FieldError> {
         match self.0.keys().find(|name| !known.contains(&name.as_str())) {
-            Some(unknown) => Err(FieldError::new(unknown, format!("is not an argument; known are {}", known.join(", ")))),
+            Some(unknown) => {
+                Err(FieldError::new(unknown, format!("is not an argument; known are {}", known.join(", "))))
+            }
             None => Ok(()),
         }
     }

@@ -57,19 +57,31 @@ impl Engine {
             match self.begin(&call, &arguments).await? {
                 Begun::New(priced) => return self.run_detached(*priced).await,
                 Begun::Answered { answer, .. } => return Ok(answer),
-                Begun::Running { until, .. } if self.0.clock.now() < started.plus(until) => tokio::time::sleep(POLL).await,
+                Begun::Running { until, .. } if self.0.clock.now() < started.plus(until) => {
+                    tokio::time::sleep(POLL).await;
+                }
                 Begun::Running { .. } => return Err(still_running()),
             }
         }
     }
 
     /// Steps 2 to 4. A refusal leaves an attempt.
-    pub(crate) async fn begin(&self, call: &Call, arguments: &Value) -> std::result::Result<Begun, CallError> {
+    pub(crate) async fn begin(
+        &self,
+        call: &Call,
+        arguments: &Value,
+    ) -> std::result::Result<Begun, CallError> {
         let priced = match self.price(call, arguments) {
             Ok(priced) => priced,
             Err(error) => {
-                let named = arguments.get("model").and_then(Value::as_str).map(|model| model.chars().take(80).collect());
-                let hash = arguments.get("prompt").and_then(Value::as_str).map(|prompt| self.hash_prompt(call, prompt));
+                let named = arguments
+                    .get("model")
+                    .and_then(Value::as_str)
+                    .map(|model| model.chars().take(80).collect());
+                let hash = arguments
+                    .get("prompt")
+                    .and_then(Value::as_str)
+                    .map(|prompt| self.hash_prompt(call, prompt));
                 self.write_attempt(call, &error, named, hash).await;
                 return Err(error);
             }
@@ -89,7 +101,12 @@ impl Engine {
     }
 
     /// What a call would cost: `get_credits` with a tool.
-    pub(crate) fn estimate(&self, call: &Call, tool: &str, arguments: &Arguments<'_>) -> std::result::Result<Usd, CallError> {
+    pub(crate) fn estimate(
+        &self,
+        call: &Call,
+        tool: &str,
+        arguments: &Arguments<'_>,
+    ) -> std::result::Result<Usd, CallError> {
         let tool = generating_tool(tool)?;
         let model = self.model_for(call, tool, arguments)?;
         let prompt = arguments.text("prompt")?.unwrap_or("estimate");
@@ -101,7 +118,9 @@ impl Engine {
     fn price(&self, call: &Call, arguments: &Value) -> std::result::Result<Priced, CallError> {
         let arguments = Arguments::of(arguments)?;
         arguments.only(match call.tool {
-            Tool::GenerateVideo => &["prompt", "model", "duration_s", "width", "height", "subject", "idempotency_key"],
+            Tool::GenerateVideo => {
+                &["prompt", "model", "duration_s", "width", "height", "subject", "idempotency_key"]
+            }
             _ => &["prompt", "model", "width", "height", "count", "seed", "subject", "idempotency_key"],
         })?;
         let prompt = field::text("prompt", arguments.needed("prompt")?, 1, LONGEST_PROMPT)?;
@@ -111,7 +130,8 @@ impl Engine {
         Ok(Priced {
             prompt_hash: self.hash_prompt(call, &prompt),
             subject: short(&arguments, "subject")?,
-            key: short(&arguments, "idempotency_key")?.map(|key| Key { key, arguments: fingerprint(call, &arguments) }),
+            key: short(&arguments, "idempotency_key")?
+                .map(|key| Key { key, arguments: fingerprint(call, &arguments) }),
             provider: model.provider.clone(),
             call: call.clone(),
             job,
@@ -119,11 +139,18 @@ impl Engine {
         })
     }
 
-    fn model_for(&self, call: &Call, tool: Tool, arguments: &Arguments<'_>) -> std::result::Result<&Model, CallError> {
+    fn model_for(
+        &self,
+        call: &Call,
+        tool: Tool,
+        arguments: &Arguments<'_>,
+    ) -> std::result::Result<&Model, CallError> {
         let kind = if tool == Tool::GenerateVideo { MediaKind::Video } else { MediaKind::Image };
         let catalog = &self.0.catalog;
         let model = match arguments.text("model")? {
-            Some(id) => catalog.get(id).ok_or_else(|| FieldError::new("model", format!("“{id}” is not in the model library")))?,
+            Some(id) => catalog
+                .get(id)
+                .ok_or_else(|| FieldError::new("model", format!("“{id}” is not in the model library")))?,
             None => catalog.default_for(kind).ok_or(Error::Internal)?,
         };
         if model.kind != kind {
@@ -134,18 +161,29 @@ impl Engine {
 
     fn allow_model(&self, call: &Call, model: &Model) -> std::result::Result<(), CallError> {
         let known = call.caller.known();
-        let refuse = |message: String| Err(CallError::new("model_not_allowed", message, false).with("model", model.id.clone()));
+        let refuse = |message: String| {
+            Err(CallError::new("model_not_allowed", message, false).with("model", model.id.clone()))
+        };
         if !known.agent.policy.allows_model(&model.id) {
-            return refuse(format!("Your policy does not allow the model {}. Nothing was charged; use another.", model.id));
+            return refuse(format!(
+                "Your policy does not allow the model {}. Nothing was charged; use another.",
+                model.id
+            ));
         }
         if self.0.providers.get(&model.provider).is_none() {
-            return refuse(format!("The provider of {} is not set up here. Nothing was charged; use another model.", model.id));
+            return refuse(format!(
+                "The provider of {} is not set up here. Nothing was charged; use another model.",
+                model.id
+            ));
         }
         model.check_open(self.0.clock.now().date())?;
         let region = known.workspace.region;
         let stays = model.stays_in(region) && self.0.providers.stays_in(&model.provider, region);
         if known.account.inference == Inference::RegionOnly && !stays {
-            let message = format!("{} does not infer in {region}, where this workspace must stay. Nothing was charged; use a model of that region.", model.id);
+            let message = format!(
+                "{} does not infer in {region}, where this workspace must stay. Nothing was charged; use a model of that region.",
+                model.id
+            );
             return Err(CallError::new("residency_violation", message, false)
                 .with("model", model.id.clone())
                 .with("region", region.as_str()));
@@ -274,7 +312,8 @@ impl Engine {
 
     async fn keep_thumbnail(&self, priced: &Priced, first: &str, output: Option<Output>) -> Result<()> {
         let Some(output) = output else { return Ok(()) };
-        let drawn = tokio::task::spawn_blocking(move || thumbnail(&output.bytes, output.media_type, THUMBNAIL)).await;
+        let drawn =
+            tokio::task::spawn_blocking(move || thumbnail(&output.bytes, output.media_type, THUMBNAIL)).await;
         let Some(small) = drawn.ok().flatten() else { return Ok(()) };
         self.cell(priced.call.caller.workspace())?.bucket.put(&thumbnail_key(first), small.into()).await
     }
@@ -349,7 +388,8 @@ impl Engine {
             match writer.submit(&workspace.id, work.clone()).await {
                 Ok(outcome) => {
                     let tool = priced.call.tool.as_str();
-                    metrics::counter!("agentframer_calls_total", "tool" => tool, "outcome" => "ok").increment(1);
+                    metrics::counter!("agentframer_calls_total", "tool" => tool, "outcome" => "ok")
+                        .increment(1);
                     return outcome.answer.ok_or_else(|| Error::Internal.into());
                 }
                 Err(Error::Unavailable(_)) if tries < 20 => tokio::time::sleep(POLL * tries).await,
@@ -360,8 +400,14 @@ impl Engine {
 
     async fn release(&self, priced: &Priced, error: &CallError) {
         let call = &priced.call;
-        let attempt = call.attempt(error, Some(priced.job.model.clone()), Some(priced.prompt_hash.clone()), self.0.clock.now());
-        metrics::counter!("agentframer_calls_total", "tool" => call.tool.as_str(), "outcome" => error.code).increment(1);
+        let attempt = call.attempt(
+            error,
+            Some(priced.job.model.clone()),
+            Some(priced.prompt_hash.clone()),
+            self.0.clock.now(),
+        );
+        metrics::counter!("agentframer_calls_total", "tool" => call.tool.as_str(), "outcome" => error.code)
+            .increment(1);
         let Ok(cell) = self.cell(call.caller.workspace()) else { return };
         let work = Work::Release { request_id: call.request_id.clone(), attempt: Some(Box::new(attempt)) };
         if let Err(error) = cell.writer.submit(&call.caller.workspace().id, work).await {
@@ -416,7 +462,11 @@ fn object_key(workspace: &str, id: &GenerationId, media_type: MediaType, now: Ti
 }
 
 /// Submits a job and polls it to its end. A busy provider is asked again a few times; nothing else is submitted twice.
-async fn wait_for(provider: &dyn Provider, job: &Job, request_id: &str) -> std::result::Result<Vec<Output>, ProviderError> {
+async fn wait_for(
+    provider: &dyn Provider,
+    job: &Job,
+    request_id: &str,
+) -> std::result::Result<Vec<Output>, ProviderError> {
     let mut submits = 0;
     let id = loop {
         submits += 1;
@@ -433,7 +483,9 @@ async fn wait_for(provider: &dyn Provider, job: &Job, request_id: &str) -> std::
         match provider.poll(&id).await {
             Ok(Poll::Done(outputs)) => return Ok(outputs),
             Ok(Poll::Running { .. }) => tokio::time::sleep(POLL).await,
-            Err(ProviderError::Busy { retry_after }) => tokio::time::sleep(retry_after.unwrap_or(POLL * 4)).await,
+            Err(ProviderError::Busy { retry_after }) => {
+                tokio::time::sleep(retry_after.unwrap_or(POLL * 4)).await;
+            }
             Err(error) => return Err(error),
         }
     }
@@ -442,17 +494,29 @@ async fn wait_for(provider: &dyn Provider, job: &Job, request_id: &str) -> std::
 fn provider_error(error: &ProviderError) -> CallError {
     let charged = "Nothing was charged";
     match error {
-        ProviderError::Timeout => {
-            CallError::new("provider_timeout", format!("The provider did not answer in time. {charged}; try again later."), true)
-        }
+        ProviderError::Timeout => CallError::new(
+            "provider_timeout",
+            format!("The provider did not answer in time. {charged}; try again later."),
+            true,
+        ),
         ProviderError::Refused(_) => {
-            let message = format!("Sorry, {error}. {charged}; change the prompt, as the same one will be refused again.");
+            let message = format!(
+                "Sorry, {error}. {charged}; change the prompt, as the same one will be refused again."
+            );
             CallError::new("provider_failed", message, false)
         }
         ProviderError::Unavailable(_) => {
             tracing::error!(%error, "a provider needs the operator");
-            CallError::new("provider_failed", format!("The provider cannot be used now. {charged}; tell your operator."), false)
+            CallError::new(
+                "provider_failed",
+                format!("The provider cannot be used now. {charged}; tell your operator."),
+                false,
+            )
         }
-        _ => CallError::new("provider_failed", format!("Sorry, {error}. {charged}; try again once, then stop."), true),
+        _ => CallError::new(
+            "provider_failed",
+            format!("Sorry, {error}. {charged}; try again once, then stop."),
+            true,
+        ),
     }
 }

@@ -157,7 +157,8 @@ impl Engine {
         if self.elsewhere(workspace, url_key).await? {
             return Err(Refused::WrongRegion);
         }
-        let known = self.known(secret).await.map_err(|_| Refused::Unavailable)?.ok_or(Refused::Unauthorized)?;
+        let known =
+            self.known(secret).await.map_err(|_| Refused::Unavailable)?.ok_or(Refused::Unauthorized)?;
         let now = self.0.clock.now();
         if known.agent.state == AgentState::Revoked || token_state(&known.token, now) == TokenState::Ended {
             return Err(Refused::Unauthorized);
@@ -187,7 +188,8 @@ impl Engine {
         let Ok(id) = workspace.parse() else { return Ok(false) };
         let found = workspaces::get(&self.0.control, &id).await.map_err(|_| Refused::Unavailable)?;
         Ok(found.is_some_and(|found| {
-            !self.0.cells.contains_key(&found.cell) && bool::from(found.url_key.as_bytes().ct_eq(url_key.as_bytes()))
+            !self.0.cells.contains_key(&found.cell)
+                && bool::from(found.url_key.as_bytes().ct_eq(url_key.as_bytes()))
         }))
     }
 
@@ -205,7 +207,9 @@ impl Engine {
     async fn load_known(&self, fingerprint: &str) -> Result<Option<Known>> {
         for node in self.0.cells.values() {
             let Some((agent, token)) = agents::by_secret(&node.db, fingerprint).await? else { continue };
-            let Some(workspace) = workspaces::get(&self.0.control, &agent.workspace_id).await? else { return Ok(None) };
+            let Some(workspace) = workspaces::get(&self.0.control, &agent.workspace_id).await? else {
+                return Ok(None);
+            };
             let account = workspaces::account(&node.db, &workspace.id).await?.ok_or(Error::Internal)?;
             return Ok(Some(Known { agent, token, workspace, account }));
         }

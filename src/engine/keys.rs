@@ -32,10 +32,18 @@ impl Engine {
     ///
     /// # Errors
     /// The field `name`, `role` (unknown, or above one's own) or `expires_in_days` (1 to 3650).
-    pub async fn create_key(&self, scope: &Scope, name: &str, role: &str, expires_in_days: Option<i64>) -> Result<NewKey> {
+    pub async fn create_key(
+        &self,
+        scope: &Scope,
+        name: &str,
+        role: &str,
+        expires_in_days: Option<i64>,
+    ) -> Result<NewKey> {
         let role: Role = role.parse()?;
         if role > scope.role {
-            return Err(FieldError::new("role", "is above your own; a key never does more than its maker").into());
+            return Err(
+                FieldError::new("role", "is above your own; a key never does more than its maker").into()
+            );
         }
         let (secret, now) = (random::secret("af_key_"), self.0.clock.now());
         let row = KeyRow {
@@ -49,7 +57,8 @@ impl Engine {
             expires_at: lifetime(expires_in_days)?.map(|days| now.plus(days * DAY)),
             ended_at: None,
         };
-        let data = json!({ "key_id": row.id, "name": row.name, "role": row.role, "expires_at": row.expires_at });
+        let data =
+            json!({ "key_id": row.id, "name": row.name, "role": row.role, "expires_at": row.expires_at });
         let changes = vec![keys::insert(&row, &random::fingerprint(&secret))];
         let act = self.act(scope, "api_key.created", data, changes).await?;
         self.submit_act(scope, act).await?;
@@ -91,7 +100,9 @@ impl Engine {
 /// The person behind the scope: a key made with a key belongs to the first one's maker.
 fn maker(scope: &Scope) -> Result<UserId> {
     scope.actor.parse().map_err(|_| {
-        Error::Conflict("Keys are made by people in the browser, not with another key. Nothing was changed.".into())
+        Error::Conflict(
+            "Keys are made by people in the browser, not with another key. Nothing was changed.".into(),
+        )
     })
 }
 

@@ -139,7 +139,8 @@ impl LedgerWriter {
     /// nothing was changed.
     pub async fn submit(&self, workspace: &WorkspaceId, work: Work) -> Result<Outcome> {
         let (reply, answer) = oneshot::channel();
-        let closing = || Error::Unavailable("The server is shutting down. Nothing was changed; try again.".into());
+        let closing =
+            || Error::Unavailable("The server is shutting down. Nothing was changed; try again.".into());
         let job = Job { workspace: workspace.clone(), work, reply };
         self.jobs.send(job).await.map_err(|_| closing())?;
         answer.await.map_err(|_| closing())?
@@ -163,7 +164,8 @@ async fn commit(db: &Db, clock: &Clock, jobs: Vec<Job>) {
             tracing::warn!(%error, jobs = jobs.len(), "a batch failed; trying its jobs one by one");
             for job in jobs {
                 let outcome = attempt_commit(db, clock, std::slice::from_ref(&job)).await;
-                let outcome = outcome.map_or_else(Err, |mut outcomes| outcomes.pop().unwrap_or(Err(Error::Internal)));
+                let outcome =
+                    outcome.map_or_else(Err, |mut outcomes| outcomes.pop().unwrap_or(Err(Error::Internal)));
                 reply(vec![job], vec![outcome]);
             }
         }
@@ -186,7 +188,9 @@ async fn attempt_commit(db: &Db, clock: &Clock, jobs: &[Job]) -> Result<Vec<Resu
     for job in jobs {
         outcomes.push(batch.post(&mut transaction, job).await);
     }
-    if let Some(lost) = outcomes.iter().find_map(|outcome| outcome.as_ref().err()).filter(|error| is_lost(error)) {
+    if let Some(lost) =
+        outcomes.iter().find_map(|outcome| outcome.as_ref().err()).filter(|error| is_lost(error))
+    {
         return Err(lost.clone());
     }
     batch.save(&mut transaction).await?;
@@ -258,12 +262,20 @@ impl Batch {
         self.ledgers.get_mut(workspace).ok_or(Error::NotFound)
     }
 
-    fn decide(&mut self, workspace: &WorkspaceId, command: &Command) -> Result<std::result::Result<Posting, Refusal>> {
+    fn decide(
+        &mut self,
+        workspace: &WorkspaceId,
+        command: &Command,
+    ) -> Result<std::result::Result<Posting, Refusal>> {
         let now = self.now;
         Ok(decide(&mut self.ledger(workspace)?.books, command, now))
     }
 
-    fn outcome(&self, workspace: &WorkspaceId, posting: Option<std::result::Result<Posting, Refusal>>) -> Outcome {
+    fn outcome(
+        &self,
+        workspace: &WorkspaceId,
+        posting: Option<std::result::Result<Posting, Refusal>>,
+    ) -> Outcome {
         let balance = self.ledgers.get(workspace).map_or(Usd::ZERO, |ledger| ledger.books.account.balance());
         Outcome { posting, balance, answer: None, ledger_entry: None, at: self.now }
     }
@@ -271,7 +283,13 @@ impl Batch {
     fn reserve(&mut self, workspace: &WorkspaceId, reserve: &Reserve) -> Result<Outcome> {
         let posting = self.decide(workspace, &Command::Reserve(reserve.clone()))?;
         if posting == Ok(Posting::Reserved) {
-            let hold = self.ledger(workspace)?.books.holds.get(&reserve.request_id).cloned().ok_or(Error::Internal)?;
+            let hold = self
+                .ledger(workspace)?
+                .books
+                .holds
+                .get(&reserve.request_id)
+                .cloned()
+                .ok_or(Error::Internal)?;
             self.touch(workspace, hold.periods());
             self.changes.keys.extend(hold.key.iter().map(|key| (workspace.clone(), key.clone())));
             self.changes.reserved.push((workspace.clone(), hold));
@@ -291,7 +309,13 @@ impl Batch {
         Ok(())
     }
 
-    fn settle(&mut self, workspace: &WorkspaceId, id: &RequestId, cost: Usd, record: &CallRecord) -> Result<Outcome> {
+    fn settle(
+        &mut self,
+        workspace: &WorkspaceId,
+        id: &RequestId,
+        cost: Usd,
+        record: &CallRecord,
+    ) -> Result<Outcome> {
         let posting = self.decide(workspace, &Command::Settle { request_id: id.clone(), cost })?;
         let charged = match posting {
             Ok(Posting::Settled { charged }) => charged,
@@ -325,7 +349,13 @@ impl Batch {
         Ok(Outcome { answer: Some(answer), ..self.outcome(workspace, Some(posting)) })
     }
 
-    fn charge(&mut self, workspace: &WorkspaceId, id: &RequestId, charged: Usd, actor: &str) -> Result<LedgerEntryId> {
+    fn charge(
+        &mut self,
+        workspace: &WorkspaceId,
+        id: &RequestId,
+        charged: Usd,
+        actor: &str,
+    ) -> Result<LedgerEntryId> {
         let amount = Usd::ZERO.saturating_sub(charged);
         self.ledger_entry(workspace, "charge", amount, id, actor, None)
     }
@@ -358,24 +388,37 @@ impl Batch {
         Ok(id)
     }
 
-    fn release(&mut self, workspace: &WorkspaceId, id: &RequestId, attempt: Option<&Attempt>) -> Result<Outcome> {
+    fn release(
+        &mut self,
+        workspace: &WorkspaceId,
+        id: &RequestId,
+        attempt: Option<&Attempt>,
+    ) -> Result<Outcome> {
         let key = self.ledger(workspace)?.books.holds.get(id).and_then(|hold| hold.key.clone());
         let posting = self.decide(workspace, &Command::Release { request_id: id.clone() })?;
         if matches!(posting, Ok(Posting::Released { .. })) {
             self.ended(workspace, id, HoldState::Released)?;
-            let freed = key.filter(|key| self.ledgers.get(workspace).is_some_and(|l| !l.books.keys.contains_key(key)));
+            let freed = key
+                .filter(|key| self.ledgers.get(workspace).is_some_and(|l| !l.books.keys.contains_key(key)));
             self.changes.freed_keys.extend(freed.map(|key| books::key_id(workspace, &key)));
             self.rows.attempts.extend(attempt.cloned());
         }
         Ok(self.outcome(workspace, Some(posting)))
     }
 
-    fn top_up(&mut self, workspace: &WorkspaceId, amount: Usd, reference: &str, act: &Act) -> Result<Outcome> {
+    fn top_up(
+        &mut self,
+        workspace: &WorkspaceId,
+        amount: Usd,
+        reference: &str,
+        act: &Act,
+    ) -> Result<Outcome> {
         let posting = self.decide(workspace, &Command::TopUp { amount })?;
         let mut outcome = self.outcome(workspace, Some(posting.clone()));
         if posting.is_ok() {
             let (id, actor) = (&act.entry.request_id, &act.entry.user_id);
-            let entry = self.ledger_entry(workspace, "top_up", amount, id, actor, Some(reference.to_owned()))?;
+            let entry =
+                self.ledger_entry(workspace, "top_up", amount, id, actor, Some(reference.to_owned()))?;
             outcome.ledger_entry = Some(entry);
             self.append(workspace, act.entry.clone())?;
         }
@@ -408,14 +451,23 @@ impl Batch {
     }
 
     /// The log entry, the roll-up, the prompt and the generation of a call that cost `charged`.
-    fn write_call(&mut self, workspace: &WorkspaceId, record: &CallRecord, charged: Usd) -> Result<serde_json::Value> {
+    fn write_call(
+        &mut self,
+        workspace: &WorkspaceId,
+        record: &CallRecord,
+        charged: Usd,
+    ) -> Result<serde_json::Value> {
         let balance = self.ledger(workspace)?.books.account.balance();
         let entry = Entry { cost_usd: charged, ..record.entry.clone() };
         let at = self.append_with_balance(workspace, entry, Some(balance))?;
         self.rows.usage.push(Usage { cost: charged, calls: 1, at, ..record.usage.clone() });
         self.rows.prompts.extend(record.prompt.clone());
         let generation = record.generation.clone();
-        self.rows.generations.extend(generation.map(|made| NewGeneration { cost: charged, created_at: at, ..made }));
+        self.rows.generations.extend(generation.map(|made| NewGeneration {
+            cost: charged,
+            created_at: at,
+            ..made
+        }));
         let mut answer = record.answer.clone();
         if let Some(fields) = answer.as_object_mut().filter(|fields| fields.contains_key("cost_usd")) {
             fields.insert("cost_usd".into(), serde_json::to_value(charged).unwrap_or_default());
@@ -429,7 +481,12 @@ impl Batch {
     }
 
     /// Puts `entry` at the log's end; its time is now, but never before the entry in front of it.
-    fn append_with_balance(&mut self, workspace: &WorkspaceId, mut entry: Entry, balance: Option<Usd>) -> Result<Time> {
+    fn append_with_balance(
+        &mut self,
+        workspace: &WorkspaceId,
+        mut entry: Entry,
+        balance: Option<Usd>,
+    ) -> Result<Time> {
         let now = self.now;
         let log = &mut self.ledger(workspace)?.log;
         let at = now.max(log.ts);
@@ -465,9 +522,9 @@ async fn run_change(on: &mut AnyConnection, change: &Statement) -> Result<()> {
     match change.clone().run(on).await {
         Ok(0) => Err(Error::NotFound),
         Ok(_) => Ok(()),
-        Err(sqlx::Error::Database(fault)) if fault.is_unique_violation() => {
-            Err(Error::Conflict("That name is taken in this workspace. Nothing was changed; choose another.".into()))
-        }
+        Err(sqlx::Error::Database(fault)) if fault.is_unique_violation() => Err(Error::Conflict(
+            "That name is taken in this workspace. Nothing was changed; choose another.".into(),
+        )),
         Err(error) => Err(error.into()),
     }
 }

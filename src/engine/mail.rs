@@ -32,7 +32,11 @@ impl Mailer {
             None => Way::Files(config.data_dir.join("mail")),
             Some(url) => {
                 let builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url);
-                Way::Smtp(builder.map_err(|error| format!("Setting “mail.smtp_url” cannot be used: {error}."))?.build())
+                Way::Smtp(
+                    builder
+                        .map_err(|error| format!("Setting “mail.smtp_url” cannot be used: {error}."))?
+                        .build(),
+                )
             }
         };
         Ok(Self { from: config.mail.from.clone(), way })
@@ -51,11 +55,15 @@ impl Mailer {
             .body(text)
             .map_err(|error| internal("mail", error))?;
         match &self.way {
-            Way::Smtp(transport) => transport.send(message).await.map(|_| ()).map_err(|error| internal("mail", error)),
+            Way::Smtp(transport) => {
+                transport.send(message).await.map(|_| ()).map_err(|error| internal("mail", error))
+            }
             Way::Files(folder) => {
                 tokio::fs::create_dir_all(folder).await.map_err(|error| internal("mail folder", error))?;
                 let file = folder.join(format!("{}.eml", hex::encode(random::bytes::<8>())));
-                tokio::fs::write(file, message.formatted()).await.map_err(|error| internal("mail file", error))
+                tokio::fs::write(file, message.formatted())
+                    .await
+                    .map_err(|error| internal("mail file", error))
             }
         }
     }

@@ -48,7 +48,8 @@ impl Bucket {
     }
 
     fn open_folder(folder: &str) -> std::result::Result<Self, String> {
-        std::fs::create_dir_all(folder).map_err(|error| format!("Cannot make the media folder {folder}: {error}."))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|error| format!("Cannot make the media folder {folder}: {error}."))?;
         let store = LocalFileSystem::new_with_prefix(folder);
         let store = store.map_err(|error| format!("Cannot open the media folder {folder}: {error}."))?;
         Ok(Self(Arc::new(store)))
@@ -92,7 +93,12 @@ impl Bucket {
     /// [`Error::Unavailable`] when the bucket fails; what was deleted stays deleted, and a repeat goes on.
     pub async fn delete_below(&self, prefix: &str) -> Result<u64> {
         let path = Path::from(prefix);
-        let keys: Vec<Path> = self.0.list(Some(&path)).map_ok(|meta| meta.location).try_collect().await
+        let keys: Vec<Path> = self
+            .0
+            .list(Some(&path))
+            .map_ok(|meta| meta.location)
+            .try_collect()
+            .await
             .map_err(|error| unavailable("list", &error))?;
         let count = keys.len() as u64;
         for key in keys {
@@ -112,7 +118,9 @@ impl Bucket {
 
 fn unavailable(what: &'static str, error: &object_store::Error) -> Error {
     let _ = internal(what, error);
-    Error::Unavailable("The media storage does not answer. Nothing was charged; try again in a moment.".into())
+    Error::Unavailable(
+        "The media storage does not answer. Nothing was charged; try again in a moment.".into(),
+    )
 }
 
 /// The media type that a key's ending says; files are named by what their bytes are.
@@ -170,7 +178,9 @@ impl UrlSigner {
             return Err(Error::NotFound);
         }
         if now.micros() / SECOND >= seconds {
-            return Err(Error::Ended("This link has ended. Ask for the generation again to get a new one.".into()));
+            return Err(Error::Ended(
+                "This link has ended. Ask for the generation again to get a new one.".into(),
+            ));
         }
         Ok(())
     }

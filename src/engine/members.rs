@@ -8,8 +8,8 @@ use super::people::{NewPerson, User, taken_email};
 use super::random;
 use super::scope::{Origin, Scope};
 use super::store::people;
-pub use super::store::workspaces::{Invitation, Member};
 use super::store::workspaces::{self, Workspace};
+pub use super::store::workspaces::{Invitation, Member};
 use crate::domain::access::Role;
 use crate::domain::field::{self, FieldError};
 use crate::domain::ids::{UserId, WorkspaceId};
@@ -63,7 +63,12 @@ impl Engine {
             accepted_at: None,
         };
         workspaces::insert_invitation(&self.0.control, &invitation, &random::fingerprint(&token)).await?;
-        let act = self.act(scope, "member.invited", json!({ "invitation_id": invitation.id, "role": role }), Vec::new());
+        let act = self.act(
+            scope,
+            "member.invited",
+            json!({ "invitation_id": invitation.id, "role": role }),
+            Vec::new(),
+        );
         self.submit_act(scope, act.await?).await?;
         self.mail_invitation(scope, &invitation, &token).await?;
         Ok(invitation)
@@ -98,11 +103,14 @@ impl Engine {
     }
 
     async fn open_invitation(&self, token: &str) -> Result<(Invitation, Workspace)> {
-        let ended = || Error::Ended("This invitation was used, withdrawn or is over. Ask an Admin for a new one.".into());
+        let ended = || {
+            Error::Ended("This invitation was used, withdrawn or is over. Ask an Admin for a new one.".into())
+        };
         let found = workspaces::invitation(&self.0.control, &random::fingerprint(token)).await?;
         let open = found.filter(|found| found.accepted_at.is_none() && self.0.clock.now() < found.expires_at);
         let invitation = open.ok_or_else(ended)?;
-        let workspace = workspaces::get(&self.0.control, &invitation.workspace_id).await?.ok_or_else(ended)?;
+        let workspace =
+            workspaces::get(&self.0.control, &invitation.workspace_id).await?.ok_or_else(ended)?;
         Ok((invitation, workspace))
     }
 
@@ -134,7 +142,8 @@ impl Engine {
         };
         self.join(&invitation, &user, hash.as_deref()).await?;
         let scope = Scope { workspace, role: invitation.role, actor: user.id.to_string(), origin };
-        let data = json!({ "user_id": user.id, "role": invitation.role, "invited_by": invitation.invited_by });
+        let data =
+            json!({ "user_id": user.id, "role": invitation.role, "invited_by": invitation.invited_by });
         let act = self.act(&scope, "member.joined", data, Vec::new()).await?;
         self.submit_act(&scope, act).await?;
         Ok((user, invitation.workspace_id))
@@ -149,7 +158,8 @@ impl Engine {
         if let Some(hash) = hash {
             people::insert(&mut transaction, user, hash).await.map_err(taken_email)?;
         }
-        workspaces::set_member(&mut transaction, &invitation.workspace_id, &user.id, invitation.role, now).await?;
+        workspaces::set_member(&mut transaction, &invitation.workspace_id, &user.id, invitation.role, now)
+            .await?;
         Ok(transaction.commit().await?)
     }
 }

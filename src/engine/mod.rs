@@ -103,7 +103,11 @@ impl Engine {
     ///
     /// # Errors
     /// A sentence that names what could not be opened.
-    pub async fn open_with(config: Config, clock: Clock, providers: Providers) -> std::result::Result<Self, StartError> {
+    pub async fn open_with(
+        config: Config,
+        clock: Clock,
+        providers: Providers,
+    ) -> std::result::Result<Self, StartError> {
         let master = master_key(&config)?;
         let control = open_database(&config.control_url(), Kind::Control).await?;
         let (mut cells, mut writers) = (BTreeMap::new(), Vec::new());
@@ -119,7 +123,8 @@ impl Engine {
             urls: UrlSigner::new(&master),
             identities: Identities::new(config.limits.calls_per_minute_per_agent),
             sign_ins: SignInGuard::default(),
-            passwords: passwords.map_err(|_| StartError("Passwords cannot be hashed on this machine.".into()))?,
+            passwords: passwords
+                .map_err(|_| StartError("Passwords cannot be hashed on this machine.".into()))?,
             running: TaskTracker::new(),
             stopping: CancellationToken::new(),
             writers: std::sync::Mutex::new(writers),
@@ -194,7 +199,8 @@ impl Engine {
             node.db.close().await;
         }
         self.0.control.close().await;
-        let writers = self.0.writers.lock().map(|mut writers| std::mem::take(&mut *writers)).unwrap_or_default();
+        let writers =
+            self.0.writers.lock().map(|mut writers| std::mem::take(&mut *writers)).unwrap_or_default();
         writers.iter().for_each(JoinHandle::abort);
     }
 }
@@ -213,14 +219,18 @@ fn catalog(config: &Config) -> std::result::Result<Catalog, StartError> {
     let place = file.display();
     let text = std::fs::read_to_string(file)
         .map_err(|error| StartError(format!("Cannot read the model library {place}: {error}.")))?;
-    Catalog::parse(&text).map_err(|error| StartError(format!("The model library {place} cannot be used: {error}")))
+    Catalog::parse(&text)
+        .map_err(|error| StartError(format!("The model library {place} cannot be used: {error}")))
 }
 
 async fn open_database(url: &str, kind: Kind) -> std::result::Result<Db, StartError> {
     let place = without_password(url);
-    let db = Db::open(url).await.map_err(|error| StartError(format!("Cannot open the database {place}: {error}.")))?;
+    let db = Db::open(url)
+        .await
+        .map_err(|error| StartError(format!("Cannot open the database {place}: {error}.")))?;
     let migrated = db.migrate(kind).await;
-    migrated.map_err(|error| StartError(format!("Cannot bring the database {place} up to date: {error}.")))?;
+    migrated
+        .map_err(|error| StartError(format!("Cannot bring the database {place} up to date: {error}.")))?;
     Ok(db)
 }
 

@@ -1,5 +1,6 @@
 //! The workspace's first page in one look: figures, spend by day, the last calls, what is wrong and what to do.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::Engine;
@@ -148,7 +149,7 @@ impl Engine {
         let paid = self.audit(scope, &calls, ten()).await?.items.into_iter().map(successful);
         let attempts = self.attempts(scope, None, ten()).await?.items.into_iter().map(unsuccessful);
         let mut latest: Vec<LatestCall> = paid.chain(attempts).collect();
-        latest.sort_by(|left, right| right.ts.cmp(&left.ts));
+        latest.sort_by_key(|call| Reverse(call.ts));
         latest.truncate(10);
         Ok(latest)
     }
@@ -206,7 +207,9 @@ fn notices(credits: &Credits, agents: &[AgentView], now: Time) -> Vec<Notice> {
         );
         notices.push(Notice { severity: Severity::Care, tag: "spend", text, action: None });
     }
-    notices.extend(agents.iter().filter(|agent| agent.state != AgentState::Revoked).filter_map(|a| agent_notice(a, now)));
+    notices.extend(
+        agents.iter().filter(|agent| agent.state != AgentState::Revoked).filter_map(|a| agent_notice(a, now)),
+    );
     notices
 }
 
@@ -217,7 +220,11 @@ fn balance_notice(credits: &Credits) -> Option<Notice> {
         return Some(Notice { severity: Severity::Bad, tag: "balance", text, action });
     }
     let floor = credits.floor_usd.filter(|_| credits.below_floor)?;
-    let text = format!("{} left, below the floor of {}. Agents are told to stop.", credits.available_usd.display(), floor.display());
+    let text = format!(
+        "{} left, below the floor of {}. Agents are told to stop.",
+        credits.available_usd.display(),
+        floor.display()
+    );
     Some(Notice { severity: Severity::Care, tag: "balance", text, action })
 }
 
@@ -226,7 +233,12 @@ fn agent_notice(agent: &AgentView, now: Time) -> Option<Notice> {
     if agent.state == AgentState::Paused {
         let reason = agent.paused_reason.as_deref().unwrap_or("paused");
         let text = format!("{} is paused: {reason}. Its calls are refused.", agent.name);
-        return Some(Notice { severity: Severity::Care, tag: "paused", text, action: Some(("Look at it", place)) });
+        return Some(Notice {
+            severity: Severity::Care,
+            tag: "paused",
+            text,
+            action: Some(("Look at it", place)),
+        });
     }
     let rotate = Some(("Rotate token", place));
     let Some(token) = agent.current_token() else {
@@ -238,7 +250,11 @@ fn agent_notice(agent: &AgentView, now: Time) -> Option<Notice> {
     }
     let days = |until: Time| (until.micros() - now.micros()).max(0) / DAY;
     let text = if token.state == TokenState::Grace {
-        format!("{}’s token is overdue. Calls with it are refused in {} days.", agent.name, days(token.grace_ends_at))
+        format!(
+            "{}’s token is overdue. Calls with it are refused in {} days.",
+            agent.name,
+            days(token.grace_ends_at)
+        )
     } else {
         format!("{}’s token is due in {} days.", agent.name, days(token.expires_at))
     };

@@ -9,8 +9,8 @@ use super::error::{Error, Result};
 use super::passwords;
 use super::random;
 use super::scope::Origin;
-use super::store::people::{self, SessionHolder, SessionRow};
 pub use super::store::people::User;
+use super::store::people::{self, SessionHolder, SessionRow};
 use super::store::workspaces::Workspace;
 use super::workspaces::NewWorkspace;
 use crate::domain::field::{self, FieldError};
@@ -112,7 +112,8 @@ impl Engine {
         workspace.check()?;
         let (user, hash) = self.prepare_person(person).await?;
         let mut transaction = self.0.control.begin().await?;
-        if !people::use_setup_token(&mut transaction, &random::fingerprint(token), self.0.clock.now()).await? {
+        if !people::use_setup_token(&mut transaction, &random::fingerprint(token), self.0.clock.now()).await?
+        {
             return Err(setup_ended());
         }
         people::insert(&mut transaction, &user, &hash).await.map_err(taken_email)?;
@@ -199,7 +200,10 @@ impl Engine {
 }
 
 fn setup_ended() -> Error {
-    Error::Ended("This set-up link was used or is over. Start the server again for a new one; it prints the link.".into())
+    Error::Ended(
+        "This set-up link was used or is over. Start the server again for a new one; it prints the link."
+            .into(),
+    )
 }
 
 /// A taken address, as the database tells it.

@@ -6,7 +6,11 @@ use crate::domain::ids::{Id, base32};
 use crate::domain::time::Time;
 
 /// `N` random bytes.
-#[expect(clippy::disallowed_methods, clippy::expect_used, reason = "the one source of randomness; without it nothing may go on")]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    reason = "the one source of randomness; without it nothing may go on"
+)]
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system gives randomness");

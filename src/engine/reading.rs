@@ -12,8 +12,8 @@ use super::scope::Scope;
 use super::store::attempts::{self, AttemptRow};
 pub use super::store::generations::GenerationFilter;
 use super::store::generations::{self, NewGeneration};
-pub use super::store::log::{AuditFilter, EntryKind};
 use super::store::log;
+pub use super::store::log::{AuditFilter, EntryKind};
 use crate::domain::audit::Linked;
 use crate::domain::catalog::Model;
 use crate::domain::field::FieldError;
@@ -174,8 +174,13 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::WrongRegion`]; later faults end the stream with an error.
-    pub fn audit_stream(&self, scope: &Scope, filter: &AuditFilter) -> Result<BoxStream<'static, Result<Linked>>> {
-        let (db, id, filter) = (self.cell(&scope.workspace)?.db.clone(), scope.workspace.id.clone(), filter.clone());
+    pub fn audit_stream(
+        &self,
+        scope: &Scope,
+        filter: &AuditFilter,
+    ) -> Result<BoxStream<'static, Result<Linked>>> {
+        let (db, id, filter) =
+            (self.cell(&scope.workspace)?.db.clone(), scope.workspace.id.clone(), filter.clone());
         let pieces = stream::try_unfold(Some(0), move |after| {
             let (db, id, filter) = (db.clone(), id.clone(), filter.clone());
             async move {
@@ -244,7 +249,12 @@ impl Engine {
     ///
     /// # Errors
     /// The field `limit` or `cursor`.
-    pub async fn attempts(&self, scope: &Scope, agent: Option<&str>, page: Page) -> Result<Paged<AttemptView>> {
+    pub async fn attempts(
+        &self,
+        scope: &Scope,
+        agent: Option<&str>,
+        page: Page,
+    ) -> Result<Paged<AttemptView>> {
         let (limit, last) = (page.rows()?, page.time_and_id()?);
         let db = &self.cell(&scope.workspace)?.db;
         let rows = attempts::page(db, &scope.workspace.id, agent, last, limit + 1).await?;
@@ -264,7 +274,12 @@ impl Engine {
     /// The model library: each model, and whether its provider is set up here.
     pub fn models(&self) -> Vec<(&Model, bool)> {
         let names = self.0.providers.names();
-        self.0.catalog.models().iter().map(|model| (model, names.contains(&model.provider.as_str()))).collect()
+        self.0
+            .catalog
+            .models()
+            .iter()
+            .map(|model| (model, names.contains(&model.provider.as_str())))
+            .collect()
     }
 
     /// A file behind a signed link.
@@ -280,7 +295,8 @@ impl Engine {
     ) -> Result<Media> {
         self.0.urls.verify(key, expires, signature, self.0.clock.now())?;
         let workspace = key.split('/').next().unwrap_or_default().parse().map_err(|_| Error::NotFound)?;
-        let workspace = super::store::workspaces::get(&self.0.control, &workspace).await?.ok_or(Error::NotFound)?;
+        let workspace =
+            super::store::workspaces::get(&self.0.control, &workspace).await?.ok_or(Error::NotFound)?;
         self.cell(&workspace)?.bucket.get(key, range).await
     }
 }

@@ -10,8 +10,8 @@ use super::error::{Error, Result};
 use super::ledger_writer::Act;
 use super::store::keys::KeyRow;
 use super::store::sql::Statement;
-use super::store::workspaces::{self, AccountRow};
 pub use super::store::workspaces::Workspace;
+use super::store::workspaces::{self, AccountRow};
 use crate::domain::access::{Permission, Role};
 use crate::domain::audit::Entry;
 use crate::domain::ids::{RequestId, UserId, WorkspaceId};
@@ -74,7 +74,8 @@ impl Engine {
             Principal::Key(key) if &key.workspace_id == workspace => &key.made_by,
             Principal::Key(_) => return Err(Error::NotFound),
         };
-        let (workspace, person) = workspaces::role(&self.0.control, workspace, user).await?.ok_or(Error::NotFound)?;
+        let (workspace, person) =
+            workspaces::role(&self.0.control, workspace, user).await?.ok_or(Error::NotFound)?;
         let (role, actor) = match principal {
             Principal::User(user) => (person, user.to_string()),
             // A key never does more than its maker may now.
@@ -92,7 +93,13 @@ impl Engine {
     }
 
     /// An administrative act by `scope`, with the changes that belong to its log entry.
-    pub(crate) async fn act(&self, scope: &Scope, event: &str, data: Value, changes: Vec<Statement>) -> Result<Act> {
+    pub(crate) async fn act(
+        &self,
+        scope: &Scope,
+        event: &str,
+        data: Value,
+        changes: Vec<Statement>,
+    ) -> Result<Act> {
         let retention_days = self.account(&scope.workspace).await?.media_retention_days;
         let entry = act_entry(scope, event, data, retention_days);
         Ok(Act { entry, changes, tell_nodes: true })

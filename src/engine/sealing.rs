@@ -44,11 +44,14 @@ impl MasterKey {
     pub fn from_file(path: &Path) -> std::result::Result<Self, String> {
         let place = path.display();
         if path.exists() {
-            let text = std::fs::read_to_string(path).map_err(|error| format!("Cannot read the key file {place}: {error}."))?;
-            return Self::from_hex(&text).ok_or_else(|| format!("The key file {place} does not hold 64 hex digits."));
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| format!("Cannot read the key file {place}: {error}."))?;
+            return Self::from_hex(&text)
+                .ok_or_else(|| format!("The key file {place} does not hold 64 hex digits."));
         }
         let key = Self(random::bytes());
-        write_private(path, &hex::encode(key.0)).map_err(|error| format!("Cannot write the key file {place}: {error}."))?;
+        write_private(path, &hex::encode(key.0))
+            .map_err(|error| format!("Cannot write the key file {place}: {error}."))?;
         tracing::warn!(file = %place, "made a master key; keep a copy apart from the data, or prompts cannot be read after a loss");
         Ok(key)
     }
@@ -142,8 +145,16 @@ impl Sealer {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn open_prompt(&self, workspace: &WorkspaceId, key_id: &str, place: &str, sealed: &[u8]) -> Result<Option<String>> {
-        let Some(wrapped) = generations::data_key_by_id(&self.db, workspace, key_id).await? else { return Ok(None) };
+    pub async fn open_prompt(
+        &self,
+        workspace: &WorkspaceId,
+        key_id: &str,
+        place: &str,
+        sealed: &[u8],
+    ) -> Result<Option<String>> {
+        let Some(wrapped) = generations::data_key_by_id(&self.db, workspace, key_id).await? else {
+            return Ok(None);
+        };
         let key = self.unwrap(workspace, key_id, &wrapped)?;
         Ok(open(&key, place, sealed).and_then(|plain| String::from_utf8(plain).ok()))
     }

@@ -86,8 +86,11 @@ impl Engine {
 
     /// The answer of a settled call again, with fresh links.
     async fn settled_answer(&self, caller: &AgentCaller, request_id: &RequestId) -> Result<Value> {
-        let scope = Call { caller: caller.clone(), tool: Tool::GenerateVideo, request_id: request_id.clone() }.scope();
-        let filter = GenerationFilter { request_id: Some(request_id.to_string()), ..GenerationFilter::default() };
+        let scope =
+            Call { caller: caller.clone(), tool: Tool::GenerateVideo, request_id: request_id.clone() }
+                .scope();
+        let filter =
+            GenerationFilter { request_id: Some(request_id.to_string()), ..GenerationFilter::default() };
         let found = self.generations(&scope, &filter, Page::default()).await?.items.into_iter().next();
         let made: GenerationView = found.ok_or(Error::NotFound)?;
         let db = &self.cell(caller.workspace())?.db;
@@ -114,7 +117,8 @@ impl Engine {
         let attempt = attempts::of_request(db, &caller.workspace().id, request_id).await?;
         let timed_out = attempt.as_ref().is_none_or(|attempt| attempt.code == "provider_timeout");
         let code = if timed_out { "provider_timeout" } else { "provider_failed" };
-        let message = attempt.map_or_else(|| "The call ended without a result. Nothing was charged.".into(), |a| a.message);
+        let message = attempt
+            .map_or_else(|| "The call ended without a result. Nothing was charged.".into(), |a| a.message);
         Ok(CallError::new(code, message, true))
     }
 }

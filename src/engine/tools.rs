@@ -112,7 +112,14 @@ fn generated() -> Value {
         "region": text("Where the result is stored")
     });
     let required = [
-        "request_id", "generation_id", "tool", "model", "result_url", "expires_at", "cost_usd", "balance_after_usd",
+        "request_id",
+        "generation_id",
+        "tool",
+        "model",
+        "result_url",
+        "expires_at",
+        "cost_usd",
+        "balance_after_usd",
         "region",
     ];
     output(fields, &required)
@@ -202,8 +209,15 @@ fn get_credits() -> ToolDefinition {
         "estimate_usd": usd("The price of the call that was described")
     });
     let required = [
-        "balance_usd", "reserved_usd", "available_usd", "floor_usd", "below_floor", "month_to_date_usd",
-        "typical_month_usd", "soft_alert", "caps",
+        "balance_usd",
+        "reserved_usd",
+        "available_usd",
+        "floor_usd",
+        "below_floor",
+        "month_to_date_usd",
+        "typical_month_usd",
+        "soft_alert",
+        "caps",
     ];
     ToolDefinition {
         tool: Tool::GetCredits,

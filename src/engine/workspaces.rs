@@ -62,7 +62,12 @@ impl Engine {
     /// # Errors
     /// The field `workspace_name` when it is missing, too long or taken by one's own; `region` when there is none such
     /// or no cell here serves it.
-    pub async fn create_workspace(&self, maker: &UserId, new: NewWorkspace, origin: Origin) -> Result<Workspace> {
+    pub async fn create_workspace(
+        &self,
+        maker: &UserId,
+        new: NewWorkspace,
+        origin: Origin,
+    ) -> Result<Workspace> {
         let (name, region) = new.check()?;
         let workspace = self.new_workspace(maker, name, region).await?;
         let account = self.new_account(region);
@@ -71,9 +76,11 @@ impl Engine {
         workspaces::insert_account(&cell.db, &workspace.id, region, &account).await?;
         let mut transaction = self.0.control.begin().await?;
         workspaces::insert(&mut transaction, &workspace).await.map_err(taken_name)?;
-        workspaces::set_member(&mut transaction, &workspace.id, maker, Role::Admin, workspace.created_at).await?;
+        workspaces::set_member(&mut transaction, &workspace.id, maker, Role::Admin, workspace.created_at)
+            .await?;
         transaction.commit().await?;
-        let scope = Scope { workspace: workspace.clone(), role: Role::Admin, actor: maker.to_string(), origin };
+        let scope =
+            Scope { workspace: workspace.clone(), role: Role::Admin, actor: maker.to_string(), origin };
         let data = json!({ "name": workspace.name, "region": region });
         let act = self.act(&scope, "workspace.created", data, Vec::new()).await?;
         cell.writer.submit(&workspace.id, Work::Act(Box::new(act))).await?;
@@ -97,8 +104,10 @@ impl Engine {
         let counts = workspaces::count_by_cell(&self.0.control).await?;
         let held = |name: &str| counts.iter().find(|(cell, _)| cell == name).map_or(0, |(_, held)| *held);
         let here = self.0.cells.values().filter(|node| node.cell.region == region);
-        let emptiest = here.map(|node| node.cell.name.as_str()).min_by_key(|name| (held(name), name.to_string()));
-        let nowhere = || FieldError::new("region", format!("{region} has no cell on this server; choose another"));
+        let emptiest =
+            here.map(|node| node.cell.name.as_str()).min_by_key(|name| (held(name), name.to_string()));
+        let nowhere =
+            || FieldError::new("region", format!("{region} has no cell on this server; choose another"));
         emptiest.map(str::to_owned).ok_or_else(|| nowhere().into())
     }
 
@@ -135,7 +144,8 @@ impl Engine {
         let account = self.account(&workspace).await?;
         let month = usage::totals(&cell.db, &workspace.id, now.month_start(), now.next_month()).await?;
         let agents = super::store::agents::list(&cell.db, &workspace.id).await?;
-        let live = agents.iter().filter(|agent| agent.state != super::store::agents::AgentState::Revoked).count();
+        let live =
+            agents.iter().filter(|agent| agent.state != super::store::agents::AgentState::Revoked).count();
         Ok(WorkspaceRow {
             balance: account.available.saturating_add(account.reserved),
             reserved: account.reserved,

@@ -102,7 +102,9 @@ pub async fn get(db: &Db, workspace: &WorkspaceId, id: &AgentId) -> Result<Optio
 /// The database's own.
 pub async fn by_secret(db: &Db, fingerprint: &str) -> Result<Option<(AgentRow, TokenRow)>> {
     let text = "SELECT * FROM agent_tokens WHERE secret_hash = $1";
-    let Some(row) = sqlx::query(text).bind(fingerprint).fetch_optional(&db.read).await? else { return Ok(None) };
+    let Some(row) = sqlx::query(text).bind(fingerprint).fetch_optional(&db.read).await? else {
+        return Ok(None);
+    };
     let token = token(&row)?;
     let workspace = parse(row.try_get::<String, _>("workspace_id")?)?;
     let agent = get(db, &workspace, &token.agent_id).await?;
@@ -173,7 +175,12 @@ pub fn set_policy(workspace: &WorkspaceId, id: &AgentId, policy: &Policy) -> Sta
 }
 
 /// Changes whether an agent may call.
-pub fn set_state(workspace: &WorkspaceId, id: &AgentId, state: AgentState, reason: Option<String>) -> Statement {
+pub fn set_state(
+    workspace: &WorkspaceId,
+    id: &AgentId,
+    state: AgentState,
+    reason: Option<String>,
+) -> Statement {
     Statement::new(
         "UPDATE agents SET state = $1, paused_reason = $2 WHERE workspace_id = $3 AND id = $4 AND state <> 'revoked'",
         values![state.as_str(), reason, workspace.as_str(), id.as_str()],
@@ -187,7 +194,8 @@ pub fn set_state(workspace: &WorkspaceId, id: &AgentId, state: AgentState, reaso
 pub async fn note_use(db: &Db, id: &AgentId, used_at: Time, preflight_at: Option<Time>) -> Result<()> {
     let text = "UPDATE agents SET last_used_us = $1, preflight_us = COALESCE($2, preflight_us) WHERE id = $3";
     let mut transaction = db.begin().await?;
-    let query = sqlx::query(text).bind(used_at.micros()).bind(preflight_at.map(Time::micros)).bind(id.as_str());
+    let query =
+        sqlx::query(text).bind(used_at.micros()).bind(preflight_at.map(Time::micros)).bind(id.as_str());
     query.execute(&mut *transaction).await?;
     Ok(transaction.commit().await?)
 }

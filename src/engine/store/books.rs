@@ -60,7 +60,11 @@ pub fn key_id(workspace: &WorkspaceId, key: &str) -> String {
 ///
 /// # Errors
 /// The database's own.
-pub async fn load(on: &mut AnyConnection, dialect: Dialect, wanted: &Wanted) -> Result<HashMap<WorkspaceId, Ledger>> {
+pub async fn load(
+    on: &mut AnyConnection,
+    dialect: Dialect,
+    wanted: &Wanted,
+) -> Result<HashMap<WorkspaceId, Ledger>> {
     let mut ledgers = load_accounts(on, dialect, wanted).await?;
     load_holds(on, &mut ledgers, wanted).await?;
     load_tallies(on, &mut ledgers, wanted).await?;
@@ -68,7 +72,11 @@ pub async fn load(on: &mut AnyConnection, dialect: Dialect, wanted: &Wanted) -> 
     Ok(ledgers)
 }
 
-async fn load_accounts(on: &mut AnyConnection, dialect: Dialect, wanted: &Wanted) -> Result<HashMap<WorkspaceId, Ledger>> {
+async fn load_accounts(
+    on: &mut AnyConnection,
+    dialect: Dialect,
+    wanted: &Wanted,
+) -> Result<HashMap<WorkspaceId, Ledger>> {
     let ids: Vec<String> = wanted.workspaces.iter().map(ToString::to_string).collect();
     let head = "SELECT workspace_id, available, reserved, suspended, caps, log_seq, log_head, log_ts_us \
                 FROM accounts WHERE workspace_id IN";
@@ -97,7 +105,11 @@ fn ledger(row: &AnyRow) -> Result<Ledger> {
     Ok(Ledger { books, log })
 }
 
-async fn load_holds(on: &mut AnyConnection, ledgers: &mut HashMap<WorkspaceId, Ledger>, wanted: &Wanted) -> Result<()> {
+async fn load_holds(
+    on: &mut AnyConnection,
+    ledgers: &mut HashMap<WorkspaceId, Ledger>,
+    wanted: &Wanted,
+) -> Result<()> {
     let ids: Vec<String> = wanted.holds.iter().map(ToString::to_string).collect();
     let head = "SELECT request_id, workspace_id, agent_id, amount, state, idempotency_key, made_us, deadline_us \
                 FROM reservations WHERE request_id IN";
@@ -129,7 +141,11 @@ pub(super) fn hold(row: &AnyRow) -> Result<(WorkspaceId, Hold)> {
     Ok((parse(row.try_get::<String, _>("workspace_id")?)?, hold))
 }
 
-async fn load_tallies(on: &mut AnyConnection, ledgers: &mut HashMap<WorkspaceId, Ledger>, wanted: &Wanted) -> Result<()> {
+async fn load_tallies(
+    on: &mut AnyConnection,
+    ledgers: &mut HashMap<WorkspaceId, Ledger>,
+    wanted: &Wanted,
+) -> Result<()> {
     let mut ids: BTreeSet<String> = BTreeSet::new();
     for (workspace, agent, at) in &wanted.spenders {
         ids.extend(periods(agent, *at).iter().map(|period| tally_id(workspace, period)));
@@ -141,7 +157,8 @@ async fn load_tallies(on: &mut AnyConnection, ledgers: &mut HashMap<WorkspaceId,
     let ids: Vec<String> = ids.into_iter().collect();
     let head = "SELECT workspace_id, agent_id, period, spent, reserved FROM tallies WHERE id IN";
     for row in sql::select_in(on, head, &ids, "").await? {
-        let agent = Some(row.try_get::<String, _>("agent_id")?).filter(|id| !id.is_empty()).map(parse).transpose()?;
+        let agent =
+            Some(row.try_get::<String, _>("agent_id")?).filter(|id| !id.is_empty()).map(parse).transpose()?;
         let period = Period { agent, key: row.try_get("period")? };
         let tally = Tally {
             spent: Usd::from_micros(row.try_get("spent")?),
@@ -162,13 +179,21 @@ fn periods(agent: &AgentId, at: Time) -> [Period; 3] {
     ]
 }
 
-async fn load_keys(on: &mut AnyConnection, ledgers: &mut HashMap<WorkspaceId, Ledger>, wanted: &Wanted) -> Result<()> {
-    let mut ids: BTreeSet<String> = wanted.keys.iter().map(|(workspace, key)| key_id(workspace, key)).collect();
+async fn load_keys(
+    on: &mut AnyConnection,
+    ledgers: &mut HashMap<WorkspaceId, Ledger>,
+    wanted: &Wanted,
+) -> Result<()> {
+    let mut ids: BTreeSet<String> =
+        wanted.keys.iter().map(|(workspace, key)| key_id(workspace, key)).collect();
     for (workspace, ledger) in ledgers.iter() {
-        ids.extend(ledger.books.holds.values().filter_map(|hold| Some(key_id(workspace, hold.key.as_ref()?))));
+        ids.extend(
+            ledger.books.holds.values().filter_map(|hold| Some(key_id(workspace, hold.key.as_ref()?))),
+        );
     }
     let ids: Vec<String> = ids.into_iter().collect();
-    let head = "SELECT id, workspace_id, arguments, request_id, used_us, answer FROM idempotency_keys WHERE id IN";
+    let head =
+        "SELECT id, workspace_id, arguments, request_id, used_us, answer FROM idempotency_keys WHERE id IN";
     for row in sql::select_in(on, head, &ids, "").await? {
         let (id, workspace) = (row.try_get::<String, _>("id")?, row.try_get::<String, _>("workspace_id")?);
         let used = UsedKey {
@@ -222,12 +247,13 @@ pub async fn save(
     insert_holds(on, &changes.reserved).await?;
     for (state, ids) in &changes.ended {
         let head = "UPDATE reservations SET state = $1, ended_us = $2 WHERE request_id IN";
-        sql::change_in(on, head, &values![*state, now.micros()], ids).await?;
+        sql::change_in(on, head, values![*state, now.micros()], ids).await?;
     }
     save_tallies(on, ledgers, &changes.periods).await?;
     save_keys(on, ledgers, &changes.keys).await?;
     if !changes.freed_keys.is_empty() {
-        sql::change_in(on, "DELETE FROM idempotency_keys WHERE id IN", &[], &changes.freed_keys).await?;
+        sql::change_in(on, "DELETE FROM idempotency_keys WHERE id IN", Vec::new(), &changes.freed_keys)
+            .await?;
     }
     save_accounts(on, ledgers, &changes.touched).await
 }
@@ -329,7 +355,8 @@ pub async fn open_holds(db: &super::Db, workspace: &WorkspaceId) -> Result<i64> 
 /// # Errors
 /// The database's own.
 pub async fn expired(db: &super::Db, now: Time, limit: i64) -> Result<Vec<(WorkspaceId, Hold)>> {
-    let text = "SELECT * FROM reservations WHERE state = 'held' AND deadline_us <= $1 ORDER BY deadline_us LIMIT $2";
+    let text =
+        "SELECT * FROM reservations WHERE state = 'held' AND deadline_us <= $1 ORDER BY deadline_us LIMIT $2";
     let rows = sqlx::query(text).bind(now.micros()).bind(limit).fetch_all(&db.read).await?;
     rows.iter().map(hold).collect()
 }
@@ -349,8 +376,13 @@ pub async fn delete_old_keys(db: &super::Db, before: Time) -> Result<()> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn reservation(db: &super::Db, workspace: &WorkspaceId, request: &RequestId) -> Result<Option<Hold>> {
+pub async fn reservation(
+    db: &super::Db,
+    workspace: &WorkspaceId,
+    request: &RequestId,
+) -> Result<Option<Hold>> {
     let text = "SELECT * FROM reservations WHERE workspace_id = $1 AND request_id = $2";
-    let row = sqlx::query(text).bind(workspace.as_str()).bind(request.as_str()).fetch_optional(&db.read).await?;
+    let row =
+        sqlx::query(text).bind(workspace.as_str()).bind(request.as_str()).fetch_optional(&db.read).await?;
     Ok(row.as_ref().map(hold).transpose()?.map(|(_, hold)| hold))
 }

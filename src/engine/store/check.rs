@@ -85,7 +85,9 @@ pub async fn overdue(db: &Db, limit: Time) -> Result<Vec<String>> {
     let text = "SELECT request_id FROM reservations WHERE state = 'held' AND deadline_us < $1";
     let rows = sqlx::query(text).bind(limit.micros()).fetch_all(&db.read).await?;
     rows.iter()
-        .map(|row| Ok(format!("{}: the reservation is past its deadline", row.try_get::<String, _>("request_id")?)))
+        .map(|row| {
+            Ok(format!("{}: the reservation is past its deadline", row.try_get::<String, _>("request_id")?))
+        })
         .collect()
 }
 
@@ -98,7 +100,9 @@ const PIECE: i64 = 2_000;
 /// The database's own.
 pub async fn log(db: &Db, workspace: &WorkspaceId) -> Result<Option<String>> {
     let text = "SELECT log_seq, log_head FROM accounts WHERE workspace_id = $1";
-    let Some(end) = sqlx::query(text).bind(workspace.as_str()).fetch_optional(&db.read).await? else { return Ok(None) };
+    let Some(end) = sqlx::query(text).bind(workspace.as_str()).fetch_optional(&db.read).await? else {
+        return Ok(None);
+    };
     let (seq, head): (i64, String) = (end.try_get("log_seq")?, end.try_get("log_head")?);
     let mut verifier = Verifier::default();
     let mut after = 0;
@@ -122,6 +126,8 @@ pub async fn log(db: &Db, workspace: &WorkspaceId) -> Result<Option<String>> {
 /// # Errors
 /// The database's own.
 pub async fn workspaces(db: &Db) -> Result<Vec<(String, String)>> {
-    let rows = sqlx::query("SELECT workspace_id, region FROM accounts ORDER BY workspace_id").fetch_all(&db.read).await?;
+    let rows = sqlx::query("SELECT workspace_id, region FROM accounts ORDER BY workspace_id")
+        .fetch_all(&db.read)
+        .await?;
     rows.iter().map(|row| Ok((row.try_get("workspace_id")?, row.try_get("region")?))).collect()
 }

@@ -141,13 +141,14 @@ pub async fn page(
     last: Option<(i64, String)>,
     limit: i64,
 ) -> Result<Vec<NewGeneration>> {
-    let select = Select::new("SELECT * FROM generations WHERE workspace_id = $1", values![workspace.as_str()])
-        .and("user_id = ?", filter.agent.clone().map(sql::Value::Text))
-        .and("tool = ?", filter.tool.clone().map(sql::Value::Text))
-        .and("request_id = ?", filter.request_id.clone().map(sql::Value::Text))
-        .after("created_us", "id", last)
-        .tail("ORDER BY created_us DESC, id DESC")
-        .limit(limit);
+    let select =
+        Select::new("SELECT * FROM generations WHERE workspace_id = $1", values![workspace.as_str()])
+            .and("user_id = ?", filter.agent.clone().map(sql::Value::Text))
+            .and("tool = ?", filter.tool.clone().map(sql::Value::Text))
+            .and("request_id = ?", filter.request_id.clone().map(sql::Value::Text))
+            .after("created_us", "id", last)
+            .tail("ORDER BY created_us DESC, id DESC")
+            .limit(limit);
     select.all(&db.read).await?.iter().map(generation).collect()
 }
 
@@ -155,9 +156,14 @@ pub async fn page(
 ///
 /// # Errors
 /// The database's own.
-pub async fn prompt(db: &Db, workspace: &WorkspaceId, request: &RequestId) -> Result<Option<(String, Vec<u8>)>> {
+pub async fn prompt(
+    db: &Db,
+    workspace: &WorkspaceId,
+    request: &RequestId,
+) -> Result<Option<(String, Vec<u8>)>> {
     let text = "SELECT key_id, sealed FROM prompts WHERE workspace_id = $1 AND request_id = $2";
-    let row = sqlx::query(text).bind(workspace.as_str()).bind(request.as_str()).fetch_optional(&db.read).await?;
+    let row =
+        sqlx::query(text).bind(workspace.as_str()).bind(request.as_str()).fetch_optional(&db.read).await?;
     row.map(|row| Ok((row.try_get("key_id")?, row.try_get("sealed")?))).transpose()
 }
 
@@ -196,7 +202,12 @@ pub async fn insert_data_key(
     let text = "INSERT INTO data_keys (id, workspace_id, scope, wrapped, created_us) VALUES ($1, $2, $3, $4, $5) \
                 ON CONFLICT (workspace_id, scope) DO NOTHING";
     let mut transaction = db.begin().await?;
-    let query = sqlx::query(text).bind(id).bind(workspace.as_str()).bind(scope).bind(wrapped.to_vec()).bind(now.micros());
+    let query = sqlx::query(text)
+        .bind(id)
+        .bind(workspace.as_str())
+        .bind(scope)
+        .bind(wrapped.to_vec())
+        .bind(now.micros());
     query.execute(&mut *transaction).await?;
     Ok(transaction.commit().await?)
 }
@@ -231,7 +242,9 @@ fn generation(row: &AnyRow) -> Result<NewGeneration> {
 /// The database's own.
 pub async fn delete_content(db: &Db, workspace: &WorkspaceId, now: Time) -> Result<()> {
     let mut transaction = db.begin().await?;
-    for text in ["DELETE FROM prompts WHERE workspace_id = $1", "DELETE FROM data_keys WHERE workspace_id = $1"] {
+    for text in
+        ["DELETE FROM prompts WHERE workspace_id = $1", "DELETE FROM data_keys WHERE workspace_id = $1"]
+    {
         sql::Statement::new(text, values![workspace.as_str()]).run(&mut transaction).await?;
     }
     let text = "UPDATE generations SET deleted_us = $2 WHERE workspace_id = $1 AND deleted_us IS NULL";

@@ -64,11 +64,17 @@ pub async fn insert(on: &mut AnyConnection, entries: Vec<LedgerEntry>) -> Result
 ///
 /// # Errors
 /// The database's own.
-pub async fn page(db: &Db, workspace: &WorkspaceId, before: Option<i64>, limit: i64) -> Result<Vec<LedgerEntry>> {
-    let select = Select::new("SELECT * FROM ledger_entries WHERE workspace_id = $1", values![workspace.as_str()])
-        .and("seq < ?", before)
-        .tail("ORDER BY seq DESC")
-        .limit(limit);
+pub async fn page(
+    db: &Db,
+    workspace: &WorkspaceId,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<LedgerEntry>> {
+    let select =
+        Select::new("SELECT * FROM ledger_entries WHERE workspace_id = $1", values![workspace.as_str()])
+            .and("seq < ?", before)
+            .tail("ORDER BY seq DESC")
+            .limit(limit);
     select.all(&db.read).await?.iter().map(entry).collect()
 }
 

@@ -89,16 +89,17 @@ pub async fn insert(on: &mut AnyConnection, rows: Vec<LogRow>) -> Result<()> {
 }
 
 fn select(workspace: &WorkspaceId, filter: &AuditFilter) -> Select {
-    let select = Select::new("SELECT * FROM log_entries WHERE workspace_id = $1", values![workspace.as_str()])
-        .and("ts_us >= ?", filter.from.map(Time::micros))
-        .and("ts_us < ?", filter.to.map(Time::micros))
-        .and("user_id = ?", filter.user_id.clone().map(sql::Value::Text))
-        .and("tool = ?", filter.tool.clone().map(sql::Value::Text))
-        .and("model = ?", filter.model.clone().map(sql::Value::Text))
-        .and("request_id = ?", filter.request_id.clone().map(sql::Value::Text))
-        .and("prompt_hash = ?", filter.prompt_hash.clone().map(sql::Value::Text))
-        .and("cost >= ?", filter.min_cost.map(Usd::micros))
-        .and("cost <= ?", filter.max_cost.map(Usd::micros));
+    let select =
+        Select::new("SELECT * FROM log_entries WHERE workspace_id = $1", values![workspace.as_str()])
+            .and("ts_us >= ?", filter.from.map(Time::micros))
+            .and("ts_us < ?", filter.to.map(Time::micros))
+            .and("user_id = ?", filter.user_id.clone().map(sql::Value::Text))
+            .and("tool = ?", filter.tool.clone().map(sql::Value::Text))
+            .and("model = ?", filter.model.clone().map(sql::Value::Text))
+            .and("request_id = ?", filter.request_id.clone().map(sql::Value::Text))
+            .and("prompt_hash = ?", filter.prompt_hash.clone().map(sql::Value::Text))
+            .and("cost >= ?", filter.min_cost.map(Usd::micros))
+            .and("cost <= ?", filter.max_cost.map(Usd::micros));
     match filter.kind {
         Some(EntryKind::Calls) => select.tail("AND event IS NULL"),
         Some(EntryKind::Administration) => select.tail("AND event IS NOT NULL"),

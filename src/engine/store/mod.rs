@@ -82,11 +82,19 @@ impl Db {
     /// The database's own, where it cannot be reached.
     pub async fn open(url: &str) -> std::result::Result<Self, sqlx::Error> {
         sqlx::any::install_default_drivers();
-        if url.starts_with("postgres") { Self::open_postgres(url).await } else { Self::open_sqlite(url).await }
+        if url.starts_with("postgres") {
+            Self::open_postgres(url).await
+        } else {
+            Self::open_sqlite(url).await
+        }
     }
 
     async fn open_postgres(url: &str) -> std::result::Result<Self, sqlx::Error> {
-        let pool = AnyPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(10)).connect(url).await?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(16)
+            .acquire_timeout(Duration::from_secs(10))
+            .connect(url)
+            .await?;
         Ok(Self { dialect: Dialect::Postgres, read: pool.clone(), write: pool })
     }
 

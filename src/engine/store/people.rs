@@ -56,7 +56,8 @@ pub async fn any_user(db: &Db) -> Result<bool> {
 /// # Errors
 /// The database's own.
 pub async fn user(db: &Db, id: &UserId) -> Result<Option<User>> {
-    let row = sqlx::query("SELECT * FROM users WHERE id = $1").bind(id.as_str()).fetch_optional(&db.read).await?;
+    let row =
+        sqlx::query("SELECT * FROM users WHERE id = $1").bind(id.as_str()).fetch_optional(&db.read).await?;
     row.as_ref().map(person).transpose()
 }
 
@@ -65,7 +66,8 @@ pub async fn user(db: &Db, id: &UserId) -> Result<Option<User>> {
 /// # Errors
 /// The database's own.
 pub async fn by_email(db: &Db, email: &str) -> Result<Option<(User, String)>> {
-    let row = sqlx::query("SELECT * FROM users WHERE email = $1").bind(email).fetch_optional(&db.read).await?;
+    let row =
+        sqlx::query("SELECT * FROM users WHERE email = $1").bind(email).fetch_optional(&db.read).await?;
     row.map(|row| Ok((person(&row)?, row.try_get("password_hash")?))).transpose()
 }
 
@@ -73,9 +75,19 @@ pub async fn by_email(db: &Db, email: &str) -> Result<Option<(User, String)>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn insert(on: &mut AnyConnection, user: &User, password_hash: &str) -> std::result::Result<(), sqlx::Error> {
+pub async fn insert(
+    on: &mut AnyConnection,
+    user: &User,
+    password_hash: &str,
+) -> std::result::Result<(), sqlx::Error> {
     let text = "INSERT INTO users (id, email, name, password_hash, created_us) VALUES ($1, $2, $3, $4, $5)";
-    let values = values![user.id.as_str(), user.email.as_str(), user.name.as_str(), password_hash, user.created_at.micros()];
+    let values = values![
+        user.id.as_str(),
+        user.email.as_str(),
+        user.name.as_str(),
+        password_hash,
+        user.created_at.micros()
+    ];
     Statement::new(text, values).run(on).await.map(|_| ())
 }
 
@@ -92,7 +104,9 @@ pub async fn set_password_hash(db: &Db, id: &UserId, hash: &str) -> Result<()> {
 /// # Errors
 /// The database's own.
 pub async fn seen(db: &Db, id: &UserId, now: Time) -> Result<()> {
-    run(db, "UPDATE users SET last_seen_us = $1 WHERE id = $2", values![now.micros(), id.as_str()]).await.map(|_| ())
+    run(db, "UPDATE users SET last_seen_us = $1 WHERE id = $2", values![now.micros(), id.as_str()])
+        .await
+        .map(|_| ())
 }
 
 /// A session that has not ended.
@@ -102,14 +116,21 @@ pub async fn seen(db: &Db, id: &UserId, now: Time) -> Result<()> {
 pub async fn session(db: &Db, hash: &str, now: Time) -> Result<Option<SessionRow>> {
     let text = "SELECT data, expires_us FROM sessions WHERE id_hash = $1 AND expires_us > $2";
     let row = sqlx::query(text).bind(hash).bind(now.micros()).fetch_optional(&db.read).await?;
-    row.map(|row| Ok(SessionRow { data: row.try_get("data")?, expires_at: Time(row.try_get("expires_us")?) })).transpose()
+    row.map(|row| Ok(SessionRow { data: row.try_get("data")?, expires_at: Time(row.try_get("expires_us")?) }))
+        .transpose()
 }
 
 /// Makes a session; false where its id is taken.
 ///
 /// # Errors
 /// The database's own.
-pub async fn insert_session(db: &Db, hash: &str, row: &SessionRow, holder: &SessionHolder, now: Time) -> Result<bool> {
+pub async fn insert_session(
+    db: &Db,
+    hash: &str,
+    row: &SessionRow,
+    holder: &SessionHolder,
+    now: Time,
+) -> Result<bool> {
     let text = "INSERT INTO sessions (id_hash, data, user_id, address, user_agent, created_us, last_seen_us, expires_us) \
                 VALUES ($1, $2, $3, $4, $5, $6, $6, $7) ON CONFLICT (id_hash) DO NOTHING";
     Ok(run(db, text, session_values(hash, row, holder, now)).await? == 1)
@@ -119,7 +140,13 @@ pub async fn insert_session(db: &Db, hash: &str, row: &SessionRow, holder: &Sess
 ///
 /// # Errors
 /// The database's own.
-pub async fn save_session(db: &Db, hash: &str, row: &SessionRow, holder: &SessionHolder, now: Time) -> Result<()> {
+pub async fn save_session(
+    db: &Db,
+    hash: &str,
+    row: &SessionRow,
+    holder: &SessionHolder,
+    now: Time,
+) -> Result<()> {
     let text = "INSERT INTO sessions (id_hash, data, user_id, address, user_agent, created_us, last_seen_us, expires_us) \
                 VALUES ($1, $2, $3, $4, $5, $6, $6, $7) ON CONFLICT (id_hash) DO UPDATE SET data = excluded.data, \
                 user_id = excluded.user_id, address = COALESCE(excluded.address, sessions.address), \
@@ -171,7 +198,8 @@ pub async fn insert_setup_token(db: &Db, fingerprint: &str, expires_at: Time) ->
 /// # Errors
 /// The database's own.
 pub async fn setup_token_is_good(db: &Db, fingerprint: &str, now: Time) -> Result<bool> {
-    let text = "SELECT token_hash FROM setup_tokens WHERE token_hash = $1 AND used_us IS NULL AND expires_us > $2";
+    let text =
+        "SELECT token_hash FROM setup_tokens WHERE token_hash = $1 AND used_us IS NULL AND expires_us > $2";
     Ok(sqlx::query(text).bind(fingerprint).bind(now.micros()).fetch_optional(&db.read).await?.is_some())
 }
 
@@ -180,7 +208,8 @@ pub async fn setup_token_is_good(db: &Db, fingerprint: &str, now: Time) -> Resul
 /// # Errors
 /// The database's own.
 pub async fn use_setup_token(on: &mut AnyConnection, fingerprint: &str, now: Time) -> Result<bool> {
-    let text = "UPDATE setup_tokens SET used_us = $1 WHERE token_hash = $2 AND used_us IS NULL AND expires_us > $1";
+    let text =
+        "UPDATE setup_tokens SET used_us = $1 WHERE token_hash = $2 AND used_us IS NULL AND expires_us > $1";
     Ok(Statement::new(text, values![now.micros(), fingerprint]).run(on).await? == 1)
 }
 

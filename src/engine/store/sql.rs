@@ -127,7 +127,8 @@ pub async fn insert(on: &mut AnyConnection, head: &str, rows: Vec<Vec<Value>>, t
 
 fn placeholders(rows: usize, columns: usize) -> String {
     let row = |index: usize| {
-        let numbers: Vec<String> = (1..=columns).map(|column| format!("${}", index * columns + column)).collect();
+        let numbers: Vec<String> =
+            (1..=columns).map(|column| format!("${}", index * columns + column)).collect();
         format!("({})", numbers.join(","))
     };
     (0..rows).map(row).collect::<Vec<_>>().join(",")
@@ -137,7 +138,12 @@ fn placeholders(rows: usize, columns: usize) -> String {
 ///
 /// # Errors
 /// The database's own.
-pub async fn select_in(on: &mut AnyConnection, head: &str, keys: &[String], tail: &str) -> Result<Vec<AnyRow>> {
+pub async fn select_in(
+    on: &mut AnyConnection,
+    head: &str,
+    keys: &[String],
+    tail: &str,
+) -> Result<Vec<AnyRow>> {
     let mut found = Vec::new();
     for (text, values) in in_lists(head, keys, tail) {
         found.extend(query(text, values).fetch_all(&mut *on).await?);
@@ -149,9 +155,9 @@ pub async fn select_in(on: &mut AnyConnection, head: &str, keys: &[String], tail
 ///
 /// # Errors
 /// The database's own.
-pub async fn change_in(on: &mut AnyConnection, head: &str, first: &[Value], keys: &[String]) -> Result<()> {
+pub async fn change_in(on: &mut AnyConnection, head: &str, first: Vec<Value>, keys: &[String]) -> Result<()> {
     for chunk in keys.chunks(SIZES[0]) {
-        let (text, values) = in_list(head, first, chunk, "");
+        let (text, values) = in_list(head, first.clone(), chunk, "");
         query(text, values).execute(&mut *on).await?;
     }
     Ok(())
@@ -162,16 +168,16 @@ fn in_lists<'a>(
     keys: &'a [String],
     tail: &'a str,
 ) -> impl Iterator<Item = (String, Vec<Value>)> + 'a {
-    keys.chunks(SIZES[0]).map(move |chunk| in_list(head, &[], chunk, tail))
+    keys.chunks(SIZES[0]).map(move |chunk| in_list(head, Vec::new(), chunk, tail))
 }
 
 /// The list is padded with its last key to one of the few sizes.
-fn in_list(head: &str, first: &[Value], keys: &[String], tail: &str) -> (String, Vec<Value>) {
+fn in_list(head: &str, first: Vec<Value>, keys: &[String], tail: &str) -> (String, Vec<Value>) {
     let size = SIZES.into_iter().rev().find(|size| *size >= keys.len()).unwrap_or(keys.len());
     let numbers: Vec<String> = (1..=size).map(|number| format!("${}", first.len() + number)).collect();
     let padding = keys.last().cloned().unwrap_or_default();
     let padded = keys.iter().cloned().chain(std::iter::repeat(padding)).take(size).map(Value::Text);
-    (format!("{head} ({}){tail}", numbers.join(",")), first.iter().cloned().chain(padded).collect())
+    (format!("{head} ({}){tail}", numbers.join(",")), first.into_iter().chain(padded).collect())
 }
 
 /// A `SELECT` with optional conditions, each bound.
@@ -241,10 +247,12 @@ mod tests {
     fn built_texts_number_their_values() {
         assert_eq!(placeholders(2, 3), "($1,$2,$3),($4,$5,$6)");
         let keys = ["a".to_owned(), "b".to_owned()];
-        let (text, values) = in_list("DELETE FROM t WHERE x = $1 AND id IN", &values![1], &keys, "");
+        let (text, values) = in_list("DELETE FROM t WHERE x = $1 AND id IN", values![1], &keys, "");
         assert_eq!(text, "DELETE FROM t WHERE x = $1 AND id IN ($2,$3,$4,$5)");
         assert_eq!(values, values![1, "a", "b", "b", "b"]);
-        let select = Select::new("SELECT 1 FROM t WHERE a = $1", values!["x"]).and("b > ?", Some(3)).and::<i64>("c = ?", None);
+        let select = Select::new("SELECT 1 FROM t WHERE a = $1", values!["x"])
+            .and("b > ?", Some(3))
+            .and::<i64>("c = ?", None);
         assert_eq!(select.limit(5).text, "SELECT 1 FROM t WHERE a = $1 AND b > $2 LIMIT $3");
     }
 }

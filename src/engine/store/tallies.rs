@@ -13,6 +13,11 @@ use crate::domain::money::Usd;
 /// The database's own.
 pub async fn get(db: &Db, id: &str) -> Result<Tally> {
     let text = "SELECT spent, reserved FROM tallies WHERE id = $1";
-    let Some(row) = sqlx::query(text).bind(id).fetch_optional(&db.read).await? else { return Ok(Tally::default()) };
-    Ok(Tally { spent: Usd::from_micros(row.try_get("spent")?), reserved: Usd::from_micros(row.try_get("reserved")?) })
+    let Some(row) = sqlx::query(text).bind(id).fetch_optional(&db.read).await? else {
+        return Ok(Tally::default());
+    };
+    Ok(Tally {
+        spent: Usd::from_micros(row.try_get("spent")?),
+        reserved: Usd::from_micros(row.try_get("reserved")?),
+    })
 }

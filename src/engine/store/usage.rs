@@ -47,7 +47,13 @@ type Key = (String, i64, String, String, String);
 pub async fn add(on: &mut AnyConnection, usages: Vec<Usage>) -> Result<()> {
     let mut sums: BTreeMap<Key, [i64; 6]> = BTreeMap::new();
     for usage in usages {
-        let key = (usage.workspace_id.to_string(), usage.at.hour().micros(), usage.user_id, usage.tool, usage.model);
+        let key = (
+            usage.workspace_id.to_string(),
+            usage.at.hour().micros(),
+            usage.user_id,
+            usage.tool,
+            usage.model,
+        );
         let added =
             [usage.calls, usage.cost.micros(), usage.images, usage.video_ms, usage.refused, usage.failed];
         let sum = sums.entry(key).or_default();

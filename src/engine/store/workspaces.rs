@@ -129,7 +129,8 @@ pub async fn get(db: &Db, id: &WorkspaceId) -> Result<Option<Workspace>> {
 /// # Errors
 /// The database's own.
 pub async fn by_name(db: &Db, owner: &UserId, name: &str) -> Result<Option<Workspace>> {
-    let text = "SELECT * FROM workspaces WHERE created_by = $1 AND LOWER(name) = LOWER($2) AND deleted_us IS NULL";
+    let text =
+        "SELECT * FROM workspaces WHERE created_by = $1 AND LOWER(name) = LOWER($2) AND deleted_us IS NULL";
     let row = sqlx::query(text).bind(owner.as_str()).bind(name).fetch_optional(&db.read).await?;
     row.as_ref().map(workspace).transpose()
 }
@@ -279,7 +280,8 @@ pub async fn invitation(db: &Db, fingerprint: &str) -> Result<Option<Invitation>
 /// # Errors
 /// The database's own.
 pub async fn use_invitation(on: &mut AnyConnection, id: &InvitationId, now: Time) -> Result<bool> {
-    let text = "UPDATE invitations SET accepted_us = $1 WHERE id = $2 AND accepted_us IS NULL AND expires_us > $1";
+    let text =
+        "UPDATE invitations SET accepted_us = $1 WHERE id = $2 AND accepted_us IS NULL AND expires_us > $1";
     Ok(Statement::new(text, values![now.micros(), id.as_str()]).run(on).await? == 1)
 }
 
@@ -358,7 +360,10 @@ fn workspace(row: &AnyRow) -> Result<Workspace> {
     Ok(Workspace {
         id: parse(row.try_get::<String, _>("id")?)?,
         name: row.try_get("name")?,
-        region: row.try_get::<&str, _>("region")?.parse().map_err(|error| internal("stored region", error))?,
+        region: row
+            .try_get::<&str, _>("region")?
+            .parse()
+            .map_err(|error| internal("stored region", error))?,
         cell: row.try_get("cell")?,
         url_key: row.try_get("url_key")?,
         created_by: parse(row.try_get::<String, _>("created_by")?)?,

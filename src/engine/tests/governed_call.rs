@@ -12,7 +12,7 @@ use super::super::identify::Refused;
 use super::super::providers::{Act, ProviderError, Scripted};
 use super::super::reading::{AuditFilter, GenerationFilter, Page};
 use super::super::scope::{Origin, Principal};
-use super::support::{Databases, World, both_engines, bootstrap, usd};
+use super::support::{Databases, World, bootstrap, both_engines, usd};
 use crate::domain::access::Permission;
 use crate::domain::audit::Verifier;
 use crate::domain::money::Usd;

@@ -79,7 +79,10 @@ impl Machine<'_> {
                     amount: Usd::from_micros(amount),
                     limits: AgentCaps { day_usd: Some(Usd::from_micros(2_000)), ..AgentCaps::default() },
                     preflight_at: None,
-                    key: key.map(|(key, arguments)| Key { key: key.to_string(), arguments: arguments.to_string() }),
+                    key: key.map(|(key, arguments)| Key {
+                        key: key.to_string(),
+                        arguments: arguments.to_string(),
+                    }),
                     deadline: self.world.clock.now().plus(MINUTE),
                 };
                 let expected = self.expect(&Command::Reserve(reserve.clone()));
@@ -120,7 +123,8 @@ impl Machine<'_> {
     async fn expire(&mut self) {
         self.world.clock.advance(2 * MINUTE);
         let now = self.world.clock.now();
-        let due: Vec<RequestId> = self.model.holds.values().filter(|h| h.deadline <= now).map(|h| h.request_id.clone()).collect();
+        let due: Vec<RequestId> =
+            self.model.holds.values().filter(|h| h.deadline <= now).map(|h| h.request_id.clone()).collect();
         for request_id in due {
             self.expect(&Command::Release { request_id }).unwrap();
         }

@@ -107,7 +107,8 @@ pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) clock: Clock,
     pub(crate) made: Bootstrapped,
-    pub(crate) databases: Databases,
+    /// Kept for as long as the test lasts.
+    _databases: Databases,
 }
 
 impl World {
@@ -126,7 +127,7 @@ impl World {
         let clock = Clock::manual(START);
         let engine = databases.node(&clock, providers).await;
         let made = engine.bootstrap(bootstrap(balance)).await.unwrap();
-        Self { engine, clock, made, databases }
+        Self { engine, clock, made, _databases: databases }
     }
 
     pub(crate) async fn caller(&self) -> AgentCaller {

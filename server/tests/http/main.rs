@@ -1,0 +1,12 @@
+//! The whole server over HTTP, on SQLite and on PostgreSQL.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking; helpers outside test functions too")]
+
+mod bad_input;
+mod command_line;
+mod gates;
+mod mcp;
+mod media;
+mod openapi;
+mod operations;
+mod rest;
+mod support;
