@@ -1,5 +1,9 @@
 //! The whole server over HTTP, on SQLite and on PostgreSQL.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking; helpers outside test functions too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking; helpers outside test functions too"
+)]
 
 mod bad_input;
 mod command_line;

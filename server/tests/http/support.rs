@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use agentframer::domain::access::{Permission, Role};
-use agentframer::domain::ids::{UserId, WorkspaceId};
+use agentframer::domain::ids::UserId;
 use agentframer::domain::region::Region;
 use agentframer::domain::time::Time;
 use agentframer::engine::Engine;
@@ -313,9 +313,4 @@ impl Mcp<'_> {
         assert_eq!(result["isError"], false, "{result}");
         result["structuredContent"].clone()
     }
-}
-
-/// The workspace's id of somebody else's set-up.
-pub fn workspace_of(made: &Bootstrapped) -> &WorkspaceId {
-    &made.workspace_id
 }
