@@ -14,3 +14,4 @@ mod openapi;
 mod operations;
 mod rest;
 mod support;
+mod tasks;

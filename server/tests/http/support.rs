@@ -1,6 +1,8 @@
 //! A server on a free port with databases of its own, and clients for each of its doors.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use agentframer::domain::access::{Permission, Role};
 use agentframer::domain::ids::UserId;
@@ -11,6 +13,7 @@ use agentframer::engine::bootstrap::{Bootstrap, Bootstrapped};
 use agentframer::engine::clock::Clock;
 use agentframer::engine::config::{Cell, Config};
 use agentframer::engine::people::NewPerson;
+use agentframer::engine::providers::{Act, Providers, Scripted};
 use agentframer::engine::scope::{Origin, Principal, Scope};
 use agentframer_server::router::router;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -115,10 +118,22 @@ impl TestServer {
     }
 
     pub async fn start_with(databases: Databases, change: impl FnOnce(&mut Config)) -> Self {
-        let clock = Clock::manual(START);
         let mut config = databases.config();
         change(&mut config);
-        let (base, engine) = serve(config, &clock).await;
+        let providers = Providers::from_config(&config.providers).unwrap();
+        Self::run(databases, config, providers).await
+    }
+
+    /// With a provider that does as it is told.
+    pub async fn scripted(databases: Databases, script: impl IntoIterator<Item = Act>) -> Self {
+        let (config, scripted) = (databases.config(), Arc::new(Scripted::new(script)));
+        let providers = Providers::default().with("local", scripted, Duration::from_secs(30));
+        Self::run(databases, config, providers).await
+    }
+
+    async fn run(databases: Databases, config: Config, providers: Providers) -> Self {
+        let clock = Clock::manual(START);
+        let (base, engine) = serve(config, &clock, providers).await;
         let made = engine.bootstrap(bootstrap("ada@example.com", "Growth", "100")).await.unwrap();
         Self { base, engine, clock, made, http: client(), databases }
     }
@@ -127,7 +142,8 @@ impl TestServer {
     pub async fn second_node(&self, change: impl FnOnce(&mut Config)) -> String {
         let mut config = self.databases.config();
         change(&mut config);
-        serve(config, &self.clock).await.0
+        let providers = Providers::from_config(&config.providers).unwrap();
+        serve(config, &self.clock, providers).await.0
     }
 
     /// Somebody else's workspace on this server.
@@ -216,13 +232,13 @@ impl TestServer {
     }
 }
 
-async fn serve(mut config: Config, clock: &Clock) -> (String, Engine) {
+async fn serve(mut config: Config, clock: &Clock, providers: Providers) -> (String, Engine) {
     // Fails only where a test before this one did it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     config.listen = listener.local_addr().unwrap();
     let base = format!("http://{}", config.listen);
-    let engine = Engine::open(config, clock.clone()).await.unwrap();
+    let engine = Engine::open_with(config, clock.clone(), providers).await.unwrap();
     let app = router(&engine).into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, app).await });
     (base, engine)
