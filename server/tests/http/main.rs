@@ -12,6 +12,7 @@ mod mcp;
 mod media;
 mod openapi;
 mod operations;
+mod refusals;
 mod rest;
 mod support;
 mod tasks;

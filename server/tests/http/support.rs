@@ -120,21 +120,27 @@ impl TestServer {
     pub async fn start_with(databases: Databases, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = databases.config();
         change(&mut config);
-        let providers = Providers::from_config(&config.providers).unwrap();
-        Self::run(databases, config, providers).await
+        Self::run(databases, config, Providers::default(), "100").await
     }
 
-    /// With a provider that does as it is told.
+    pub async fn with_money(databases: Databases, dollars: &str) -> Self {
+        let config = databases.config();
+        Self::run(databases, config, Providers::default(), dollars).await
+    }
+
+    /// With providers that do as they are told.
     pub async fn scripted(databases: Databases, script: impl IntoIterator<Item = Act>) -> Self {
         let (config, scripted) = (databases.config(), Arc::new(Scripted::new(script)));
-        let providers = Providers::default().with("local", scripted, Duration::from_secs(30));
-        Self::run(databases, config, providers).await
+        let long = Duration::from_secs(30);
+        let providers =
+            Providers::default().with("local", scripted.clone(), long).with("openai", scripted, long);
+        Self::run(databases, config, providers, "100").await
     }
 
-    async fn run(databases: Databases, config: Config, providers: Providers) -> Self {
+    async fn run(databases: Databases, config: Config, providers: Providers, dollars: &str) -> Self {
         let clock = Clock::manual(START);
         let (base, engine) = serve(config, &clock, providers).await;
-        let made = engine.bootstrap(bootstrap("ada@example.com", "Growth", "100")).await.unwrap();
+        let made = engine.bootstrap(bootstrap("ada@example.com", "Growth", dollars)).await.unwrap();
         Self { base, engine, clock, made, http: client(), databases }
     }
 
@@ -142,8 +148,7 @@ impl TestServer {
     pub async fn second_node(&self, change: impl FnOnce(&mut Config)) -> String {
         let mut config = self.databases.config();
         change(&mut config);
-        let providers = Providers::from_config(&config.providers).unwrap();
-        serve(config, &self.clock, providers).await.0
+        serve(config, &self.clock, Providers::default()).await.0
     }
 
     /// Somebody else's workspace on this server.
