@@ -5,6 +5,7 @@
     reason = "a test fails by panicking; helpers outside test functions too"
 )]
 
+mod access;
 mod bad_input;
 mod command_line;
 mod gates;
@@ -16,3 +17,4 @@ mod refusals;
 mod rest;
 mod support;
 mod tasks;
+mod tenants;
