@@ -34,7 +34,7 @@ impl Installation {
     /// On PostgreSQL.
     pub async fn postgres(settings: &str) -> Self {
         let server = std::env::var("AGENTFRAMER_TEST_POSTGRES")
-            .expect("run this with `cargo xtask with-postgres -- cargo …`");
+            .unwrap_or_else(|_| panic!("run this with `cargo xtask with-postgres -- cargo …`"));
         let installation = Self::sqlite("");
         let name = installation.database_name();
         let url = |part: &str| {
