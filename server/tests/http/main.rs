@@ -15,6 +15,7 @@ mod openapi;
 mod operations;
 mod refusals;
 mod rest;
+mod serving;
 mod support;
 mod tasks;
 mod tenants;

@@ -53,7 +53,7 @@ pub const OLD: &str = "2025-11-25";
 
 /// Fresh databases of one kind.
 pub struct Databases {
-    folder: TempDir,
+    pub folder: TempDir,
     postgres: Option<(String, String)>,
 }
 
@@ -98,6 +98,17 @@ impl Databases {
         };
         config.cells = vec![cell("eu", Region::EuWest1), cell("us", Region::UsEast1)];
         config
+    }
+
+    /// The same for a process that is run in the folder.
+    pub fn toml(&self) -> String {
+        let config = self.config();
+        let mut text = format!("[control]\ndatabase_url = {:?}\n", config.control_url());
+        for cell in config.cells() {
+            let (name, region, url) = (&cell.name, cell.region.as_str(), config.cell_url(&cell));
+            text += &format!("[[cells]]\nname = {name:?}\nregion = {region:?}\ndatabase_url = {url:?}\n");
+        }
+        text
     }
 }
 
@@ -238,8 +249,6 @@ impl TestServer {
 }
 
 async fn serve(mut config: Config, clock: &Clock, providers: Providers) -> (String, Engine) {
-    // Fails only where a test before this one did it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     config.listen = listener.local_addr().unwrap();
     let base = format!("http://{}", config.listen);
@@ -249,7 +258,9 @@ async fn serve(mut config: Config, clock: &Clock, providers: Providers) -> (Stri
     (base, engine)
 }
 
-fn client() -> reqwest::Client {
+pub fn client() -> reqwest::Client {
+    // Fails only where a test before this one did it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
