@@ -123,8 +123,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// JSON-RPC 2.0 §5.1: what cannot be parsed, and what is parsed and no request.
 fn no_json_rpc(body: &Bytes) -> Response {
-    let (code, message) = match serde_json::from_slice::<IgnoredAny>(body) {
-        Err(error) => (-32700, format!("Parse error: the body is not valid JSON: {error}")),
+    // serde skips what is ignored without looking at its letters.
+    let text = std::str::from_utf8(body).map_err(|error| format!("UTF-8: {error}"));
+    let json = |text| serde_json::from_str::<IgnoredAny>(text).map_err(|error| format!("JSON: {error}"));
+    let (code, message) = match text.and_then(json) {
+        Err(fault) => (-32700, format!("Parse error: the body is not valid {fault}")),
         Ok(_) => (-32600, "Invalid request: the body is not one JSON-RPC 2.0 message".to_owned()),
     };
     let error = json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code, "message": message } });
