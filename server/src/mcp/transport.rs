@@ -199,10 +199,15 @@ mod tests {
 
     #[test]
     fn hosts_and_origins_are_those_of_the_settings() {
-        let config =
-            Config { public_url: Some("https://frames.example.com".parse().unwrap()), ..Config::default() };
-        assert!(own_hosts(&config).contains(&"frames.example.com".to_owned()));
-        assert_eq!(own_origins(&config), ["https://frames.example.com:443"]);
+        let public = Some("https://frames.example.com".parse().unwrap());
+        let mut config = Config { public_url: public, ..Config::default() };
+        config.cells = config.cells();
+        config.cells[0].mcp_url = Some("https://eu.example.com:8443".parse().unwrap());
+        for host in ["frames.example.com", "eu.example.com", "127.0.0.1", "localhost"] {
+            assert!(own_hosts(&config).contains(&host.to_owned()), "{host}");
+        }
+        assert_eq!(own_hosts(&config).len(), 5);
+        assert_eq!(own_origins(&config), ["https://frames.example.com:443", "https://eu.example.com:8443"]);
     }
 
     #[test]
