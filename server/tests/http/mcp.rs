@@ -2,14 +2,35 @@
 
 use std::time::Duration;
 
+use agentframer::domain::policy::Tool;
 use agentframer::engine::providers::Act;
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
+use super::openapi::faults;
 use super::support::{Databases, Mcp, NEW, OLD, TestServer, both_engines, read};
 
 fn names(list: &Value) -> Vec<&str> {
     list["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap()).collect()
+}
+
+/// What of a tool's answer its output schema does not describe.
+fn misfits(schema: &Value, answer: &Value) -> Vec<String> {
+    let fields = answer.as_object().unwrap();
+    let mut found: Vec<String> = fields
+        .iter()
+        .flat_map(|(name, value)| match schema["properties"].get(name) {
+            Some(property) => faults(schema, property, value, name),
+            None => vec![format!("{name} is not described")],
+        })
+        .collect();
+    let has_all = |choice: &Value| {
+        choice["required"].as_array().unwrap().iter().all(|name| fields.contains_key(name.as_str().unwrap()))
+    };
+    if !schema["anyOf"].as_array().unwrap().iter().any(has_all) {
+        found.push("neither an answer nor an error".to_owned());
+    }
+    found
 }
 
 /// The messages of an event stream.
@@ -75,6 +96,40 @@ both_engines! {
         assert_eq!(kinds, ["text", "resource_link", "resource_link"]);
         let text: Value = serde_json::from_str(result["content"][0]["text"].as_str().unwrap()).unwrap();
         assert_eq!(text, result["structuredContent"]);
+    }
+
+    async fn answers_and_refusals_fit_the_declared_schemas(on) {
+        let server = TestServer::start(on).await;
+        let all: Vec<&str> = Tool::ALL.iter().map(|tool| tool.as_str()).collect();
+        let policy = json!({ "permissions": all, "denied": [] });
+        server.engine.update_policy(&server.admin().await, &server.made.agent_id, policy).await.unwrap();
+        let caps = serde_json::from_value(json!({ "workspace_month_usd": 50 })).unwrap();
+        server.engine.set_caps(&server.admin().await, &caps).await.unwrap();
+        let list = server.mcp().result("tools/list", json!({})).await;
+        let fox = json!({ "prompt": "a fox", "width": 64, "height": 64 });
+        let two = json!({ "prompt": "a fox", "width": 64, "height": 64, "count": 2 });
+        let calls = [
+            ("generate_image", fox),
+            ("generate_image", two),
+            ("generate_image", json!({ "prompt": "" })),
+            ("generate_video", json!({ "prompt": "a fox", "width": 64, "height": 64, "duration_s": 1 })),
+            ("generate_video", json!({})),
+            ("get_credits", json!({ "tool": "generate_image" })),
+            ("get_credits", json!({ "tool": "fly" })),
+            ("list_recent_generations", json!({ "limit": 1 })),
+            ("list_recent_generations", json!({ "limit": 0 })),
+            ("invite_team_member", json!({ "email": "vi@example.com", "role": "viewer" })),
+            ("invite_team_member", json!({ "email": "vi" })),
+            ("top_up_balance", json!({ "amount_usd": 1.5, "reference": "x" })),
+            ("top_up_balance", json!({ "amount_usd": -1 })),
+            ("delete_workspace", json!({ "confirm": "no" })),
+            ("delete_workspace", json!({ "confirm": "Growth" })),
+        ];
+        for (tool, arguments) in calls {
+            let answer = server.mcp().call(tool, arguments).await["structuredContent"].clone();
+            let declared = list["tools"].as_array().unwrap().iter().find(|declared| declared["name"] == tool).unwrap();
+            assert_eq!(misfits(&declared["outputSchema"], &answer), Vec::<String>::new(), "{tool}: {answer}");
+        }
     }
 
     async fn a_denied_tool_is_a_result_with_a_code(on) {
