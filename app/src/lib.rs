@@ -1,5 +1,8 @@
 //! What people see. Pages are rendered on the server and work as plain HTML; only islands run in the browser.
 
+// A page's view is one deep type.
+#![recursion_limit = "256"]
+
 #[cfg(feature = "ssr")]
 mod actions;
 #[cfg(feature = "ssr")]

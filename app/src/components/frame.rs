@@ -51,11 +51,13 @@ pub fn workspace_page(
     actions: impl IntoView + 'static,
     body: impl IntoView + 'static,
 ) -> AnyView {
+    // Each part's type ends here, or the page's would be too deep for the compiler.
+    let (side, actions, body) = (side(ask, scope).into_any(), actions.into_any(), body.into_any());
     let title = title.to_owned();
     view! {
         <Title text=format!("{title} · {}", scope.workspace.name)/>
         <div class="frame">
-            {side(ask, scope)}
+            {side}
             <main class="page" id="page">
                 <div class="head">
                     <div><h1>{title}</h1><p class="muted">{line}</p></div>

@@ -37,11 +37,11 @@ pub fn AgentPage() -> impl IntoView {
         let body = view! {
             <Said flash=flash.clone()/>
             {agent.paused_reason.clone().map(|why| view! { <p class="note warn"><span class="tag warn">"paused"</span>{why}</p> })}
-            {connect(ask.engine.mcp_url(&scope.workspace), flash.secret.clone())}
-            {tokens(&agent.tokens)}
-            {may.then(|| rotate(&ids, flash.clone()))}
-            {policy_editor(&ids, policy, document, may, &flash)}
-            {may.then(|| revoke(&ids))}
+            {connect(ask.engine.mcp_url(&scope.workspace), flash.secret.clone()).into_any()}
+            {tokens(&agent.tokens).into_any()}
+            {may.then(|| rotate(&ids, flash.clone()).into_any())}
+            {policy_editor(&ids, policy, document, may, &flash).into_any()}
+            {may.then(|| revoke(&ids).into_any())}
         };
         let actions = view! { {state_tag(agent.state)} {may.then(|| pause_or_resume(&ids, &agent))} };
         Ok(workspace_page(&ask, &scope, &agent.name, line, actions, body))

@@ -21,17 +21,17 @@ pub fn Overview() -> impl IntoView {
         let base = format!("/w/{}", scope.workspace.id);
         let line = format!("{} · times in UTC", now.date().strftime("%B %Y"));
         let mcp_url = scope.role.may(Permission::ReadMcpUrl).then(|| ask.engine.mcp_url(&scope.workspace));
-        let figures = figures(&view);
+        let figures = figures(&view).into_any();
         let notices = view.notices.iter().map(|notice| notice_line(notice, &base, &scope)).collect_view();
         let body = view! {
             {notices}
             {figures}
-            {mcp_url.filter(|_| view.agents == 0 || view.latest.is_empty()).map(|url| first_steps(&base, url, view.agents))}
+            {mcp_url.filter(|_| view.agents == 0 || view.latest.is_empty()).map(|url| first_steps(&base, url, view.agents).into_any())}
             <section class="card">
                 <header><h2>"Spend by day"</h2></header>
                 <div class="in"><SpendByDay days=view.spend_by_day month=now.month_start()/></div>
             </section>
-            {latest(view.latest, &base)}
+            {latest(view.latest, &base).into_any()}
         };
         let actions = actions(&scope, &base);
         Ok(workspace_page(&ask, &scope, &scope.workspace.name, line, actions, body))
