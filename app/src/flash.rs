@@ -21,7 +21,7 @@ const LONGEST: usize = 3_800;
 /// What is said once.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Flash {
-    /// What went wrong.
+    /// What went wrong; without the field's name where there is one.
     #[serde(default)]
     pub problem: Option<String>,
     /// Where it went wrong.
@@ -41,12 +41,12 @@ pub struct Flash {
 impl Flash {
     /// The error, with what was typed.
     pub fn problem(error: &Error, kept: &[(&str, &str)]) -> Self {
-        let field = match error {
-            Error::Field(FieldError { field, .. }) => Some(field.to_string()),
-            _ => None,
+        let (field, problem) = match error {
+            Error::Field(FieldError { field, message }) => (Some(field.clone()), message.clone()),
+            error => (None, error.to_string()),
         };
         let kept = kept.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { problem: Some(error.to_string()), field, kept, ..Self::default() }
+        Self { problem: Some(problem), field, kept, ..Self::default() }
     }
 
     /// A sentence about what was done.
@@ -57,6 +57,22 @@ impl Flash {
     /// A secret, and what it is.
     pub fn secret(text: impl Into<String>, secret: String) -> Self {
         Self { done: Some(text.into()), secret: Some(secret), ..Self::default() }
+    }
+
+    /// The error of the input `name`, whose label begins the sentence.
+    pub fn error_at(&self, name: &str, label: &str) -> Option<String> {
+        let problem = self.problem.as_deref().filter(|_| self.field.as_deref() == Some(name))?;
+        Some(format!("{label} {problem}."))
+    }
+
+    /// The error for the head of the page; `None` where it stands at an input that was typed into.
+    pub fn headline(&self) -> Option<String> {
+        let problem = self.problem.as_deref()?;
+        match &self.field {
+            Some(field) if self.kept.contains_key(field) || field == "password" => None,
+            Some(field) => Some(format!("{field} {problem}.")),
+            None => Some(problem.to_owned()),
+        }
     }
 
     /// What was typed into `field`.

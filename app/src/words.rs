@@ -3,9 +3,9 @@
 use agentframer::domain::time::Time;
 use agentframer::engine::overview::Outcome;
 
-/// `14:22:08.413`.
-pub fn clock(time: Time) -> String {
-    time.to_string().get(11..23).unwrap_or_default().to_owned()
+/// `29 Apr, 14:22:08`.
+pub fn to_the_second(time: Time) -> String {
+    format!("{}, {}", short_day(time), time.to_string().get(11..19).unwrap_or_default())
 }
 
 /// `29 Apr 2026`.
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn times_read_as_people_write_them() {
         let time = Time::parse("2026-04-29T14:22:08.413Z").unwrap();
-        assert_eq!(clock(time), "14:22:08.413");
+        assert_eq!(to_the_second(time), "29 Apr, 14:22:08");
         assert_eq!(moment(time), "29 Apr 2026, 14:22 UTC");
         assert_eq!(short_day(time), "29 Apr");
     }

@@ -66,7 +66,7 @@ fn draw(days: &[DaySpend], names: &[String], month: Time) -> Option<String> {
     {
         let area = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT)).into_drawing_area();
         let mut builder = ChartBuilder::on(&area);
-        builder.margin(8).x_label_area_size(22).y_label_area_size(56);
+        builder.margin(8).margin_right(28).x_label_area_size(22).y_label_area_size(56);
         let mut chart = builder.build_cartesian_2d(0f64..last as f64, 0f64..highest * 1.1).ok()?;
         let label = |x: &f64| words::short_day(month.plus((*x as i64).min(last - 1) * DAY));
         let mut mesh = chart.configure_mesh();

@@ -17,7 +17,7 @@ pub fn Field(
     #[prop(default = true)] required: bool,
 ) -> impl IntoView {
     let typed = flash.kept.get(name).cloned().or(value);
-    let wrong = (flash.field.as_deref() == Some(name)).then(|| flash.problem.clone()).flatten();
+    let wrong = flash.error_at(name, label);
     let described = format!("{name}-error");
     view! {
         <div class="field">
@@ -58,7 +58,7 @@ pub fn RegionChoice(flash: Flash) -> impl IntoView {
 pub fn Said(flash: Flash) -> impl IntoView {
     view! {
         <div role="status">
-            {flash.problem.map(|text| view! { <p class="note bad"><span class="tag bad">"not done"</span>{text}</p> })}
+            {flash.headline().map(|text| view! { <p class="note bad"><span class="tag bad">"not done"</span>{text}</p> })}
             {flash.done.map(|text| view! { <p class="note good"><span class="tag good">"done"</span>{text}</p> })}
         </div>
         {flash.secret.map(|secret| view! {

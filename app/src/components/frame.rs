@@ -88,13 +88,14 @@ fn side(ask: &Ask, scope: &Scope) -> impl IntoView {
                 <span class="dot" aria-hidden="true">{initials.to_uppercase()}</span>
                 <span><b>{workspace.name.clone()}</b><small>{format!("{} · {}", workspace.region, scope.role.title())}</small></span>
             </a>
-            <details class="menu" open>
-                <summary>"Menu"</summary>
+            <input type="checkbox" id="menu" class="menu-switch" aria-label="Show the menu"/>
+            <label for="menu" class="btn menu-label" aria-hidden="true">"Menu"</label>
+            <div class="menu">
                 <nav aria-label="Workspace">
                     {group(None, &WATCH)} {group(Some("Control"), &CONTROL)} {group(Some("Money"), &MONEY)}
                 </nav>
                 {foot(ask)}
-            </details>
+            </div>
         </aside>
     }
 }

@@ -138,7 +138,7 @@ fn policy_editor(
     may: bool,
     flash: &Flash,
 ) -> impl IntoView + use<> {
-    let in_policy = flash.problem.clone().filter(|_| flash.kept.contains_key("policy"));
+    let in_policy = flash.error_at("policy", "This text");
     let editor = may.then(|| view! {
         <form method="post" action=UpdatePolicy::url() class="in stack">
             {ids.fields()}

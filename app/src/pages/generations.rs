@@ -46,7 +46,8 @@ fn tile(made: GenerationView, audit: &str) -> impl IntoView + use<> {
             <div>
                 <p class="row"><b>{made.model}</b><span class="grow num">{made.cost_usd.display()}</span></p>
                 <p class="muted">{size}</p>
-                <p class="row muted"><a class="link" href=format!("{audit}/{}", made.request_id)>{words::moment(made.ts)}</a><span class="grow">{made.user_id}</span></p>
+                <p class="muted">{made.user_id}</p>
+                <p><a class="link" href=format!("{audit}/{}", made.request_id)>{words::moment(made.ts)}</a></p>
             </div>
         </li>
     }

@@ -150,7 +150,7 @@ fn latest_line(call: LatestCall, audit: &str) -> impl IntoView + use<> {
     let times = (call.count > 1).then(|| format!(" × {}", call.count));
     view! {
         <tr>
-            <td><a href=href title=words::moment(call.ts)>{words::clock(call.ts)}</a></td>
+            <td><a href=href title=call.ts.to_string()>{words::to_the_second(call.ts)}</a></td>
             <td>{call.user_id}</td>
             <td>{call.tool}</td>
             <td>{words::or_dash(call.model)}</td>
