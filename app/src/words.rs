@@ -1,5 +1,6 @@
 //! Times, amounts and states as people read them.
 
+use agentframer::domain::money::Usd;
 use agentframer::domain::time::Time;
 use agentframer::engine::overview::Outcome;
 
@@ -20,7 +21,24 @@ pub fn short_day(time: Time) -> String {
 
 /// `29 Apr 2026, 14:22 UTC`.
 pub fn moment(time: Time) -> String {
-    format!("{}, {} UTC", day(time), time.to_string().get(11..16).unwrap_or_default())
+    format!("{} UTC", minute(time))
+}
+
+/// A cost with three decimals at least, so that a column of them lines up: `$0.960`.
+pub fn cost(amount: Usd) -> String {
+    let text = amount.display();
+    let decimals = text.rsplit('.').next().unwrap_or_default().len();
+    text + &"0".repeat(3usize.saturating_sub(decimals))
+}
+
+/// `22 Nov 2026, 15:31`, for columns that say UTC in their head.
+pub fn minute(time: Time) -> String {
+    format!("{}, {}", day(time), time.to_string().get(11..16).unwrap_or_default())
+}
+
+/// The end of an id, where the whole of it would fill the row: `…m3p3mq6kzc`.
+pub fn short_id(id: &str) -> String {
+    format!("…{}", id.get(id.len().saturating_sub(10)..).unwrap_or(id))
 }
 
 /// A call's outcome and the tag's colour, in words that say if money moved.
@@ -48,5 +66,12 @@ mod tests {
         assert_eq!(to_the_second(time), "29 Apr, 14:22:08");
         assert_eq!(moment(time), "29 Apr 2026, 14:22 UTC");
         assert_eq!(short_day(time), "29 Apr");
+    }
+
+    #[test]
+    fn costs_line_up() {
+        let costs = [960_000, 42_000, 1_000_000, 123_456].map(|micros| cost(Usd::from_micros(micros)));
+        assert_eq!(costs, ["$0.960", "$0.042", "$1.000", "$0.123456"]);
+        assert_eq!(short_id("req_06h07rm19df1vqn4m3p3mq6kzc"), "…m3p3mq6kzc");
     }
 }

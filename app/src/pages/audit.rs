@@ -67,13 +67,13 @@ fn entry_line(row: Linked, base: &str) -> impl IntoView + use<> {
     };
     view! {
         <tr>
-            <td><a href=format!("{base}/{}", entry.request_id) title=entry.ts.to_string()>{words::moment(entry.ts)}</a></td>
+            <td><a href=format!("{base}/{}", entry.request_id) title=entry.ts.to_string()>{words::minute(entry.ts)}</a></td>
             <td>{entry.user_id}</td>
             <td>{what}</td>
             <td>{words::or_dash(entry.model)}</td>
-            <td class="mono">{entry.request_id.to_string()}</td>
+            <td class="mono" title=entry.request_id.to_string()>{words::short_id(entry.request_id.as_str())}</td>
             <td>{outcome}</td>
-            <td class="num">{words::or_dash(paid.then(|| entry.cost_usd.display()))}</td>
+            <td class="num">{words::or_dash(paid.then(|| words::cost(entry.cost_usd)))}</td>
         </tr>
     }
 }
@@ -83,11 +83,11 @@ fn attempt_line(row: AttemptView, base: &str) -> impl IntoView + use<> {
     let times = (row.count > 1).then(|| format!(" × {}", row.count));
     view! {
         <tr title=row.message>
-            <td><a href=format!("{base}/{}", row.request_id) title=row.last_at.to_string()>{words::moment(row.last_at)}</a></td>
+            <td><a href=format!("{base}/{}", row.request_id) title=row.last_at.to_string()>{words::minute(row.last_at)}</a></td>
             <td>{row.user_id}</td>
             <td>{row.tool}</td>
             <td>{words::or_dash(row.model)}</td>
-            <td class="mono">{row.request_id.to_string()}</td>
+            <td class="mono" title=row.request_id.to_string()>{words::short_id(row.request_id.as_str())}</td>
             <td><OutcomeTag outcome=outcome/>{times}</td>
             <td class="num">"–"</td>
         </tr>

@@ -42,7 +42,7 @@ pub fn Billing() -> impl IntoView {
             <section class="card scroll">
                 <header><h2>"Ledger"</h2></header>
                 <table class="opens">
-                    <thead><tr><th>"Time"</th><th>"What"</th><th>"Who"</th><th>"Reference"</th><th class="num">"Amount"</th><th class="num">"Balance"</th></tr></thead>
+                    <thead><tr><th>"Time (UTC)"</th><th>"What"</th><th>"Who"</th><th>"Reference"</th><th class="num">"Amount"</th><th class="num">"Balance"</th></tr></thead>
                     <tbody>{ledger.items.into_iter().map(|row| line(row, &audit)).collect_view()}</tbody>
                 </table>
                 <footer class="row"><span>"Newest first"</span>{older(&ask, ledger.next_cursor).map(|href| view! { <a class="btn grow" rel="next" href=href>"Older"</a> })}</footer>
@@ -55,12 +55,12 @@ pub fn Billing() -> impl IntoView {
 fn line(row: LedgerRow, audit: &str) -> impl IntoView + use<> {
     view! {
         <tr>
-            <td><a href=format!("{audit}/{}", row.request_id) title=row.ts.to_string()>{words::moment(row.ts)}</a></td>
+            <td><a href=format!("{audit}/{}", row.request_id) title=row.ts.to_string()>{words::minute(row.ts)}</a></td>
             <td>{row.kind.replace('_', "-")}</td>
             <td>{row.actor}</td>
             <td>{words::or_dash(row.reference)}</td>
-            <td class="num">{row.amount_usd.display()}</td>
-            <td class="num">{row.balance_after_usd.display()}</td>
+            <td class="num">{words::cost(row.amount_usd)}</td>
+            <td class="num">{words::cost(row.balance_after_usd)}</td>
         </tr>
     }
 }

@@ -137,7 +137,7 @@ fn latest(calls: Vec<LatestCall>, base: &str) -> impl IntoView + use<> {
             {is_empty.then(|| view! { <p class="empty">"No call yet."</p> })}
             {(!is_empty).then_some(view! {
                 <table class="opens">
-                    <thead><tr><th>"Time"</th><th>"Who"</th><th>"Tool"</th><th>"Model"</th><th>"Outcome"</th><th class="num">"Cost"</th></tr></thead>
+                    <thead><tr><th>"Time (UTC)"</th><th>"Who"</th><th>"Tool"</th><th>"Model"</th><th>"Outcome"</th><th class="num">"Cost"</th></tr></thead>
                     <tbody>{rows}</tbody>
                 </table>
             })}
@@ -155,7 +155,7 @@ fn latest_line(call: LatestCall, audit: &str) -> impl IntoView + use<> {
             <td>{call.tool}</td>
             <td>{words::or_dash(call.model)}</td>
             <td><OutcomeTag outcome=call.outcome/>{times}</td>
-            <td class="num">{words::or_dash(call.cost.map(Usd::display))}</td>
+            <td class="num">{words::or_dash(call.cost.map(words::cost))}</td>
         </tr>
     }
 }
