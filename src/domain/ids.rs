@@ -103,8 +103,12 @@ ids! {
     AgentId = "agent_";
     /// A row of the attempts table: a refused or failed call.
     AttemptId = "att_";
+    /// A request of a data subject.
+    DataRequestId = "dr_";
     /// A generation: one call's result files.
     GenerationId = "g_";
+    /// A legal hold.
+    HoldId = "hold_";
     /// A person invited to a workspace.
     InvitationId = "inv_";
     /// A REST key.
