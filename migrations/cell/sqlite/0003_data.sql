@@ -58,10 +58,10 @@ CREATE TABLE log_checkpoints (
     -- From 1, without gaps.
     number BIGINT NOT NULL,
     last_seq BIGINT NOT NULL,
+    head_hash TEXT NOT NULL,
     to_us BIGINT NOT NULL,
     -- The signed JSON.
     body TEXT NOT NULL,
-    hash TEXT NOT NULL,
     PRIMARY KEY (workspace_id, number)
 );
 CREATE INDEX log_checkpoints_by_time ON log_checkpoints (workspace_id, to_us);

@@ -163,6 +163,36 @@ pub async fn change_in(on: &mut AnyConnection, head: &str, first: Vec<Value>, ke
     Ok(())
 }
 
+/// As [`change_in`], and tells how many rows were changed. A key stands in `keys` once.
+///
+/// # Errors
+/// The database's own.
+pub async fn count_changed_in(on: &mut AnyConnection, head: &str, keys: &[String]) -> Result<u64> {
+    let mut changed = 0;
+    for (text, values) in in_lists(head, keys, "") {
+        changed += query(text, values).execute(&mut *on).await?.rows_affected();
+    }
+    Ok(changed)
+}
+
+/// As [`select_in`], with the values of `$1…` in `head`.
+///
+/// # Errors
+/// The database's own.
+pub async fn select_in_after(
+    on: &mut AnyConnection,
+    head: &str,
+    first: Vec<Value>,
+    keys: &[String],
+) -> Result<Vec<AnyRow>> {
+    let mut found = Vec::new();
+    for chunk in keys.chunks(SIZES[0]) {
+        let (text, values) = in_list(head, first.clone(), chunk, "");
+        found.extend(query(text, values).fetch_all(&mut *on).await?);
+    }
+    Ok(found)
+}
+
 fn in_lists<'a>(
     head: &'a str,
     keys: &'a [String],

@@ -1,6 +1,8 @@
 //! The engine as a whole, on SQLite and on PostgreSQL.
 
 mod concurrency;
+mod faults;
 mod governed_call;
 mod random_sequences;
+mod retention;
 mod support;

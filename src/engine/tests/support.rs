@@ -130,6 +130,20 @@ impl World {
         Self { engine, clock, made, _databases: databases }
     }
 
+    /// The given bucket stands in for the EU cell's.
+    pub(crate) async fn with_bucket(
+        databases: Databases,
+        balance: &str,
+        providers: Providers,
+        bucket: &super::faults::Faulty,
+    ) -> Self {
+        let clock = Clock::manual(START);
+        let mut engine = databases.node(&clock, providers).await;
+        bucket.replace(&mut engine, "eu");
+        let made = engine.bootstrap(bootstrap(balance)).await.unwrap();
+        Self { engine, clock, made, _databases: databases }
+    }
+
     pub(crate) async fn caller(&self) -> AgentCaller {
         caller(&self.engine, &self.made).await
     }
