@@ -23,6 +23,8 @@ const CHECKPOINT: Duration = Duration::from_secs(60);
 const PURGE: Duration = Duration::from_secs(300);
 /// How often rows and files are compared.
 const RECONCILE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often nodes look for approved data requests.
+const REQUESTS: Duration = Duration::from_secs(2);
 /// How often new media is copied.
 const REPLICATE: Duration = Duration::from_secs(5);
 /// Sweeps between two cleanings of old rows.
@@ -42,6 +44,7 @@ impl Engine {
         );
         self.repeat("purge", PURGE, |engine| async move { engine.purge().await.map(drop) });
         self.repeat("reconcile", RECONCILE, |engine| async move { engine.reconcile().await.map(drop) });
+        self.repeat("data requests", REQUESTS, |engine| async move { engine.execute_data_requests().await.map(drop) });
         self.repeat("replication", REPLICATE, |engine| async move { engine.replicate().await.map(drop) });
     }
 

@@ -15,7 +15,7 @@ use sha2::Sha256;
 use super::error::{Error, Result, internal};
 use super::random;
 use super::store::data_keys::{self, WrappedKey};
-use super::store::{Db, workspaces};
+use super::store::{Db, erasure, workspaces};
 use crate::domain::ids::WorkspaceId;
 use crate::domain::time::Time;
 
@@ -244,6 +244,30 @@ impl Sealer {
         };
         let key = self.unwrap(&wrapped)?;
         Ok(open(&key, place, sealed).and_then(|plain| String::from_utf8(plain).ok()))
+    }
+
+    /// Seals the prompts under a key that was taken out of use anew, with the key that its scope has now.
+    ///
+    /// # Errors
+    /// The database's own; a repeat goes on.
+    pub async fn reseal(&self, old: &WrappedKey, now: Time) -> Result<()> {
+        let workspace = old.workspace_id.parse().map_err(|error| internal("stored id", error))?;
+        let key = self.unwrap(old)?;
+        loop {
+            let prompts = erasure::prompts_of(&self.db, &old.id, REWRAPPED).await?;
+            if prompts.is_empty() {
+                return Ok(());
+            }
+            let (new_id, new_key) = self.key(&workspace, erasure::scope_before(old), now).await?;
+            let mut resealed = Vec::with_capacity(prompts.len());
+            for (request, sealed) in prompts {
+                match open(&key, &request, &sealed) {
+                    Some(plain) => resealed.push((request.clone(), seal(&new_key, &request, &plain)?)),
+                    None => erasure::remove_prompt(&self.db, &request).await?,
+                }
+            }
+            erasure::reseal(&self.db, &new_id, resealed).await?;
+        }
     }
 
     /// A subject is found by its keyed hash; no table names it.

@@ -10,7 +10,7 @@ use crate::domain::ids::WorkspaceId;
 use crate::domain::time::Time;
 
 /// A key as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct WrappedKey {
     /// `dk_…`.
     pub id: String,
@@ -122,7 +122,7 @@ pub async fn unused(db: &Db, limit: Time) -> Result<Vec<String>> {
     Ok(sqlx::query_scalar(text).bind(limit.micros()).fetch_all(&db.read).await?)
 }
 
-fn key(row: &AnyRow) -> Result<WrappedKey> {
+pub(super) fn key(row: &AnyRow) -> Result<WrappedKey> {
     Ok(WrappedKey {
         id: row.try_get("id")?,
         workspace_id: row.try_get("workspace_id")?,

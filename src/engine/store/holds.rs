@@ -15,7 +15,7 @@ use crate::domain::time::Time;
 pub const KEEPS_GENERATION: &str = "EXISTS (SELECT 1 FROM legal_holds h WHERE h.workspace_id = g.workspace_id \
     AND h.lifted_us IS NULL AND (h.kind = 'workspace' OR (h.kind = 'agent' AND h.target = g.user_id) \
     OR (h.kind = 'subject' AND EXISTS (SELECT 1 FROM prompts p JOIN data_keys k ON k.id = p.key_id \
-    WHERE p.request_id = g.request_id AND k.scope = h.target))))";
+    WHERE p.request_id = g.request_id AND (k.scope = h.target OR k.scope LIKE 'retired:%:' || h.target)))))";
 
 /// A hold as it is stored; a subject is its keyed hash.
 #[derive(Debug, Clone, PartialEq, Eq)]

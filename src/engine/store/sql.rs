@@ -234,6 +234,17 @@ impl Select {
         self
     }
 
+    /// Adds `AND column IN (…)`; nothing matches an empty list.
+    #[must_use]
+    pub fn and_in(mut self, column: &str, keys: &[String]) -> Self {
+        let first = self.values.len();
+        let numbers: Vec<String> = (1..=keys.len()).map(|number| format!("${}", first + number)).collect();
+        self.values.extend(keys.iter().cloned().map(Value::Text));
+        let list = if numbers.is_empty() { "NULL".to_owned() } else { numbers.join(",") };
+        self.text.push_str(&format!(" AND {column} IN ({list})"));
+        self
+    }
+
     /// The keyset condition of a page that is sorted by `time` and then `id`, both descending: rows after `last`.
     #[must_use]
     pub fn after(self, time: &str, id: &str, last: Option<(i64, String)>) -> Self {

@@ -1,6 +1,7 @@
 //! The engine as a whole, on SQLite and on PostgreSQL.
 
 mod concurrency;
+mod data_requests;
 mod faults;
 mod governed_call;
 mod random_sequences;

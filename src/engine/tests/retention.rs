@@ -249,7 +249,7 @@ both_engines! {
 async fn a_wrong_bucket_is_reported_and_nothing_is_mended() {
     let (world, _) = faulty_world(Databases::sqlite()).await;
     for n in 0..101 {
-        world.image(json!({ "prompt": format!("fox {n}"), "width": 16, "height": 16 })).await.unwrap();
+        world.image(json!({ "prompt": format!("fox {n}"), "width": 64, "height": 64 })).await.unwrap();
     }
     let node = &world.engine.0.cells["eu"];
     node.bucket.delete_below(world.made.workspace_id.as_str()).await.unwrap();

@@ -108,7 +108,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) made: Bootstrapped,
     /// Kept for as long as the test lasts.
-    _databases: Databases,
+    pub(crate) _databases: Databases,
 }
 
 impl World {
@@ -126,6 +126,19 @@ impl World {
     pub(crate) async fn new(databases: Databases, balance: &str, providers: Providers) -> Self {
         let clock = Clock::manual(START);
         let engine = databases.node(&clock, providers).await;
+        let made = engine.bootstrap(bootstrap(balance)).await.unwrap();
+        Self { engine, clock, made, _databases: databases }
+    }
+
+    /// With other settings.
+    pub(crate) async fn with_config(
+        databases: Databases,
+        balance: &str,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let (clock, mut config) = (Clock::manual(START), databases.config());
+        change(&mut config);
+        let engine = Engine::open(config, clock.clone()).await.unwrap();
         let made = engine.bootstrap(bootstrap(balance)).await.unwrap();
         Self { engine, clock, made, _databases: databases }
     }
