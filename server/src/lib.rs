@@ -10,7 +10,7 @@ pub mod mcp;
 pub mod media;
 pub mod ops;
 pub mod origin_guard;
-
+mod reference;
 pub mod rest;
 pub mod router;
 pub mod session_store;

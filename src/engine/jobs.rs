@@ -44,7 +44,9 @@ impl Engine {
         );
         self.repeat("purge", PURGE, |engine| async move { engine.purge().await.map(drop) });
         self.repeat("reconcile", RECONCILE, |engine| async move { engine.reconcile().await.map(drop) });
-        self.repeat("data requests", REQUESTS, |engine| async move { engine.execute_data_requests().await.map(drop) });
+        self.repeat("data requests", REQUESTS, |engine| async move {
+            engine.execute_data_requests().await.map(drop)
+        });
         self.repeat("replication", REPLICATE, |engine| async move { engine.replicate().await.map(drop) });
     }
 

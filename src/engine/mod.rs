@@ -1,6 +1,8 @@
 //! Storage, gateway and jobs around the domain's rules. Pages, REST and MCP all call one [`Engine`].
 
+pub mod accounts;
 pub mod agents;
+pub mod backup;
 pub mod billing;
 pub mod bootstrap;
 pub mod check;

@@ -181,6 +181,7 @@ impl Engine {
         let act = self.act(scope, "workspace.deleted", json!({ "name": workspace.name }), changes).await?;
         cell.writer.submit(&workspace.id, Work::Act(Box::new(act))).await?;
         workspaces::delete(&self.0.control, &workspace.id, self.0.clock.now()).await?;
+        self.mark_deleted_workspace(workspace).await?;
         self.0.identities.forget();
         let files = cell.bucket.delete_below(workspace.id.as_str()).await?;
         super::store::generations::delete_content(&cell.db, &workspace.id, self.0.clock.now()).await?;

@@ -61,7 +61,8 @@ impl Engine {
                 let _ = archive.chunks.send(Err(std::io::Error::other(error))).await;
             }
         });
-        Ok(stream::unfold(received, |mut received| async { Some((received.recv().await?, received)) }).boxed())
+        Ok(stream::unfold(received, |mut received| async { Some((received.recv().await?, received)) })
+            .boxed())
     }
 }
 

@@ -51,9 +51,7 @@ impl Run<'_> {
         }
         let (found, cell) = (self.progress.found, &self.node.cell.name);
         let (database, bucket) = (format!("database of cell {cell}"), format!("storage of cell {cell}"));
-        let line = |category: &str, place: &str, count: i64, method: &str| {
-            json!({ "category": category, "place": place, "count": count, "method": method, "result": "gone" })
-        };
+        let line = |category: &str, place: &str, count: i64, method: &str| json!({ "category": category, "place": place, "count": count, "method": method, "result": "gone" });
         let generations = found.media - left.media;
         json!([
             line("prompts", &database, found.prompts - left.prompts, "rows deleted, data keys destroyed"),
@@ -108,7 +106,8 @@ impl Run<'_> {
                 let Some(last) = ids.last() else { break };
                 after.clone_from(last);
                 for made in store::generations(&self.node.db, &ids).await? {
-                    let provider = catalog.get(&made.model).map_or("unknown", |model| model.provider.as_str());
+                    let provider =
+                        catalog.get(&made.model).map_or("unknown", |model| model.provider.as_str());
                     *counts.entry(provider.to_owned()).or_default() += 1;
                 }
             }

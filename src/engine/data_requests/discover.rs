@@ -83,8 +83,7 @@ impl Criteria {
 }
 
 const PROMPTS: &str = "JOIN prompts p ON p.request_id = e.request_id AND e.prompt_hash IS NOT NULL";
-const MEDIA: &str =
-    "JOIN generations g ON g.request_id = e.request_id AND e.prompt_hash IS NOT NULL AND g.deleted_us IS NULL";
+const MEDIA: &str = "JOIN generations g ON g.request_id = e.request_id AND e.prompt_hash IS NOT NULL AND g.deleted_us IS NULL";
 
 async fn number(db: &Db, select: Select) -> Result<i64> {
     let rows = select.all(&db.read).await?;
@@ -151,7 +150,8 @@ pub(super) async fn batch(
     let select = criteria.select("e.request_id, e.seq", "", workspace).and("e.seq > ?", Some(after));
     let select = if content { select.tail("AND e.prompt_hash IS NOT NULL") } else { select };
     let rows = select.tail("ORDER BY e.seq").limit(limit).all(&db.read).await?;
-    let mut ids: Vec<String> = rows.iter().map(|row| Ok(row.try_get("request_id")?)).collect::<Result<_>>()?;
+    let mut ids: Vec<String> =
+        rows.iter().map(|row| Ok(row.try_get("request_id")?)).collect::<Result<_>>()?;
     ids.dedup();
     Ok((ids, rows.last().map(|row| row.try_get("seq")).transpose()?))
 }
@@ -161,6 +161,9 @@ pub(super) async fn held_among(db: &Db, workspace: &WorkspaceId, requests: &[Str
     let text = format!(
         "SELECT g.request_id FROM generations g WHERE g.workspace_id = $1 AND g.deleted_us IS NULL AND {KEEPS_GENERATION}"
     );
-    let rows = Select::new(&text, values![workspace.as_str()]).and_in("g.request_id", requests).all(&db.read).await?;
+    let rows = Select::new(&text, values![workspace.as_str()])
+        .and_in("g.request_id", requests)
+        .all(&db.read)
+        .await?;
     rows.iter().map(|row| Ok(row.try_get("request_id")?)).collect()
 }

@@ -70,7 +70,9 @@ impl Engine {
     }
 
     async fn execute_one(&self, node: &CellNode, lease: &Lease<'_>, row: RequestRow) -> Result<bool> {
-        let Some(workspace) = workspaces::get(&self.0.control, &row.workspace_id).await? else { return Ok(false) };
+        let Some(workspace) = workspaces::get(&self.0.control, &row.workspace_id).await? else {
+            return Ok(false);
+        };
         let scope = self.system_scope(workspace);
         let mut run = Run { engine: self, node, lease, scope, progress: progress_of(&row), row };
         match run.work().await {
@@ -228,7 +230,9 @@ impl Run<'_> {
         let count = made.len();
         let gone = self.engine.delete_files(self.node, made).await;
         if gone.len() < count {
-            return Err(Error::Unavailable("The media storage did not delete every file. It is tried again.".into()));
+            return Err(Error::Unavailable(
+                "The media storage did not delete every file. It is tried again.".into(),
+            ));
         }
         let removed = store::erase(db, &self.row.workspace_id, id, &free, &gone, self.now()).await?;
         self.progress.derived += removed.derived;
@@ -273,7 +277,8 @@ impl Run<'_> {
         self.row.ended_at = Some(self.now());
         if self.row.kind == Kind::Erasure {
             let private = Private { subject: None, ..unseal(self.node, &self.row).await? };
-            self.row.sealed = seal(self.node, &self.scope, &self.row.id, &private, self.row.filed_at).await?.1;
+            self.row.sealed =
+                seal(self.node, &self.scope, &self.row.id, &private, self.row.filed_at).await?.1;
         }
         let certificate = self.certificate(step(self.row.state, way)?).await?;
         self.row.certificate = Some(certificate.to_string());

@@ -23,6 +23,7 @@ use crate::domain::field;
 use crate::domain::ids::{DataRequestId, KeyId};
 use crate::domain::time::Time;
 
+pub use self::archive::PREFIX as ARCHIVES;
 pub use self::discover::Sample;
 pub use self::execute::Progress;
 pub use super::store::data_requests::Matches;
@@ -138,7 +139,11 @@ impl Engine {
     ///
     /// # Errors
     /// Names the field.
-    pub async fn preview_data_request(&self, scope: &Scope, new: NewDataRequest) -> Result<DataRequestPreview> {
+    pub async fn preview_data_request(
+        &self,
+        scope: &Scope,
+        new: NewDataRequest,
+    ) -> Result<DataRequestPreview> {
         let checked = self.check_data_request(new)?;
         let cell = self.cell(&scope.workspace)?;
         let criteria = self.criteria(cell, scope, &checked.matching).await?;
@@ -218,7 +223,11 @@ impl Engine {
     /// The ids of the workspace's Admins.
     async fn admins(&self, scope: &Scope) -> Result<Vec<String>> {
         let members = self.members(scope).await?;
-        Ok(members.into_iter().filter(|member| member.role == Role::Admin).map(|member| member.user_id.to_string()).collect())
+        Ok(members
+            .into_iter()
+            .filter(|member| member.role == Role::Admin)
+            .map(|member| member.user_id.to_string())
+            .collect())
     }
 
     /// The person who acts, also where a key acts for that person.
@@ -283,7 +292,8 @@ impl Engine {
         let person = self.person_behind(scope).await?;
         let is_alone = person == row.filed_person;
         if is_alone && self.admins(scope).await?.iter().any(|admin| *admin != person) {
-            let message = "Whoever filed a request does not approve it. Nothing was changed; ask another Admin.";
+            let message =
+                "Whoever filed a request does not approve it. Nothing was changed; ask another Admin.";
             return Err(Error::Conflict(message.into()));
         }
         let decision = identity.map(|text| field::text("identity", text, 1, 500)).transpose()?;
@@ -388,10 +398,18 @@ impl Engine {
     }
 
     /// Keeps a request's change with its log entry. Of two who change at once, one does.
-    async fn keep_data_request(&self, scope: &Scope, from: State, row: &RequestRow, event: &str) -> Result<()> {
+    async fn keep_data_request(
+        &self,
+        scope: &Scope,
+        from: State,
+        row: &RequestRow,
+        event: &str,
+    ) -> Result<()> {
         let act = self.act(scope, event, about(row), vec![store::update(row, from)]).await?;
         self.submit_act(scope, act).await.map(|_| ()).map_err(|error| match error {
-            Error::NotFound => Error::Conflict("Somebody else was faster. Look again; nothing was changed.".into()),
+            Error::NotFound => {
+                Error::Conflict("Somebody else was faster. Look again; nothing was changed.".into())
+            }
             error => error,
         })
     }

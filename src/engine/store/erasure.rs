@@ -2,9 +2,9 @@
 
 use super::super::error::Result;
 use super::Db;
+use super::TELL_NODES;
 use super::data_keys::{self, WrappedKey};
 use super::sql::{Select, Statement, values};
-use super::TELL_NODES;
 use crate::domain::ids::{DataRequestId, WorkspaceId};
 
 /// Where the bucket says what was erased.
@@ -17,7 +17,10 @@ fn retired_prefix(id: &DataRequestId) -> String {
 
 /// The scope that a key had before an erasure took it out of use.
 pub fn scope_before(key: &WrappedKey) -> &str {
-    key.scope.strip_prefix("retired:").and_then(|rest| rest.split_once(':')).map_or(&key.scope, |(_, scope)| scope)
+    key.scope
+        .strip_prefix("retired:")
+        .and_then(|rest| rest.split_once(':'))
+        .map_or(&key.scope, |(_, scope)| scope)
 }
 
 /// Takes the keys of a request's calls out of use: what is sealed from now on gets new ones, also for a subject who
@@ -40,7 +43,8 @@ pub async fn retire_keys(db: &Db, id: &DataRequestId) -> Result<()> {
 /// # Errors
 /// The database's own.
 pub async fn retired_keys(db: &Db, id: &DataRequestId) -> Result<Vec<WrappedKey>> {
-    let select = Select::new("SELECT * FROM data_keys WHERE scope LIKE $1", values![retired_prefix(id) + "%"]);
+    let select =
+        Select::new("SELECT * FROM data_keys WHERE scope LIKE $1", values![retired_prefix(id) + "%"]);
     select.all(&db.read).await?.iter().map(data_keys::key).collect()
 }
 
@@ -74,7 +78,9 @@ pub async fn reseal(db: &Db, key_id: &str, prompts: Vec<(String, Vec<u8>)>) -> R
 /// The database's own.
 pub async fn remove_prompt(db: &Db, request: &str) -> Result<()> {
     let mut transaction = db.begin().await?;
-    Statement::new("DELETE FROM prompts WHERE request_id = $1", values![request]).run(&mut transaction).await?;
+    Statement::new("DELETE FROM prompts WHERE request_id = $1", values![request])
+        .run(&mut transaction)
+        .await?;
     Ok(transaction.commit().await?)
 }
 
@@ -92,15 +98,28 @@ pub async fn count_copies(db: &Db, id: &DataRequestId) -> Result<i64> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn forget_again(db: &Db, workspace: &WorkspaceId, requests: &[String], keys: &[String], now_us: i64) -> Result<()> {
+pub async fn forget_again(
+    db: &Db,
+    workspace: &WorkspaceId,
+    requests: &[String],
+    keys: &[String],
+    now_us: i64,
+) -> Result<()> {
     use super::sql::change_in;
     let mut transaction = db.begin().await?;
     let first = || values![workspace.as_str()];
-    change_in(&mut transaction, "DELETE FROM prompts WHERE workspace_id = $1 AND request_id IN", first(), requests).await?;
+    change_in(
+        &mut transaction,
+        "DELETE FROM prompts WHERE workspace_id = $1 AND request_id IN",
+        first(),
+        requests,
+    )
+    .await?;
     let head = "DELETE FROM idempotency_keys WHERE workspace_id = $1 AND request_id IN";
     change_in(&mut transaction, head, first(), requests).await?;
     let head = "UPDATE generations SET deleted_us = $2 WHERE deleted_us IS NULL AND workspace_id = $1 AND request_id IN";
     change_in(&mut transaction, head, values![workspace.as_str(), now_us], requests).await?;
-    change_in(&mut transaction, "DELETE FROM data_keys WHERE workspace_id = $1 AND id IN", first(), keys).await?;
+    change_in(&mut transaction, "DELETE FROM data_keys WHERE workspace_id = $1 AND id IN", first(), keys)
+        .await?;
     Ok(transaction.commit().await?)
 }

@@ -10,6 +10,7 @@ pub mod checkpoints;
 pub mod data_jobs;
 pub mod data_keys;
 pub mod data_requests;
+pub mod dump;
 pub mod erasure;
 pub mod generations;
 pub mod holds;

@@ -20,6 +20,10 @@ pub enum Value {
     MaybeText(Option<String>),
     /// Bytes.
     Blob(Vec<u8>),
+    /// Bytes or NULL.
+    MaybeBlob(Option<Vec<u8>>),
+    /// A DOUBLE PRECISION or NULL.
+    MaybeFloat(Option<f64>),
 }
 
 impl From<i64> for Value {
@@ -75,6 +79,8 @@ fn bind(query: BuiltQuery, value: Value) -> BuiltQuery {
         Value::Text(value) => query.bind(value),
         Value::MaybeText(value) => query.bind(value),
         Value::Blob(value) => query.bind(value),
+        Value::MaybeBlob(value) => query.bind(value),
+        Value::MaybeFloat(value) => query.bind(value),
     }
 }
 
@@ -102,6 +108,14 @@ impl Statement {
     pub async fn run(self, on: &mut AnyConnection) -> std::result::Result<u64, sqlx::Error> {
         let query = self.values.into_iter().fold(sqlx::query(self.text), bind);
         Ok(query.execute(on).await?.rows_affected())
+    }
+
+    /// Runs a text that was joined from fixed parts and names of our own tables.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn run_built(text: String, on: &mut AnyConnection) -> Result<u64> {
+        Ok(query(text, []).execute(on).await?.rows_affected())
     }
 }
 

@@ -337,6 +337,25 @@ pub fn set_settings(id: &WorkspaceId, inference: Inference, cost_centre: Option<
     Statement::new(text, values![inference.as_str(), cost_centre.map(str::to_owned), id.as_str()])
 }
 
+/// Removes directory entries whose workspace has no account: a backup met them while they were made.
+///
+/// # Errors
+/// The database's own.
+pub async fn remove_without_account(db: &Db, accounts: &[String]) -> Result<()> {
+    let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM workspaces").fetch_all(&db.read).await?;
+    let mut transaction = db.begin().await?;
+    for id in ids.iter().filter(|id| !accounts.contains(id)) {
+        for text in [
+            "DELETE FROM memberships WHERE workspace_id = $1",
+            "DELETE FROM invitations WHERE workspace_id = $1",
+            "DELETE FROM workspaces WHERE id = $1",
+        ] {
+            Statement::new(text, values![id.as_str()]).run(&mut transaction).await?;
+        }
+    }
+    Ok(transaction.commit().await?)
+}
+
 /// Gives a workspace another name.
 ///
 /// # Errors

@@ -6,8 +6,8 @@ use futures::TryStreamExt;
 use serde_json::{Value, json};
 
 use super::super::Engine;
-use super::super::data_requests::{DataRequestView, NewDataRequest};
 use super::super::bootstrap::Bootstrap;
+use super::super::data_requests::{DataRequestView, NewDataRequest};
 use super::super::error::Error;
 use super::super::people::NewPerson;
 use super::super::providers::Providers;
@@ -34,7 +34,7 @@ fn asked(kind: &str, matching: Value, now: crate::domain::time::Time) -> NewData
     .unwrap()
 }
 
-async fn image(world: &World, prompt: &str, subject: Option<&str>) -> RequestId {
+pub(super) async fn image(world: &World, prompt: &str, subject: Option<&str>) -> RequestId {
     let mut arguments = json!({ "prompt": prompt, "width": 64, "height": 64 });
     if let Some(subject) = subject {
         arguments["subject"] = subject.into();
@@ -48,10 +48,11 @@ async fn file(world: &World, kind: &str, matching: Value) -> DataRequestView {
     world.engine.file_data_request(&world.admin().await, new).await.unwrap()
 }
 
-async fn approved(world: &World, kind: &str, matching: Value) -> DataRequestId {
+pub(super) async fn approved(world: &World, kind: &str, matching: Value) -> DataRequestId {
     let filed = file(world, kind, matching).await;
     assert_eq!(filed.state, State::AwaitingApproval);
-    let decided = world.engine.approve_data_request(&world.admin().await, &filed.id, Some("passport")).await.unwrap();
+    let decided =
+        world.engine.approve_data_request(&world.admin().await, &filed.id, Some("passport")).await.unwrap();
     assert_eq!((decided.state, decided.four_eyes), (State::Approved, false));
     filed.id
 }
@@ -60,28 +61,36 @@ async fn view(world: &World, id: &DataRequestId) -> DataRequestView {
     world.engine.data_request(&world.admin().await, id).await.unwrap()
 }
 
-async fn prompt(world: &World, id: &RequestId) -> Option<String> {
+pub(super) async fn prompt(world: &World, id: &RequestId) -> Option<String> {
     world.engine.prompt(&world.admin().await, id).await.unwrap()
 }
 
 /// Another Admin of the workspace.
-async fn second_admin(world: &World) -> Scope {
+pub(super) async fn second_admin(world: &World) -> Scope {
     let engine: &Engine = &world.engine;
     let invited = engine.invite(&world.admin().await, "grace@example.com", "admin").await.unwrap();
     let mails = std::fs::read_dir(engine.config().data_dir.join("mail")).unwrap();
-    let mails = mails.map(|mail| String::from_utf8_lossy(&std::fs::read(mail.unwrap().path()).unwrap()).replace("=\r\n", ""));
+    let mails = mails.map(|mail| {
+        String::from_utf8_lossy(&std::fs::read(mail.unwrap().path()).unwrap()).replace("=\r\n", "")
+    });
     let mail = mails.into_iter().find(|mail| mail.contains(&invited.email)).unwrap();
-    let token: String =
-        mail.split("/invite/").nth(1).unwrap().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let token: String = mail
+        .split("/invite/")
+        .nth(1)
+        .unwrap()
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .collect();
     let origin = Origin::new(engine.new_request_id(), None);
-    let person = NewPerson { email: String::new(), name: "Grace".into(), password: "a long enough passphrase".into() };
+    let person =
+        NewPerson { email: String::new(), name: "Grace".into(), password: "a long enough passphrase".into() };
     let (user, _) = engine.accept_invitation(&token, None, Some(person), origin.clone()).await.unwrap();
     let principal = Principal::User(user.id);
     engine.scope(&principal, &world.made.workspace_id, Permission::DecideDataRequests, origin).await.unwrap()
 }
 
 /// Every file below `folder` that holds `text`.
-fn files_with(folder: &Path, text: &str) -> Vec<String> {
+pub(super) fn files_with(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -307,7 +316,8 @@ both_engines! {
 async fn a_new_master_key_wraps_anew_and_everything_stays_readable() {
     let databases = Databases::sqlite();
     let (old, new) = ("1".repeat(64), "2".repeat(64));
-    let world = World::with_config(databases, "100", |config| config.security.master_key = Some(old.clone())).await;
+    let world =
+        World::with_config(databases, "100", |config| config.security.master_key = Some(old.clone())).await;
     let made = image(&world, "a portrait", Some("customer-42")).await;
     let keyed = world.engine.public_keys().await.unwrap()["keys"].as_array().unwrap().len();
     world.engine.shutdown().await;

@@ -74,6 +74,11 @@ impl Databases {
         Self { folder: tempfile::tempdir().unwrap(), postgres: Some((server, name)) }
     }
 
+    /// Fresh databases of the other kind.
+    pub(crate) async fn of_the_other_kind(&self) -> Self {
+        if self.postgres.is_some() { Self::sqlite() } else { Self::postgres().await }
+    }
+
     fn url(&self, part: &str) -> Option<String> {
         let (server, name) = self.postgres.as_ref()?;
         let mut url = url::Url::parse(server).unwrap();
