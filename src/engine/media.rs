@@ -162,11 +162,15 @@ impl Bucket {
     /// Reads `range` of a file, or all of it.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where it is gone.
+    /// [`Error::NotFound`] where it is gone, or something of another media type stands in its place.
     pub async fn get(&self, key: &str, range: Option<GetRange>) -> Result<Media> {
         let options = GetOptions { range, ..GetOptions::default() };
         let found = self.store.get_opts(&Path::from(key), options).await;
         let found = found.map_err(|error| missing_or_unavailable("get", &error))?;
+        if found.attributes.get(&Attribute::ContentType).is_some_and(|stored| **stored != *content_type(key)) {
+            let _ = internal("get", format!("{key} is not stored as {}", content_type(key)));
+            return Err(Error::NotFound);
+        }
         let (size, range) = (found.meta.size, found.range.clone());
         let bytes = found.into_stream().map_err(std::io::Error::other).boxed();
         Ok(Media { bytes, content_type: content_type(key).to_owned(), size, range })

@@ -43,8 +43,10 @@ async fn files_ranges_types_and_folders() {
     assert_eq!(read(&bucket, Some(GetRange::Bounded(2..5))).await, (b"234".to_vec(), 10));
     assert_eq!(read(&bucket, Some(GetRange::Offset(8))).await, (b"89".to_vec(), 10));
     assert_eq!(read(&bucket, Some(GetRange::Suffix(3))).await, (b"789".to_vec(), 10));
-    let head = reqwest::Client::new().head(format!("{url}/cell/ws_1/a.png")).send().await.unwrap();
-    assert_eq!(head.headers()["content-type"], "image/png");
+    let page = reqwest::Client::new().put(format!("{url}/cell/ws_1/page.png"));
+    page.header("content-type", "text/html").body("<script>").send().await.unwrap();
+    assert!(matches!(bucket.get("ws_1/page.png", None).await, Err(Error::NotFound)), "never served as a picture");
+    bucket.delete(vec!["ws_1/page.png".into()]).await.unwrap();
     bucket.put("ws_1/2026/b.mp4", Bytes::from_static(b"video")).await.unwrap();
     assert_eq!(bucket.folders("ws_1").await.unwrap(), ["ws_1/2026"]);
     let listed: Vec<(String, u64)> = bucket.list("ws_1").try_collect().await.unwrap();
