@@ -8,7 +8,7 @@ use agentframer::domain::money::Usd;
 use agentframer::engine::config::{Config, Overrides};
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{audit, backup, bootstrap, certificate, maintenance, serve};
+use crate::commands::{audit, backup, bootstrap, certificate, demo, maintenance, serve};
 use crate::telemetry;
 
 /// The thing asked for failed.
@@ -46,6 +46,8 @@ enum Command {
     Serve,
     /// Make an Admin, a workspace, an agent and an API key; prints one JSON object
     Bootstrap(BootstrapArgs),
+    /// Fill an empty data folder with 120 days of believable traffic, and say where to sign in
+    Demo(DemoArgs),
     /// Bring the databases' tables up to date
     Migrate,
     /// Check the books and logs of the databases, while they serve
@@ -132,6 +134,17 @@ pub(crate) struct BootstrapArgs {
     pub(crate) agent: String,
 }
 
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// How many calls the agents make
+    #[arg(long, value_name = "N", default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(..=100_000_000))]
+    pub(crate) calls: u64,
+    /// The same seed makes the same traffic, counted back from now
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
 /// Why a command did not do what was asked: an exit code and a sentence.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -187,6 +200,7 @@ async fn on_databases(command: Command, config: Config) -> Result<(), Failure> {
     match command {
         Command::Serve => serve::serve(config).await,
         Command::Bootstrap(args) => bootstrap::bootstrap(config, args).await,
+        Command::Demo(args) => demo::demo(config, args).await,
         Command::Migrate => maintenance::migrate(config).await,
         Command::Check => maintenance::check(config).await,
         Command::Config { command: ConfigCommand::Check } => maintenance::config(&config),

@@ -209,7 +209,8 @@ impl Config {
             return Err(ConfigError(format!("The settings file {} does not exist.", path.display())));
         }
         let environment = Env::prefixed("AGENTFRAMER_").split("__").ignore(&NOT_SETTINGS);
-        let config: Self = Figment::from(Toml::file_exact(path))
+        let file = if path.is_file() { Figment::from(Toml::file_exact(path)) } else { Figment::new() };
+        let config: Self = file
             .merge(environment)
             .merge(Serialized::defaults(overrides))
             .extract()

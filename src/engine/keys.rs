@@ -8,10 +8,9 @@ use super::error::{Error, Result};
 use super::random;
 use super::scope::{Principal, Scope};
 use super::store::keys::{self, KeyRow};
-use super::store::workspaces;
 use crate::domain::access::Role;
 use crate::domain::field::{self, FieldError};
-use crate::domain::ids::{KeyId, UserId, WorkspaceId};
+use crate::domain::ids::{KeyId, UserId};
 use crate::domain::time::{DAY, Time};
 
 /// A new key, whose secret is shown once.
@@ -83,17 +82,19 @@ impl Engine {
         self.submit_act(scope, act).await.map(|_| ())
     }
 
-    /// Who sent this secret to this workspace; `None` for an unknown or ended key, or another workspace's.
+    /// Whose secret this is; `None` for an unknown or ended key. Which workspace it opens, [`Engine::scope`] judges.
     ///
     /// # Errors
-    /// [`Error::WrongRegion`] when another node serves the workspace.
-    pub async fn key_principal(&self, secret: &str, workspace: &WorkspaceId) -> Result<Option<Principal>> {
-        let Some(workspace) = workspaces::get(&self.0.control, workspace).await? else { return Ok(None) };
-        let db = &self.cell(&workspace)?.db;
-        let key = keys::by_secret(db, &workspace.id, &random::fingerprint(secret)).await?;
-        let now = self.0.clock.now();
-        let live = |key: &KeyRow| key.ended_at.is_none() && key.expires_at.is_none_or(|end| now < end);
-        Ok(key.filter(live).map(Principal::Key))
+    /// The database's own.
+    pub async fn key_principal(&self, secret: &str) -> Result<Option<Principal>> {
+        let (fingerprint, now) = (random::fingerprint(secret), self.0.clock.now());
+        for node in self.0.cells.values() {
+            if let Some(key) = keys::by_secret(&node.db, &fingerprint).await? {
+                let is_live = key.ended_at.is_none() && key.expires_at.is_none_or(|end| now < end);
+                return Ok(is_live.then_some(Principal::Key(key)));
+            }
+        }
+        Ok(None)
     }
 }
 

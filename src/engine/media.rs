@@ -167,7 +167,8 @@ impl Bucket {
         let options = GetOptions { range, ..GetOptions::default() };
         let found = self.store.get_opts(&Path::from(key), options).await;
         let found = found.map_err(|error| missing_or_unavailable("get", &error))?;
-        if found.attributes.get(&Attribute::ContentType).is_some_and(|stored| **stored != *content_type(key)) {
+        if found.attributes.get(&Attribute::ContentType).is_some_and(|stored| **stored != *content_type(key))
+        {
             let _ = internal("get", format!("{key} is not stored as {}", content_type(key)));
             return Err(Error::NotFound);
         }

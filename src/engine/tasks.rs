@@ -11,7 +11,7 @@ use super::identify::AgentCaller;
 use super::reading::{GenerationFilter, GenerationView, Page};
 use super::store::{attempts, books, ledger};
 use crate::domain::ids::RequestId;
-use crate::domain::ledger::{Hold, HoldState};
+use crate::domain::ledger::{Hold, HoldState, KEY_WINDOW};
 use crate::domain::policy::Tool;
 use crate::domain::time::Time;
 
@@ -35,9 +35,12 @@ pub struct TaskView {
     pub state: TaskState,
     /// When its money was set aside.
     pub created_at: Time,
-    /// When its money goes back at the latest.
-    pub deadline: Time,
+    /// When it began or ended, whichever was last.
+    pub updated_at: Time,
 }
+
+/// How long a task can be asked for, in microseconds: as long as its idempotency key counts.
+pub const TASK_LIFETIME: i64 = KEY_WINDOW;
 
 impl Engine {
     /// Begins a generation and answers its task's id, for which [`Engine::task`] works from this moment. A repeated
@@ -74,14 +77,15 @@ impl Engine {
     pub async fn task(&self, caller: &AgentCaller, request_id: &RequestId) -> Result<TaskView> {
         let (workspace, db) = (caller.workspace(), &self.cell(caller.workspace())?.db);
         let found = books::reservation(db, &workspace.id, request_id).await?;
-        let hold = found.filter(|hold| &hold.agent_id == caller.id()).ok_or(Error::NotFound)?;
+        let own = found.filter(|(hold, _)| &hold.agent_id == caller.id());
+        let (hold, ended_at) = own.ok_or(Error::NotFound)?;
         let state = match hold.state {
             HoldState::Held => TaskState::Working,
             HoldState::Settled => TaskState::Completed(self.settled_answer(caller, request_id).await?),
             HoldState::Released => TaskState::Failed(self.released_error(caller, request_id).await?),
         };
-        let Hold { request_id, made_at, deadline, .. } = hold;
-        Ok(TaskView { request_id, state, created_at: made_at, deadline })
+        let Hold { request_id, made_at, .. } = hold;
+        Ok(TaskView { request_id, state, created_at: made_at, updated_at: ended_at.unwrap_or(made_at) })
     }
 
     /// The answer of a settled call again, with fresh links.

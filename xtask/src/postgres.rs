@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::failure::{During, Failure, Result};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, without_our_cargo};
 use crate::{debian, process, s3};
 
 /// The variable that gives tests the cluster's URL.
@@ -112,6 +112,7 @@ pub fn with(workspace: &Workspace, command: &[&str]) -> Result<ExitCode> {
     };
     let (cluster, storage) = (Cluster::start()?, s3::Server::start(workspace)?);
     let mut command = Command::new(program);
+    without_our_cargo(&mut command);
     // Beside the target folder: what cargo needs to build the server as xtask does.
     command.env("AGENTFRAMER_SITE", workspace.site());
     storage.describe(&mut command);

@@ -50,20 +50,23 @@ impl Workspace {
     }
 
     /// A cargo command that builds as a person's own `cargo` in this folder would.
-    ///
-    /// `cargo run` has set variables of the package `xtask`; build scripts that watch them (ring's
-    /// does) would make everything compile again at each change of caller.
     pub fn cargo(&self, args: &[&str]) -> Result<Command> {
         fs::create_dir_all(self.site()).during("create the site folder")?;
         let mut command = Command::new("cargo");
         command.args(args).current_dir(&self.root);
         command.env("CARGO_TARGET_DIR", &self.target).env("AGENTFRAMER_SITE", self.site());
-        for (name, _) in env::vars_os() {
-            if name.to_str().is_some_and(is_set_by_cargo_run) {
-                command.env_remove(name);
-            }
-        }
+        without_our_cargo(&mut command);
         Ok(command)
+    }
+}
+
+/// `cargo run` has set variables of the package `xtask`; build scripts that watch them (ring's does)
+/// would make everything compile again at each change of caller.
+pub fn without_our_cargo(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(is_set_by_cargo_run) {
+            command.env_remove(name);
+        }
     }
 }
 

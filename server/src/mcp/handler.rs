@@ -5,18 +5,21 @@ use std::sync::Arc;
 use agentframer::domain::ids::RequestId;
 use agentframer::domain::policy::Tool;
 use agentframer::engine::Engine;
+use agentframer::engine::error::Error;
 use agentframer::engine::identify::AgentCaller;
+use agentframer::engine::tasks::TaskView;
 use agentframer::engine::tools::{ToolDefinition, definitions};
 use rmcp::model::{
-    self, CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, Implementation,
-    JsonObject, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, ToolAnnotations,
+    self, CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, CreateTaskResult,
+    CustomRequest, CustomResult, GetTaskParams, GetTaskResult, Implementation, JsonObject, ListToolsResult,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig, ToolAnnotations, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use super::{progress, results};
+use super::{progress, results, tasks};
 use crate::visit::Visit;
 
 /// What a model reads before it calls anything.
@@ -58,11 +61,41 @@ impl Handler {
         let answer = self.engine.call_tool(&request.caller, tool, arguments, request.id).await;
         answer.map_or_else(|error| results::refusal(&error), results::success).into()
     }
+
+    /// The same, but answered at once with a task to ask for.
+    async fn begin(
+        &self,
+        request: Request,
+        tool: Tool,
+        arguments: Value,
+    ) -> Result<CallToolResponse, ErrorData> {
+        match self.engine.start_task(&request.caller, tool, arguments, request.id).await {
+            Ok(id) => {
+                let view = self.engine.task(&request.caller, &id).await;
+                let task = view.map_err(|error| tasks::unknown(&error))?;
+                Ok(CreateTaskResult::new(tasks::begun(&task)).into())
+            }
+            Err(refused) => Ok(results::refusal(&refused).into()),
+        }
+    }
+
+    /// What is no id of a call is no task either.
+    async fn task(&self, id: &str, context: &RequestContext<RoleServer>) -> Result<TaskView, ErrorData> {
+        let caller = Request::of(context)?.caller;
+        let id = id.parse().map_err(|_| tasks::unknown(&Error::NotFound))?;
+        self.engine.task(&caller, &id).await.map_err(|error| tasks::unknown(&error))
+    }
+}
+
+/// Only videos take long enough, and only this client's own words on this request count.
+fn becomes_task(tool: Tool, context: &RequestContext<RoleServer>) -> bool {
+    let has_tasks = || context.client_capabilities().is_some_and(|client| client.supports_tasks());
+    tool == Tool::GenerateVideo && has_tasks()
 }
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().build();
+        let capabilities = ServerCapabilities::builder().enable_tools().enable_tasks().build();
         let own = Implementation::new("agentframer", env!("CARGO_PKG_VERSION")).with_title("AgentFramer");
         ServerConfig::new(capabilities).with_server_info(own).with_instructions(INSTRUCTIONS)
     }
@@ -89,10 +122,39 @@ impl ServerHandler for Handler {
         let unknown = || ErrorData::invalid_params(format!("Unknown tool: {}", params.name), None);
         let tool: Tool = params.name.parse().map_err(|()| unknown())?;
         let arguments = Value::Object(params.arguments.unwrap_or_default());
+        if becomes_task(tool, &context) {
+            return self.begin(request, tool, arguments).await;
+        }
         let token = context.meta.get_progress_token();
         let _reports =
             token.map(|token| Reports(tokio::spawn(progress::report(context.peer.clone(), token))));
         Ok(self.call(request, tool, arguments).await)
+    }
+
+    async fn get_task(
+        &self,
+        params: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.task(&params.task_id, &context).await.map(|view| GetTaskResult::new(tasks::standing(view)))
+    }
+
+    /// No task of ours ever asks for input, so there is none to take.
+    async fn update_task(
+        &self,
+        params: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.task(&params.task_id, &context).await.map(drop)
+    }
+
+    /// Cancelling is a wish: what a provider has begun it bills, so the task completes and is charged.
+    async fn cancel_task(
+        &self,
+        params: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.task(&params.task_id, &context).await.map(drop)
     }
 
     async fn on_custom_request(

@@ -3,6 +3,7 @@
 mod handler;
 mod progress;
 mod results;
+mod tasks;
 pub mod transport;
 
 pub use transport::routes;

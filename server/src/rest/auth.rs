@@ -44,10 +44,9 @@ impl FromRequestParts<Rest> for Caller {
     async fn from_request_parts(parts: &mut Parts, rest: &Rest) -> Result<Self, Problem> {
         let secret =
             bearer(&parts.headers).filter(|secret| secret.starts_with(KEY)).ok_or(Error::Unauthenticated)?;
-        let secret = secret.to_owned();
+        // The key first: who has none learns nothing about what exists.
+        let principal = rest.engine.key_principal(secret).await?.ok_or(Error::Unauthenticated)?;
         let workspace: WorkspaceId = parameter(parts, rest, "ws").await?;
-        let principal =
-            rest.engine.key_principal(&secret, &workspace).await?.ok_or(Error::Unauthenticated)?;
         let visit = parts.extensions.get::<Visit>().cloned().ok_or_else(Problem::internal)?;
         Ok(Self { engine: rest.engine.clone(), principal, workspace, visit })
     }

@@ -142,13 +142,12 @@ impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<utoipa::openapi::Response>> {
         [
             ("400", "Malformed request"),
-            ("401", "No valid API key"),
+            ("401", "No valid API key of this server; each region has its own address"),
             ("403", "The key's role does not allow this"),
             ("404", "No such thing, or not visible to this key"),
             ("409", "It contradicts what is there"),
             ("413", "The body is too large"),
             ("415", "The body is not application/json"),
-            ("421", "The workspace's region is served by another node"),
             ("422", "A field or parameter is wrong; `field` names it"),
             ("500", "A fault of the server; report `request_id`"),
             ("503", "A database or the storage does not answer; nothing was changed"),

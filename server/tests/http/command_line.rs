@@ -6,9 +6,14 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
-fn agentframer(data: &Path, args: &[&str], input: &str) -> Output {
+pub fn agentframer(data: &Path, args: &[&str], input: &str) -> Output {
+    with_environment(data, args, input, &[])
+}
+
+fn with_environment(data: &Path, args: &[&str], input: &str, variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_agentframer"));
     let mut child = command
+        .envs(variables.iter().copied())
         .args(args)
         .current_dir(data)
         .stdin(Stdio::piped())
@@ -21,15 +26,15 @@ fn agentframer(data: &Path, args: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn code(output: &Output) -> i32 {
+pub fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
-fn errors(output: &Output) -> String {
+pub fn errors(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn bootstrap(data: &Path, change: &[&str]) -> Output {
+pub fn bootstrap(data: &Path, change: &[&str]) -> Output {
     let mut args =
         vec!["bootstrap", "--email", "ada@example.com", "--password-stdin", "--workspace", "Growth"];
     args.extend(["--region", "eu-west-1", "--top-up", "100", "--agent", "growth-bot"]);
@@ -84,13 +89,106 @@ fn an_unknown_setting_is_named() {
 }
 
 #[test]
+fn the_environment_wins_over_the_file_and_the_command_line_over_both() {
+    let data = tempfile::tempdir().unwrap();
+    std::fs::write(data.path().join("other.toml"), "listen = \"127.0.0.1:4001\"\n").unwrap();
+    let said = |args: &[&str], variables: &[(&str, &str)]| {
+        let all = [&["config", "check", "--config", "other.toml"], args].concat();
+        let output = with_environment(data.path(), &all, "", variables);
+        assert_eq!(code(&output), 0, "{}", errors(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let variable = ("AGENTFRAMER_LISTEN", "127.0.0.1:4002");
+    assert!(said(&[], &[]).contains("http://127.0.0.1:4001"));
+    assert!(said(&[], &[variable]).contains("http://127.0.0.1:4002"));
+    assert!(said(&["--listen", "127.0.0.1:4003"], &[variable]).contains("http://127.0.0.1:4003"));
+    assert!(said(&[], &[]).contains("eu-west-1") && said(&[], &[]).contains("us-east-1"), "its cells");
+}
+
+#[test]
+fn a_wrong_setting_is_named_with_its_place() {
+    let data = tempfile::tempdir().unwrap();
+    let cases = [
+        ("AGENTFRAMER_LISEN", "127.0.0.1:1", "lisen"),
+        ("AGENTFRAMER_LISTEN", "nowhere", "listen"),
+        ("AGENTFRAMER_LIMITS__BODY_BYTES", "many", "limits.body_bytes"),
+        ("AGENTFRAMER_LIMITS__BODIES", "1", "bodies"),
+        ("AGENTFRAMER_PUBLIC_URL", "frames", "public_url"),
+        ("AGENTFRAMER_PROVIDERS__X__KIND", "magic", "providers.x.kind"),
+        ("AGENTFRAMER_LOG", "a=b=c", "log"),
+    ];
+    for (name, value, setting) in cases {
+        let output = with_environment(data.path(), &["config", "check"], "", &[(name, value)]);
+        assert_eq!(code(&output), 2, "{name}: {}", errors(&output));
+        assert!(errors(&output).contains(setting), "{name}: {}", errors(&output));
+    }
+    let missing = agentframer(data.path(), &["config", "check", "--config", "none.toml"], "");
+    assert_eq!((code(&missing), errors(&missing).contains("none.toml")), (2, true));
+}
+
+#[test]
+fn what_fails_ends_with_1_and_says_what_to_do() {
+    let data = tempfile::tempdir().unwrap();
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = busy.local_addr().unwrap().to_string();
+    let output = agentframer(data.path(), &["serve", "--listen", &address], "");
+    assert_eq!(code(&output), 1);
+    assert!(errors(&output).contains("--listen"), "{}", errors(&output));
+    std::fs::write(data.path().join("file"), "no folder").unwrap();
+    let nowhere = [("AGENTFRAMER_CONTROL__DATABASE_URL", "sqlite:file/control.db")];
+    for command in ["migrate", "check"] {
+        let output = with_environment(data.path(), &[command], "", &nowhere);
+        assert_eq!(code(&output), 1, "{command}");
+        assert!(errors(&output).contains("file/control.db"), "{command}: {}", errors(&output));
+    }
+}
+
+#[test]
+fn check_prints_each_fault_on_a_line() {
+    let data = tempfile::tempdir().unwrap();
+    assert_eq!(code(&bootstrap(data.path(), &[])), 0);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        sqlx::any::install_default_drivers();
+        let file = data.path().join("data/eu-west-1.db");
+        let pool = sqlx::AnyPool::connect(&format!("sqlite:{}", file.display())).await.unwrap();
+        sqlx::query("UPDATE accounts SET available = available + 1").execute(&pool).await.unwrap();
+        pool.close().await;
+    });
+    let output = agentframer(data.path(), &["check"], "");
+    assert_eq!(code(&output), 1);
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 1, "{output:?}");
+}
+
+#[test]
+fn the_demo_fills_an_empty_folder_once_and_its_seed_decides() {
+    let demo = |seed: &str| {
+        let data = tempfile::tempdir().unwrap();
+        let output = agentframer(data.path(), &["demo", "--calls", "40", "--seed", seed], "");
+        assert_eq!(code(&output), 0, "{}", errors(&output));
+        let check = agentframer(data.path(), &["check"], "");
+        assert_eq!(code(&check), 0, "{}", errors(&check));
+        let again = agentframer(data.path(), &["demo"], "");
+        assert_eq!((code(&again), errors(&again).contains("--data")), (1, true), "{}", errors(&again));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (first, second) = (demo("1"), demo("1"));
+    assert!(first.contains("Made 40 calls"), "{first}");
+    assert!(first.contains("Sign in at http://127.0.0.1:3000/login as "), "{first}");
+    assert_eq!(first.lines().next(), second.lines().next());
+    assert_ne!(first.lines().last(), second.lines().last(), "a password of its own");
+}
+
+#[test]
 fn wrong_usage_is_2_and_help_is_0() {
     let data = tempfile::tempdir().unwrap();
     assert_eq!(code(&agentframer(data.path(), &["fly"], "")), 2);
-    for args in
-        [&["--help"][..], &["serve", "--help"], &["audit", "verify", "--help"], &["bootstrap", "--help"]]
-    {
-        assert_eq!(code(&agentframer(data.path(), args, "")), 0, "{args:?}");
+    let commands =
+        ["", "serve", "bootstrap", "demo", "migrate", "check", "config", "config check", "openapi"];
+    for command in commands.into_iter().chain(["audit", "audit verify"]) {
+        let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
+        let output = agentframer(data.path(), &args, "");
+        assert_eq!((code(&output), output.stdout.is_empty()), (0, false), "{command}");
     }
 }
 
@@ -148,6 +246,25 @@ fn a_broken_log_names_the_first_bad_row() {
     let output = verify(&missing);
     assert_eq!(code(&output), 1);
     assert!(errors(&output).contains("row 3"), "{}", errors(&output));
+}
+
+#[test]
+fn a_checkpoint_must_agree() {
+    let data = tempfile::tempdir().unwrap();
+    let (rows, log, point) = (rows(), data.path().join("log"), data.path().join("point"));
+    let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+    std::fs::write(&log, lines.join("\n")).unwrap();
+    let verify = |checkpoint: Value| {
+        std::fs::write(&point, checkpoint.to_string()).unwrap();
+        agentframer(data.path(), &["audit", "verify", "log", "--checkpoint", "point"], "")
+    };
+    let last = &rows[2];
+    assert_eq!(code(&verify(json!({ "last_seq": last["seq"], "head_hash": last["hash"] }))), 0);
+    let rewritten = verify(json!({ "last_seq": last["seq"], "head_hash": rows[1]["hash"] }));
+    assert_eq!((code(&rewritten), errors(&rewritten).contains("checkpoint")), (1, true));
+    let cut = verify(json!({ "last_seq": 99, "head_hash": last["hash"] }));
+    assert_eq!((code(&cut), errors(&cut).contains("99")), (1, true), "{}", errors(&cut));
+    assert_eq!(code(&verify(json!({ "a": 1 }))), 2);
 }
 
 #[test]

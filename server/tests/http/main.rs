@@ -1,6 +1,11 @@
 //! The whole server over HTTP, on SQLite and on PostgreSQL.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking; helpers outside test functions too")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking; helpers outside test functions too"
+)]
 
+mod access;
 mod bad_input;
 mod command_line;
 mod gates;
@@ -8,5 +13,9 @@ mod mcp;
 mod media;
 mod openapi;
 mod operations;
+mod refusals;
 mod rest;
+mod serving;
 mod support;
+mod tasks;
+mod tenants;

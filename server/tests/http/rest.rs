@@ -1,7 +1,9 @@
 //! The REST API: what it answers, and to whom.
 
-use agentframer::domain::access::Role;
+use agentframer::domain::access::{Permission, Role};
 use agentframer::domain::audit::{Linked, Verifier};
+use agentframer::domain::time::DAY;
+use agentframer::engine::error::Error;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -102,6 +104,21 @@ both_engines! {
         assert_eq!(status(Some(other.api_key.clone())).await, StatusCode::NOT_FOUND);
         assert_eq!(status(Some(server.key(Role::Viewer).await)).await, StatusCode::FORBIDDEN);
         assert_eq!(status(Some(server.key(Role::Developer).await)).await, StatusCode::OK);
+    }
+
+    async fn a_key_is_never_above_its_maker(on) {
+        let server = TestServer::start(on).await;
+        let maker = server.scope(&server.member(Role::Developer).await, Permission::ChangeAgents).await;
+        let too_much = server.engine.create_key(&maker, "test", "admin", None).await.unwrap_err();
+        assert!(matches!(&too_much, Error::Field(fault) if fault.field == "role"), "{too_much}");
+        let key = server.engine.create_key(&maker, "test", "developer", Some(1)).await.unwrap().key;
+        let put = || async {
+            let request = server.http.put(server.url(&server.rest_path("/caps"))).bearer_auth(&key).json(&json!({}));
+            request.send().await.unwrap().status()
+        };
+        assert_eq!(put().await, StatusCode::FORBIDDEN);
+        server.clock.advance(DAY);
+        assert_eq!(put().await, StatusCode::UNAUTHORIZED, "the key has ended");
     }
 
     async fn a_refusal_is_a_problem_document(on) {

@@ -1,9 +1,11 @@
 //! A server on a free port with databases of its own, and clients for each of its doors.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use agentframer::domain::access::{Permission, Role};
-use agentframer::domain::ids::{UserId, WorkspaceId};
+use agentframer::domain::ids::UserId;
 use agentframer::domain::region::Region;
 use agentframer::domain::time::Time;
 use agentframer::engine::Engine;
@@ -11,6 +13,7 @@ use agentframer::engine::bootstrap::{Bootstrap, Bootstrapped};
 use agentframer::engine::clock::Clock;
 use agentframer::engine::config::{Cell, Config};
 use agentframer::engine::people::NewPerson;
+use agentframer::engine::providers::{Act, Providers, Scripted};
 use agentframer::engine::scope::{Origin, Principal, Scope};
 use agentframer_server::router::router;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -50,7 +53,7 @@ pub const OLD: &str = "2025-11-25";
 
 /// Fresh databases of one kind.
 pub struct Databases {
-    folder: TempDir,
+    pub folder: TempDir,
     postgres: Option<(String, String)>,
 }
 
@@ -96,6 +99,17 @@ impl Databases {
         config.cells = vec![cell("eu", Region::EuWest1), cell("us", Region::UsEast1)];
         config
     }
+
+    /// The same for a process that is run in the folder.
+    pub fn toml(&self) -> String {
+        let config = self.config();
+        let mut text = format!("[control]\ndatabase_url = {:?}\n", config.control_url());
+        for cell in config.cells() {
+            let (name, region, url) = (&cell.name, cell.region.as_str(), config.cell_url(&cell));
+            text += &format!("[[cells]]\nname = {name:?}\nregion = {region:?}\ndatabase_url = {url:?}\n");
+        }
+        text
+    }
 }
 
 /// A running server with one workspace and one agent.
@@ -115,11 +129,29 @@ impl TestServer {
     }
 
     pub async fn start_with(databases: Databases, change: impl FnOnce(&mut Config)) -> Self {
-        let clock = Clock::manual(START);
         let mut config = databases.config();
         change(&mut config);
-        let (base, engine) = serve(config, &clock).await;
-        let made = engine.bootstrap(bootstrap("ada@example.com", "Growth", "100")).await.unwrap();
+        Self::run(databases, config, Providers::default(), "100").await
+    }
+
+    pub async fn with_money(databases: Databases, dollars: &str) -> Self {
+        let config = databases.config();
+        Self::run(databases, config, Providers::default(), dollars).await
+    }
+
+    /// With providers that do as they are told.
+    pub async fn scripted(databases: Databases, script: impl IntoIterator<Item = Act>) -> Self {
+        let (config, scripted) = (databases.config(), Arc::new(Scripted::new(script)));
+        let long = Duration::from_secs(30);
+        let providers =
+            Providers::default().with("local", scripted.clone(), long).with("openai", scripted, long);
+        Self::run(databases, config, providers, "100").await
+    }
+
+    async fn run(databases: Databases, config: Config, providers: Providers, dollars: &str) -> Self {
+        let clock = Clock::manual(START);
+        let (base, engine) = serve(config, &clock, providers).await;
+        let made = engine.bootstrap(bootstrap("ada@example.com", "Growth", dollars)).await.unwrap();
         Self { base, engine, clock, made, http: client(), databases }
     }
 
@@ -127,7 +159,7 @@ impl TestServer {
     pub async fn second_node(&self, change: impl FnOnce(&mut Config)) -> String {
         let mut config = self.databases.config();
         change(&mut config);
-        serve(config, &self.clock).await.0
+        serve(config, &self.clock, Providers::default()).await.0
     }
 
     /// Somebody else's workspace on this server.
@@ -216,19 +248,19 @@ impl TestServer {
     }
 }
 
-async fn serve(mut config: Config, clock: &Clock) -> (String, Engine) {
-    // Fails only where a test before this one did it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+async fn serve(mut config: Config, clock: &Clock, providers: Providers) -> (String, Engine) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     config.listen = listener.local_addr().unwrap();
     let base = format!("http://{}", config.listen);
-    let engine = Engine::open(config, clock.clone()).await.unwrap();
+    let engine = Engine::open_with(config, clock.clone(), providers).await.unwrap();
     let app = router(&engine).into_make_service_with_connect_info::<SocketAddr>();
     tokio::spawn(async move { axum::serve(listener, app).await });
     (base, engine)
 }
 
-fn client() -> reqwest::Client {
+pub fn client() -> reqwest::Client {
+    // Fails only where a test before this one did it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
@@ -313,9 +345,4 @@ impl Mcp<'_> {
         assert_eq!(result["isError"], false, "{result}");
         result["structuredContent"].clone()
     }
-}
-
-/// The workspace's id of somebody else's set-up.
-pub fn workspace_of(made: &Bootstrapped) -> &WorkspaceId {
-    &made.workspace_id
 }

@@ -372,7 +372,7 @@ pub async fn delete_old_keys(db: &super::Db, before: Time) -> Result<()> {
     Ok(transaction.commit().await?)
 }
 
-/// One reservation of a workspace.
+/// One reservation of a workspace, and when it ended.
 ///
 /// # Errors
 /// The database's own.
@@ -380,9 +380,10 @@ pub async fn reservation(
     db: &super::Db,
     workspace: &WorkspaceId,
     request: &RequestId,
-) -> Result<Option<Hold>> {
+) -> Result<Option<(Hold, Option<Time>)>> {
     let text = "SELECT * FROM reservations WHERE workspace_id = $1 AND request_id = $2";
     let row =
         sqlx::query(text).bind(workspace.as_str()).bind(request.as_str()).fetch_optional(&db.read).await?;
-    Ok(row.as_ref().map(hold).transpose()?.map(|(_, hold)| hold))
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some((hold(&row)?.1, row.try_get::<Option<i64>, _>("ended_us")?.map(Time))))
 }

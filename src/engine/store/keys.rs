@@ -61,13 +61,13 @@ pub fn end(workspace: &WorkspaceId, id: &KeyId, at: Time) -> Statement {
     )
 }
 
-/// The key of `workspace` whose secret has this fingerprint.
+/// The key whose secret has this fingerprint.
 ///
 /// # Errors
 /// The database's own.
-pub async fn by_secret(db: &Db, workspace: &WorkspaceId, fingerprint: &str) -> Result<Option<KeyRow>> {
-    let text = "SELECT * FROM api_keys WHERE workspace_id = $1 AND secret_hash = $2";
-    let row = sqlx::query(text).bind(workspace.as_str()).bind(fingerprint).fetch_optional(&db.read).await?;
+pub async fn by_secret(db: &Db, fingerprint: &str) -> Result<Option<KeyRow>> {
+    let text = "SELECT * FROM api_keys WHERE secret_hash = $1";
+    let row = sqlx::query(text).bind(fingerprint).fetch_optional(&db.read).await?;
     row.as_ref().map(key).transpose()
 }
 

@@ -72,7 +72,7 @@ both_engines! {
         assert!(matches!(wrong, Err(Error::Field(fault)) if fault.field == "password"));
         world.engine.delete_account(&me, &password, origin()).await.unwrap();
         assert_eq!(world.engine.user(&me).await.unwrap(), None);
-        let key = world.engine.key_principal(&world.made.api_key, &world.made.workspace_id).await.unwrap();
+        let key = world.engine.key_principal(&world.made.api_key).await.unwrap();
         assert_eq!(key, None, "the person's keys end");
         let again = NewPerson { email: "ada@example.com".into(), name: "Ada".into(), password };
         assert_ne!(world.engine.prepare_person(again).await.unwrap().0.id, me);

@@ -15,6 +15,7 @@ use super::super::scope::{Origin, Principal};
 use super::support::{Databases, World, bootstrap, both_engines, usd};
 use crate::domain::access::Permission;
 use crate::domain::audit::Verifier;
+use crate::domain::ids::WorkspaceId;
 use crate::domain::money::Usd;
 use crate::domain::policy::Tool;
 use crate::domain::time::{DAY, HOUR, MINUTE, SECOND};
@@ -244,12 +245,15 @@ both_engines! {
         assert_eq!(at(&mine.agent_token, "ws_00000000", &key(&theirs.mcp_url)).await, Refused::NotFound);
         assert_eq!(at(&mine.agent_token, mine.workspace_id.as_str(), "wrong").await, Refused::NotFound);
         assert_eq!(at("af_agent_unknown", mine.workspace_id.as_str(), &key(&mine.mcp_url)).await, Refused::Unauthorized);
-        let principal = world.engine.key_principal(&mine.api_key, &theirs.workspace_id).await.unwrap();
-        assert_eq!(principal, None);
+        let refused = async |principal: Principal, workspace: &WorkspaceId| {
+            let origin = Origin::new(world.engine.new_request_id(), None);
+            world.engine.scope(&principal, workspace, Permission::ReadWorkspace, origin).await.unwrap_err()
+        };
+        let own = world.engine.key_principal(&mine.api_key).await.unwrap().unwrap();
+        assert_eq!(refused(own, &theirs.workspace_id).await, Error::NotFound);
+        assert_eq!(world.engine.key_principal("af_key_unknown").await.unwrap(), None);
         let stranger = Principal::User("user_00000000".parse().unwrap());
-        let origin = Origin::new(world.engine.new_request_id(), None);
-        let refused = world.engine.scope(&stranger, &mine.workspace_id, Permission::ReadWorkspace, origin).await;
-        assert_eq!(refused.unwrap_err(), Error::NotFound);
+        assert_eq!(refused(stranger, &mine.workspace_id).await, Error::NotFound);
     }
 
     async fn the_whole_log_streams_in_order_and_verifies(on) {

@@ -45,7 +45,10 @@ async fn files_ranges_types_and_folders() {
     assert_eq!(read(&bucket, Some(GetRange::Suffix(3))).await, (b"789".to_vec(), 10));
     let page = reqwest::Client::new().put(format!("{url}/cell/ws_1/page.png"));
     page.header("content-type", "text/html").body("<script>").send().await.unwrap();
-    assert!(matches!(bucket.get("ws_1/page.png", None).await, Err(Error::NotFound)), "never served as a picture");
+    assert!(
+        matches!(bucket.get("ws_1/page.png", None).await, Err(Error::NotFound)),
+        "never served as a picture"
+    );
     bucket.delete(vec!["ws_1/page.png".into()]).await.unwrap();
     bucket.put("ws_1/2026/b.mp4", Bytes::from_static(b"video")).await.unwrap();
     assert_eq!(bucket.folders("ws_1").await.unwrap(), ["ws_1/2026"]);

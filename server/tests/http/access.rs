@@ -1,0 +1,198 @@
+//! The checked-in expectation of who gets what, `tests/access.txt`, against the server.
+
+use std::collections::BTreeSet;
+
+use agentframer::domain::access::Role;
+use agentframer::domain::holds::HoldTarget;
+use agentframer::engine::bootstrap::Bootstrapped;
+use agentframer::engine::tools::definitions;
+use agentframer_server::rest::document;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::support::{Databases, Mcp, TestServer, both_engines, read};
+
+const FILE: &str = include_str!("../access.txt");
+/// The columns, in the order in which they are driven: who may least comes first.
+const CALLERS: [Caller; 6] =
+    [Caller::Nobody, Caller::Other, Caller::Agent, Caller::Viewer, Caller::Developer, Caller::Admin];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    Admin,
+    Developer,
+    Viewer,
+    Agent,
+    Other,
+    Nobody,
+}
+
+/// A line of the file.
+pub struct Endpoint {
+    /// A method, or `tool`.
+    pub method: &'static str,
+    /// A path with places to fill, or a tool's name.
+    pub place: &'static str,
+    /// In the order of the columns.
+    expected: Vec<&'static str>,
+    body: Option<&'static str>,
+}
+
+impl Endpoint {
+    fn read(line: &'static str) -> Self {
+        let mut words = line.split_whitespace();
+        let (method, place) = (words.next().unwrap(), words.next().unwrap());
+        let expected: Vec<&str> = words.by_ref().take(6).collect();
+        assert_eq!(expected.len(), 6, "{line}");
+        let body = line.find("  {\"").or(line.find(" {\"")).or(line.find(" {}"));
+        Self { method, place, expected, body: body.map(|at| line[at..].trim()) }
+    }
+
+    pub fn is_rest(&self) -> bool {
+        self.place.starts_with("/api/")
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.place)
+    }
+
+    /// The body with a number of its own.
+    pub fn body(&self, number: usize) -> Option<Value> {
+        let text = self.body?.replace("{n}", &number.to_string());
+        Some(serde_json::from_str(&text).unwrap_or_else(|fault| panic!("{}: {fault}", self.name())))
+    }
+}
+
+/// Every line of the file.
+pub fn endpoints() -> Vec<Endpoint> {
+    let lines = FILE.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    lines.map(Endpoint::read).collect()
+}
+
+/// What the server has: the routes of the OpenAPI document and the tools.
+fn present() -> BTreeSet<String> {
+    let document = serde_json::to_value(document()).unwrap();
+    let paths = document["paths"].as_object().unwrap();
+    let routes = paths.iter().flat_map(|(path, methods)| {
+        methods.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
+    });
+    let tools = definitions().into_iter().map(|definition| format!("tool {}", definition.tool));
+    routes.chain(tools).collect()
+}
+
+#[test]
+fn the_file_names_everything_once_and_nothing_else() {
+    let named: Vec<String> = endpoints().iter().map(Endpoint::name).collect();
+    let once: BTreeSet<String> = named.iter().cloned().collect();
+    assert_eq!(named.len(), once.len(), "a line stands there twice");
+    let present = present();
+    let missing: Vec<_> = present.difference(&once).collect();
+    let unknown: Vec<_> = once.difference(&present).collect();
+    assert!(
+        missing.is_empty() && unknown.is_empty(),
+        "missing in access.txt: {missing:?}; not there: {unknown:?}"
+    );
+}
+
+/// A server with a proof for each caller.
+struct World {
+    server: TestServer,
+    other: Bootstrapped,
+    developer: String,
+    viewer: String,
+}
+
+impl World {
+    async fn start(on: Databases) -> Self {
+        let server = TestServer::start(on).await;
+        let (other, developer) = (server.other().await, server.key(Role::Developer).await);
+        let viewer = server.key(Role::Viewer).await;
+        Self { server, other, developer, viewer }
+    }
+
+    fn key(&self, caller: Caller) -> Option<&str> {
+        match caller {
+            Caller::Admin => Some(&self.server.made.api_key),
+            Caller::Developer => Some(&self.developer),
+            Caller::Viewer => Some(&self.viewer),
+            Caller::Agent => Some(&self.server.made.agent_token),
+            Caller::Other => Some(&self.other.api_key),
+            Caller::Nobody => None,
+        }
+    }
+
+    /// What `caller` gets at `endpoint`.
+    async fn outcome(&self, endpoint: &Endpoint, caller: Caller, number: usize) -> String {
+        match endpoint.method {
+            "tool" => self.tool(endpoint, caller, number).await,
+            _ => self.route(endpoint, caller, number).await.to_string(),
+        }
+    }
+
+    async fn route(&self, endpoint: &Endpoint, caller: Caller, number: usize) -> u16 {
+        let path = filled(&self.server, endpoint.place, number).await;
+        let request = self.server.http.request(endpoint.method.parse().unwrap(), self.server.url(&path));
+        let request = self.key(caller).into_iter().fold(request, |request, key| request.bearer_auth(key));
+        let request = endpoint.body(number).into_iter().fold(request, |request, body| request.json(&body));
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    async fn tool(&self, endpoint: &Endpoint, caller: Caller, number: usize) -> String {
+        let token = if caller == Caller::Other { Some(&*self.other.agent_token) } else { self.key(caller) };
+        let mcp = Mcp { token: token.map(str::to_owned), ..self.server.mcp() };
+        let call = json!({ "name": endpoint.place, "arguments": endpoint.body(number) });
+        let (status, answer) = read(mcp.request("tools/call", call).send().await.unwrap()).await;
+        let result = &answer["result"];
+        match (status, result["isError"].as_bool()) {
+            (StatusCode::OK, Some(false)) => "ok".to_owned(),
+            (StatusCode::OK, _) => result["structuredContent"]["error"]["code"].as_str().unwrap().to_owned(),
+            (status, _) => status.as_u16().to_string(),
+        }
+    }
+}
+
+/// The path in this server's workspace, with something new behind each `{id}`.
+pub async fn filled(server: &TestServer, place: &str, number: usize) -> String {
+    let path = place.replace("{ws}", server.made.workspace_id.as_str());
+    let Some((before, _)) = path.split_once("/{id}") else { return path };
+    let id = match before.rsplit('/').next().unwrap() {
+        "agents" => {
+            let name = format!("target-{number}");
+            server.engine.create_agent(&server.admin().await, &name, None).await.unwrap().agent.id.to_string()
+        }
+        "holds" => {
+            let target = HoldTarget::Subject(format!("target-{number}"));
+            server.engine.place_hold(&server.admin().await, target, "case").await.unwrap().id.to_string()
+        }
+        "data-requests" => {
+            let new = json!({
+                "kind": "access", "match": { "subject": format!("target-{number}") },
+                "received_on": server.clock.now().date().to_string(), "requested_by": "Grace Hopper",
+            });
+            let new = serde_json::from_value(new).unwrap();
+            server.engine.file_data_request(&server.admin().await, new).await.unwrap().id.to_string()
+        }
+        collection => panic!("teach this test to make one of {collection}"),
+    };
+    path.replace("{id}", &id)
+}
+
+both_engines! {
+    async fn everyone_gets_what_the_file_says(on) {
+        let world = World::start(on).await;
+        let mut wrong = Vec::new();
+        let mut number = 0;
+        for endpoint in endpoints() {
+            for caller in CALLERS {
+                number += 1;
+                let outcome = world.outcome(&endpoint, caller, number).await;
+                let expected = endpoint.expected[caller as usize];
+                if outcome != expected {
+                    wrong.push(format!("{} as {caller:?}: {outcome}, not {expected}", endpoint.name()));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert!(world.server.engine.check().await.unwrap().is_empty());
+    }
+}

@@ -1,0 +1,7 @@
+//! The cap and the books under load and under `kill -9`: the real binary as processes of its own.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking; helpers outside test functions too")]
+
+mod agent;
+mod exact_cap;
+mod installation;
+mod killed;
