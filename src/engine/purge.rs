@@ -114,7 +114,7 @@ impl Engine {
             match self.delete_batch(node, std::slice::from_ref(&made)).await {
                 Ok(()) => gone.push(made),
                 Err(error) => {
-                    tracing::warn!(%error, generation = %made.id, "files were not deleted; tried again later")
+                    tracing::warn!(%error, generation = %made.id, "files were not deleted; tried again later");
                 }
             }
         }

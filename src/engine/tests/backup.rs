@@ -4,12 +4,15 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::super::Engine;
+use super::super::bootstrap::Bootstrap;
 use super::super::clock::Clock;
 use super::super::error::Error;
 use super::super::people::NewPerson;
+use super::super::reading::Page;
 use super::super::scope::Origin;
 use super::data_requests::{approved, files_with, image, prompt, second_admin};
-use super::support::{Databases, World, bootstrap, both_engines, usd};
+use super::support::{Databases, World, bootstrap, both_engines, caller, usd};
+use crate::domain::policy::Tool;
 
 /// A node on `databases` with the buckets and the master key of `world`.
 async fn beside(world: &World, databases: &Databases, clock: &Clock) -> Engine {
@@ -59,6 +62,34 @@ both_engines! {
         for text in ["the secret of the fox", "customer-42"] {
             assert_eq!(files_with(folder.path(), text), Vec::<String>::new());
         }
+    }
+
+    async fn every_table_and_bucket_holds_its_own_cells_data_only(on) {
+        let world = world(on).await;
+        let there = Bootstrap { workspace: "States".into(), region: "us-east-1".into(), ..bootstrap("100") };
+        let there = world.engine.bootstrap(there).await.unwrap();
+        let caller = caller(&world.engine, &there).await;
+        let small = json!({ "prompt": "a fox", "width": 64, "height": 64, "subject": "customer-42" });
+        let request = world.engine.new_request_id();
+        let (here, abroad) = tokio::join!(
+            world.image(small.clone()),
+            world.engine.call_tool(&caller, Tool::GenerateImage, small.clone(), request),
+        );
+        assert_eq!((&here.unwrap()["region"], &abroad.unwrap()["region"]), (&json!("eu-west-1"), &json!("us-east-1")));
+        world.engine.purge().await.unwrap();
+        let folder = TempDir::new().unwrap();
+        world.engine.backup(folder.path()).await.unwrap();
+        let (own, other) = (world.made.workspace_id.as_str(), there.workspace_id.as_str());
+        for (cell, theirs, foreign) in [("eu", own, other), ("us", other, own)] {
+            let tables = folder.path().join(format!("cell-{cell}"));
+            assert!(!files_with(&tables, theirs).is_empty());
+            assert_eq!(files_with(&tables, foreign), Vec::<String>::new(), "tables of {cell}");
+            let bucket = world.engine.config().data_dir.join("media").join(cell);
+            assert!(bucket.join(theirs).is_dir() && !bucket.join(foreign).exists(), "bucket of {cell}");
+        }
+        let request = world.engine.audit(&world.admin().await, &Default::default(), Page::default()).await.unwrap();
+        let call = request.items[0].entry.request_id.to_string();
+        assert_eq!(files_with(&folder.path().join("control"), &call), Vec::<String>::new(), "no log in the directory");
     }
 
     async fn an_account_goes_but_not_with_the_last_admin(on) {
