@@ -10,6 +10,9 @@ import { createInterface } from 'node:readline';
 const BINARY = process.env.AGENTFRAMER_BINARY;
 const START_TIMEOUT_MS = 30_000;
 
+// Ending by a signal runs the `exit` handlers too, which stop the servers.
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+
 export const ADMIN = { email: 'ada@example.com', password: 'a long enough passphrase' };
 
 /** Starts a server with 100 dollars for the agent `growth-bot`; `stop` ends it and removes its data. */

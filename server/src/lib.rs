@@ -10,6 +10,7 @@ pub mod mcp;
 pub mod media;
 pub mod ops;
 pub mod origin_guard;
+mod pages;
 mod reference;
 pub mod rest;
 pub mod router;

@@ -1,7 +1,7 @@
 //! The pages and server functions of the app, with what they find in their context.
 
-use agentframer::engine::Engine;
 use agentframer::domain::ids::UserId;
+use agentframer::engine::Engine;
 use agentframer_app::{App, RequestInfo, shell};
 use axum::Router;
 use axum::extract::{Extension, Request};
@@ -57,8 +57,14 @@ fn allow_own_scripts(headers: &SecurityHeaders) {
 }
 
 /// Tells the app who is signed in. Nothing of a page or form answer may be kept (ASVS 14.3.2).
-async fn introduce(session: Session, Extension(visit): Extension<Visit>, mut request: Request, next: Next) -> Response {
-    let user = session.get::<UserId>(USER).await.inspect_err(|error| tracing::error!(%error, "no session")).ok();
+async fn introduce(
+    session: Session,
+    Extension(visit): Extension<Visit>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let user =
+        session.get::<UserId>(USER).await.inspect_err(|error| tracing::error!(%error, "no session")).ok();
     request.extensions_mut().insert(RequestInfo {
         user: user.flatten(),
         address: Some(visit.address),

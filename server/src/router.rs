@@ -14,7 +14,7 @@ use crate::headers::{self, SecurityHeaders};
 use crate::origin_guard::{self, OwnOrigins};
 use crate::rest::problem::Problem;
 use crate::visit::{self, Reception};
-use crate::{assets, mcp, media, ops, reference, rest, session_store};
+use crate::{assets, mcp, media, ops, pages, reference, rest, session_store};
 
 /// The whole server; serve it with the peers' addresses as `ConnectInfo`.
 pub fn router(engine: &Engine) -> Router {
@@ -22,7 +22,7 @@ pub fn router(engine: &Engine) -> Router {
     let security = SecurityHeaders::new(config);
     let reception = Reception::new(engine.clone(), &config.trusted_proxies);
     Router::new()
-        .merge(browser(engine))
+        .merge(browser(engine, &security))
         .merge(mcp::routes(engine))
         .merge(rest::routes(engine))
         .merge(media::routes(engine.clone()))
@@ -33,10 +33,10 @@ pub fn router(engine: &Engine) -> Router {
         .layer(from_fn_with_state(reception, visit::receive))
 }
 
-fn browser(engine: &Engine) -> Router {
+fn browser(engine: &Engine, security: &SecurityHeaders) -> Router {
     let config = engine.config();
     let own = OwnOrigins::new(&config.public_url());
-    Router::new()
+    pages::routes(engine, security)
         .layer(session_store::layer(engine))
         .layer(RequestBodyLimitLayer::new(config.limits.body_bytes))
         .layer(from_fn_with_state(own, origin_guard::guard))

@@ -21,8 +21,8 @@ use tower_sessions::{Expiry, SessionManagerLayer};
 use crate::headers::is_https;
 use crate::visit;
 
-/// The key under which a session names its person.
-pub const USER: &str = "user";
+/// The key under which a session names its person; the app sets it.
+pub use agentframer_app::SESSION_USER as USER;
 /// Unused for so long, a session ends (ASVS 7.3.1).
 const IDLE: i64 = 12 * HOUR;
 /// So long after signing in, a session ends (ASVS 7.3.2).

@@ -10,7 +10,7 @@ use agentframer::engine::scope::Origin;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use ipnet::IpNet;
 use tracing::Instrument;
 
@@ -71,7 +71,7 @@ pub async fn receive(
     next: Next,
 ) -> Response {
     let request_id = reception.engine.new_request_id();
-    let span = tracing::info_span!("request", id = %request_id, method = %request.method(), path = request.uri().path());
+    let span = tracing::info_span!("request", id = %request_id, method = %request.method(), path = shown(request.uri().path()));
     let address = client_address::resolve(peer.ip(), request.headers(), &reception.trusted_proxies);
     let answer = async {
         let Ok(address) = address else { return unreadable_address().into_response() };
@@ -92,6 +92,21 @@ fn unreadable_address() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "unreadable-address", "Unreadable client address", detail)
 }
 
+/// The path without what opens something: the key of an MCP URL, an invitation's token.
+fn shown(path: &str) -> String {
+    let opens = path.starts_with("/mcp/") || path.starts_with("/invite/");
+    match path.rsplit_once('/') {
+        Some((before, _)) if opens => format!("{before}/***"),
+        _ => path.to_owned(),
+    }
+}
+
+/// A client can make methods up; each would be counted, and kept, on its own.
+fn counted(method: &Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
+}
+
 fn user_agent(request: &Request) -> Option<String> {
     let text = request.headers().get(header::USER_AGENT)?.to_str().ok()?;
     Some(text.chars().take(LONGEST_USER_AGENT).collect())
@@ -99,13 +114,31 @@ fn user_agent(request: &Request) -> Option<String> {
 
 async fn measured(request: Request, next: Next) -> Response {
     let began = Instant::now();
-    let method = request.method().to_string();
+    let method = counted(request.method());
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
     let response = next.run(request).await;
     let (status, took) = (response.status(), began.elapsed());
     tracing::info!(status = status.as_u16(), took_ms = took.as_millis(), "answered");
-    let labels = [("method", method), ("route", route), ("status", status.as_str().to_owned())];
+    let labels = [("method", method.to_owned()), ("route", route), ("status", status.as_str().to_owned())];
     metrics::counter!("agentframer_http_requests_total", &labels).increment(1);
     metrics::histogram!("agentframer_http_request_seconds", &labels).record(took.as_secs_f64());
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_opens_something_is_not_shown() {
+        assert_eq!(shown("/mcp/ws_1/secret"), "/mcp/ws_1/***");
+        assert_eq!(shown("/invite/secret"), "/invite/***");
+        assert_eq!(shown("/api/v1/workspaces/ws_1"), "/api/v1/workspaces/ws_1");
+    }
+
+    #[test]
+    fn methods_that_are_made_up_count_as_one() {
+        assert_eq!(counted(&Method::PATCH), "PATCH");
+        assert_eq!(counted(&Method::from_bytes(b"MADEUP").unwrap()), "other");
+    }
 }

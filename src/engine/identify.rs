@@ -56,6 +56,13 @@ pub(crate) struct Known {
     pub(crate) account: AccountRow,
 }
 
+impl Known {
+    fn lives_at(&self, workspace: &str, url_key: &str) -> bool {
+        self.workspace.id.as_str() == workspace
+            && bool::from(self.workspace.url_key.as_bytes().ct_eq(url_key.as_bytes()))
+    }
+}
+
 impl AgentCaller {
     pub(crate) fn known(&self) -> &Known {
         &self.known
@@ -154,18 +161,17 @@ impl Engine {
         address: Option<IpAddr>,
     ) -> std::result::Result<AgentCaller, Refused> {
         let secret = bearer.filter(|secret| secret.starts_with("af_agent_")).ok_or(Refused::Unauthorized)?;
-        if self.elsewhere(workspace, url_key).await? {
+        let known = self.known(secret).await.map_err(|_| Refused::Unavailable)?;
+        let is_home = known.as_ref().is_some_and(|known| known.lives_at(workspace, url_key));
+        if !is_home && self.elsewhere(workspace, url_key).await? {
             return Err(Refused::WrongRegion);
         }
-        let known =
-            self.known(secret).await.map_err(|_| Refused::Unavailable)?.ok_or(Refused::Unauthorized)?;
+        let known = known.ok_or(Refused::Unauthorized)?;
         let now = self.0.clock.now();
         if known.agent.state == AgentState::Revoked || token_state(&known.token, now) == TokenState::Ended {
             return Err(Refused::Unauthorized);
         }
-        let at_home = known.workspace.id.as_str() == workspace
-            && bool::from(known.workspace.url_key.as_bytes().ct_eq(url_key.as_bytes()));
-        if !at_home {
+        if !is_home {
             return Err(Refused::NotFound);
         }
         if address.is_some_and(|address| !known.agent.policy.allows_address(address)) {
@@ -182,9 +188,6 @@ impl Engine {
 
     /// Whether this URL is a workspace's that another node serves. Only who knows its whole URL is told.
     async fn elsewhere(&self, workspace: &str, url_key: &str) -> std::result::Result<bool, Refused> {
-        if self.0.identities.known.iter().any(|known| known.workspace.id.as_str() == workspace) {
-            return Ok(false);
-        }
         let Ok(id) = workspace.parse() else { return Ok(false) };
         let found = workspaces::get(&self.0.control, &id).await.map_err(|_| Refused::Unavailable)?;
         Ok(found.is_some_and(|found| {

@@ -261,6 +261,15 @@ impl Engine {
         Ok(Paged::new(rows, limit, |row| cursor_of(row.attempt.at, &row.id)).map(attempt_view))
     }
 
+    /// One refused or failed call, by its id or that of the last one it was folded into.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn attempt(&self, scope: &Scope, request: &RequestId) -> Result<Option<AttemptView>> {
+        let db = &self.cell(&scope.workspace)?.db;
+        Ok(attempts::of_request(db, &scope.workspace.id, request).await?.map(attempt_view))
+    }
+
     /// The prompt of a call while it is kept; for scopes with [`crate::domain::access::Permission::ReadPrompts`].
     ///
     /// # Errors

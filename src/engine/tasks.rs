@@ -118,7 +118,8 @@ impl Engine {
 
     async fn released_error(&self, caller: &AgentCaller, request_id: &RequestId) -> Result<CallError> {
         let db = &self.cell(caller.workspace())?.db;
-        let attempt = attempts::of_request(db, &caller.workspace().id, request_id).await?;
+        let attempt =
+            attempts::of_request(db, &caller.workspace().id, request_id).await?.map(|row| row.attempt);
         let timed_out = attempt.as_ref().is_none_or(|attempt| attempt.code == "provider_timeout");
         let code = if timed_out { "provider_timeout" } else { "provider_failed" };
         let message = attempt

@@ -52,15 +52,33 @@ fn input(properties: Value, required: &[&str]) -> Value {
 /// The answer's fields, or `error`: some clients check refusals against the schema too.
 fn output(properties: Value, required: &[&str]) -> Value {
     let mut all = properties;
-    all["error"] = json!({
-        "type": "object",
-        "properties": {
-            "code": { "type": "string" }, "message": { "type": "string" }, "retryable": { "type": "boolean" }
-        },
-        "required": ["code", "message", "retryable"]
-    });
+    all["error"] = error();
     json!({
         "type": "object", "properties": all, "anyOf": [{ "required": required }, { "required": ["error"] }]
+    })
+}
+
+/// A refusal: the first three always, the others where the code has them.
+fn error() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "code": text("What it is, such as insufficient_credits"),
+            "message": text("What happened and what to do next"),
+            "retryable": { "type": "boolean", "description": "Whether the same call can succeed later" },
+            "field": text("invalid_argument: the argument"),
+            "required_usd": usd("insufficient_credits: the call's price"),
+            "available_usd": usd("insufficient_credits: what there is"),
+            "cap": text("cap_exceeded: which"),
+            "limit_usd": usd("cap_exceeded: the cap"),
+            "used_usd": usd("cap_exceeded: what is used of it"),
+            "resets_at": { "type": ["string", "null"], "description": "cap_exceeded: when it begins anew" },
+            "preflight_usd": usd("preflight_required: calls above it need get_credits first"),
+            "model": text("model_not_allowed, residency_violation: the model"),
+            "region": text("residency_violation: where the workspace must stay"),
+            "reason": text("agent_paused: why")
+        },
+        "required": ["code", "message", "retryable"]
     })
 }
 

@@ -70,6 +70,9 @@ impl Engine {
         origin: Origin,
     ) -> Result<Workspace> {
         let (name, region) = new.check()?;
+        if workspaces::by_name(&self.0.control, maker, &name).await?.is_some() {
+            return Err(name_is_taken());
+        }
         let workspace = self.new_workspace(maker, name, region).await?;
         let account = self.new_account(region);
         let cell = self.cell(&workspace)?;
@@ -210,11 +213,14 @@ fn empty_row(workspace: Workspace, role: Role) -> WorkspaceRow {
     }
 }
 
+fn name_is_taken() -> Error {
+    FieldError::new("workspace_name", "is the name of another workspace of yours").into()
+}
+
+/// Two requests at the same time with one name: the database knows.
 pub(crate) fn taken_name(error: sqlx::Error) -> Error {
     match error.as_database_error() {
-        Some(fault) if fault.is_unique_violation() => {
-            FieldError::new("workspace_name", "is the name of another workspace of yours").into()
-        }
+        Some(fault) if fault.is_unique_violation() => name_is_taken(),
         Some(fault) => internal("workspace", fault),
         None => error.into(),
     }

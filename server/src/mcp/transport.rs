@@ -123,8 +123,11 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// JSON-RPC 2.0 §5.1: what cannot be parsed, and what is parsed and no request.
 fn no_json_rpc(body: &Bytes) -> Response {
-    let (code, message) = match serde_json::from_slice::<IgnoredAny>(body) {
-        Err(error) => (-32700, format!("Parse error: the body is not valid JSON: {error}")),
+    // serde skips what is ignored without looking at its letters.
+    let text = std::str::from_utf8(body).map_err(|error| format!("UTF-8: {error}"));
+    let json = |text| serde_json::from_str::<IgnoredAny>(text).map_err(|error| format!("JSON: {error}"));
+    let (code, message) = match text.and_then(json) {
+        Err(fault) => (-32700, format!("Parse error: the body is not valid {fault}")),
         Ok(_) => (-32600, "Invalid request: the body is not one JSON-RPC 2.0 message".to_owned()),
     };
     let error = json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code, "message": message } });
@@ -196,10 +199,15 @@ mod tests {
 
     #[test]
     fn hosts_and_origins_are_those_of_the_settings() {
-        let config =
-            Config { public_url: Some("https://frames.example.com".parse().unwrap()), ..Config::default() };
-        assert!(own_hosts(&config).contains(&"frames.example.com".to_owned()));
-        assert_eq!(own_origins(&config), ["https://frames.example.com:443"]);
+        let public = Some("https://frames.example.com".parse().unwrap());
+        let mut config = Config { public_url: public, ..Config::default() };
+        config.cells = config.cells();
+        config.cells[0].mcp_url = Some("https://eu.example.com:8443".parse().unwrap());
+        for host in ["frames.example.com", "eu.example.com", "127.0.0.1", "localhost"] {
+            assert!(own_hosts(&config).contains(&host.to_owned()), "{host}");
+        }
+        assert_eq!(own_hosts(&config).len(), 5);
+        assert_eq!(own_origins(&config), ["https://frames.example.com:443", "https://eu.example.com:8443"]);
     }
 
     #[test]

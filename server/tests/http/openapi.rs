@@ -15,7 +15,7 @@ fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
 }
 
 /// Every way in which `value` is not what `schema` says.
-fn faults(document: &Value, schema: &Value, value: &Value, place: &str) -> Vec<String> {
+pub fn faults(document: &Value, schema: &Value, value: &Value, place: &str) -> Vec<String> {
     let schema = resolved(document, schema);
     for combined in ["oneOf", "anyOf"] {
         if let Some(choices) = schema[combined].as_array() {

@@ -1,7 +1,8 @@
 //! Alive, ready, counted; and what every answer carries.
 
 use agentframer::engine::config::Config;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
+use serde_json::json;
 
 use super::support::{Databases, TestServer, both_engines, read};
 
@@ -13,6 +14,34 @@ both_engines! {
         let (status, ready) = read(server.http.get(server.url("/readyz")).send().await.unwrap()).await;
         assert_eq!((status, &ready["ready"]), (StatusCode::OK, &true.into()), "{ready}");
         assert_eq!(ready["parts"].as_object().unwrap().len(), 5, "{ready}");
+    }
+
+    async fn a_database_that_does_not_answer_is_named_and_its_words_are_not(on) {
+        let server = TestServer::start(on).await;
+        server.mcp().result("tools/list", json!({})).await;
+        server.engine.shutdown().await;
+        let (status, ready) = read(server.http.get(server.url("/readyz")).send().await.unwrap()).await;
+        assert_eq!((status, &ready["ready"]), (StatusCode::SERVICE_UNAVAILABLE, &false.into()));
+        assert_eq!(ready["parts"]["control database"], false, "{ready}");
+        assert_eq!(server.http.get(server.url("/healthz")).send().await.unwrap().status(), StatusCode::OK);
+        let (status, problem) = server.rest_json(Method::GET, "/credits", None).await;
+        assert_eq!((status, &problem["title"]), (StatusCode::SERVICE_UNAVAILABLE, &json!("Unavailable")), "{problem}");
+        let call = server.mcp().request("tools/call", json!({ "name": "get_credits", "arguments": {} }));
+        let text = call.send().await.unwrap().text().await.unwrap();
+        for word in ["sqlx", "pool", "closed", "sqlite", "postgres"] {
+            assert!(!problem.to_string().contains(word) && !text.contains(word), "{problem} {text}");
+        }
+    }
+
+    async fn metrics_count_routes_not_addresses_or_made_up_methods(on) {
+        let server = TestServer::start(on).await;
+        server.rest_json(Method::GET, "/credits", None).await;
+        let made_up = Method::from_bytes(b"MADEUP").unwrap();
+        server.http.request(made_up, server.url("/no/such/page")).send().await.unwrap();
+        let text = server.http.get(server.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        assert!(text.contains("route=\"/api/v1/workspaces/{ws}/credits\""), "{text}");
+        assert!(!text.contains(server.made.workspace_id.as_str()) && !text.contains("MADEUP"), "{text}");
+        assert!(text.contains("agentframer_http_request_seconds_bucket"), "{text}");
     }
 
     async fn metrics_are_for_this_machine_and_allowed_networks(on) {

@@ -170,7 +170,10 @@ both_engines! {
         let of_call = |line: &&Value| line["span"]["id"] == *id && line["message"] == "answered";
         let line = lines.iter().find(of_call).unwrap_or_else(|| panic!("{lines:?}"));
         assert_eq!((&line["status"], &line["span"]["method"]), (&json!(200), &json!("POST")));
-        assert!(!server.log().contains(made["agent_token"].as_str().unwrap()));
+        let (_, url_key) = made["mcp_url"].as_str().unwrap().rsplit_once('/').unwrap();
+        for secret in [url_key, made["agent_token"].as_str().unwrap(), made["api_key"].as_str().unwrap()] {
+            assert!(!server.log().contains(secret), "{}", server.log());
+        }
     }
 
     async fn a_signal_during_a_slow_generation_lets_it_settle_and_answer(on) {

@@ -155,6 +155,11 @@ impl TestServer {
         Self { base, engine, clock, made, http: client(), databases }
     }
 
+    /// An engine that nobody has set up.
+    pub async fn empty(databases: &Databases) -> Engine {
+        Engine::open(databases.config(), Clock::manual(START)).await.unwrap()
+    }
+
     /// A second node on the same databases.
     pub async fn second_node(&self, change: impl FnOnce(&mut Config)) -> String {
         let mut config = self.databases.config();

@@ -157,9 +157,9 @@ fn row(row: &AnyRow) -> Result<AttemptRow> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn of_request(db: &Db, workspace: &WorkspaceId, request: &RequestId) -> Result<Option<Attempt>> {
+pub async fn of_request(db: &Db, workspace: &WorkspaceId, request: &RequestId) -> Result<Option<AttemptRow>> {
     let text = "SELECT * FROM attempts WHERE workspace_id = $1 AND request_id = $2";
     let found =
         sqlx::query(text).bind(workspace.as_str()).bind(request.as_str()).fetch_optional(&db.read).await?;
-    Ok(found.as_ref().map(row).transpose()?.map(|row| row.attempt))
+    found.as_ref().map(row).transpose()
 }

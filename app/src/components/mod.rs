@@ -1,0 +1,9 @@
+//! Parts that several pages share.
+
+pub mod chart;
+pub mod field;
+pub mod frame;
+pub mod icon;
+pub mod outcome;
+pub mod problem;
+pub mod text_area;

@@ -1,0 +1,57 @@
+//! Pages for what cannot be shown.
+
+use agentframer::engine::error::Error;
+use http::StatusCode;
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+use crate::ask::Ask;
+
+/// The page of an unknown path, and of one that the reader may not know of.
+#[component]
+pub fn NotFound() -> impl IntoView {
+    view! {
+        <Title text="Not found"/>
+        <main class="alone" id="page">
+            <h1>"There is no such page"</h1>
+            <p class="muted">"It does not exist, or your account has no access to it. If somebody sent you here, ask an Admin of that workspace."</p>
+            <a class="btn first" href="/">"To your workspaces"</a>
+        </main>
+    }
+}
+
+/// What a page shows instead of itself.
+pub fn problem(ask: &Ask, error: &Error) -> AnyView {
+    match error {
+        Error::Unauthenticated => {
+            let path = ask.parts.uri.path_and_query().map_or("/", |path| path.as_str());
+            let next: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
+            ask.redirect(&format!("/login?next={next}"));
+            ().into_any()
+        }
+        Error::NotFound | Error::Forbidden(_) => {
+            ask.response.set_status(StatusCode::NOT_FOUND);
+            view! { <NotFound/> }.into_any()
+        }
+        Error::Field(_) | Error::Ended(_) | Error::Conflict(_) => broken(ask, StatusCode::BAD_REQUEST, error),
+        Error::WrongRegion(_) => broken(ask, StatusCode::MISDIRECTED_REQUEST, error),
+        Error::TooMany { .. } => broken(ask, StatusCode::TOO_MANY_REQUESTS, error),
+        Error::Unavailable(_) => broken(ask, StatusCode::SERVICE_UNAVAILABLE, error),
+        Error::Internal => broken(ask, StatusCode::INTERNAL_SERVER_ERROR, error),
+    }
+}
+
+fn broken(ask: &Ask, status: StatusCode, error: &Error) -> AnyView {
+    ask.response.set_status(status);
+    let request = ask.info.request_id.to_string();
+    view! {
+        <Title text="Problem"/>
+        <main class="alone" id="page">
+            <h1>"This page cannot be shown"</h1>
+            <p>{error.to_string()}</p>
+            <p class="muted">"No money moved. Request " <code class="mono">{request}</code></p>
+            <a class="btn first" href="/">"To your workspaces"</a>
+        </main>
+    }
+    .into_any()
+}

@@ -1,0 +1,116 @@
+//! `/w/{id}/audit/{request_id}`: everything known of one call or act.
+
+use agentframer::domain::access::Permission;
+use agentframer::domain::audit::Linked;
+use agentframer::domain::ids::RequestId;
+use agentframer::engine::error::{Error, Result};
+use agentframer::engine::overview::Outcome;
+use agentframer::engine::reading::{AttemptView, AuditFilter, GenerationFilter, GenerationView, Page};
+use agentframer::engine::scope::Scope;
+use leptos::prelude::*;
+
+use crate::ask::Ask;
+use crate::components::frame::{page, workspace_page};
+use crate::components::outcome::OutcomeTag;
+use crate::words;
+
+/// One request.
+#[component]
+pub fn AuditEntry() -> impl IntoView {
+    page(|ask| async move {
+        let scope = ask.scope(ask.segment(1), Permission::ReadActivity).await?;
+        let id: RequestId = ask.segment(3).parse().map_err(|_| Error::NotFound)?;
+        let filter = AuditFilter { request_id: Some(id.to_string()), ..AuditFilter::default() };
+        let entries = ask.engine.audit(&scope, &filter, Page::default()).await?.items;
+        let body = if entries.is_empty() {
+            attempt(&ask.engine.attempt(&scope, &id).await?.ok_or(Error::NotFound)?).into_any()
+        } else {
+            let (made, prompt) = (generation(&ask, &scope, &id).await?, prompt(&ask, &scope, &id).await?);
+            view! {
+                {made.map(picture)}
+                {prompt.map(|text| view! { <section class="card"><header><h2>"Prompt"</h2></header><p class="in prompt">{text}</p></section> })}
+                {entries.iter().map(entry).collect_view()}
+            }
+            .into_any()
+        };
+        Ok(workspace_page(
+            &ask,
+            &scope,
+            "Request",
+            view! { <code class="mono">{id.to_string()}</code> },
+            (),
+            body,
+        ))
+    })
+}
+
+async fn generation(ask: &Ask, scope: &Scope, id: &RequestId) -> Result<Option<GenerationView>> {
+    let filter = GenerationFilter { request_id: Some(id.to_string()), ..GenerationFilter::default() };
+    Ok(ask.engine.generations(scope, &filter, Page::default()).await?.items.into_iter().next())
+}
+
+/// For those who may read prompts; gone with its retention.
+async fn prompt(ask: &Ask, scope: &Scope, id: &RequestId) -> Result<Option<String>> {
+    match ask.scope(scope.workspace.id.as_str(), Permission::ReadPrompts).await {
+        Ok(scope) => ask.engine.prompt(&scope, id).await,
+        Err(Error::Forbidden(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn picture(made: GenerationView) -> impl IntoView {
+    let text = format!("made by {}", made.user_id);
+    let full = made.result_urls.into_iter().next()?;
+    let href = full.clone();
+    Some(view! { <section class="card in"><a href=href><img class="full" src=full alt=text/></a></section> })
+}
+
+fn entry(row: &Linked) -> impl IntoView + use<> {
+    let entry = &row.entry;
+    let what = entry.tool.clone().or(entry.event.clone()).unwrap_or_default();
+    let data = entry.data.as_ref().and_then(|data| serde_json::to_string_pretty(data).ok());
+    let facts = vec![
+        ("Who", entry.user_id.clone()),
+        ("When", entry.ts.to_string()),
+        ("Model", words::or_dash(entry.model.clone())),
+        ("Cost", entry.cost_usd.display()),
+        ("Region", entry.region.to_string()),
+        ("Prompt hash", words::or_dash(entry.prompt_hash.clone())),
+        ("Kept for", format!("{} days", entry.retention_days)),
+        ("Entry", row.seq.to_string()),
+        ("Hash", row.hash.clone()),
+        ("Hash before", row.prev_hash.clone()),
+    ];
+    view! {
+        <section class="card">
+            <header><h2>{what}</h2></header>
+            {list(facts)}
+            {data.map(|data| view! { <pre class="in mono">{data}</pre> })}
+        </section>
+    }
+}
+
+fn attempt(row: &AttemptView) -> impl IntoView + use<> {
+    let outcome =
+        if row.failed { Outcome::Failed(row.code.clone()) } else { Outcome::Refused(row.code.clone()) };
+    let facts = vec![
+        ("Who", row.user_id.clone()),
+        ("Model", words::or_dash(row.model.clone())),
+        ("First", row.first_at.to_string()),
+        ("Last", row.last_at.to_string()),
+        ("Times", row.count.to_string()),
+        ("Prompt hash", words::or_dash(row.prompt_hash.clone())),
+    ];
+    view! {
+        <section class="card">
+            <header><h2>{row.tool.clone()}</h2><OutcomeTag outcome=outcome/></header>
+            <p class="in">{row.message.clone()}</p>
+            {list(facts)}
+        </section>
+    }
+}
+
+fn list(facts: Vec<(&'static str, String)>) -> impl IntoView {
+    let lines = facts.into_iter().map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> });
+    view! { <dl class="facts in">{lines.collect_view()}</dl> }
+}

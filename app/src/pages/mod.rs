@@ -1,0 +1,31 @@
+//! One file a page. Each asks for its right first, calls the engine, and shows what it gives.
+
+pub mod agent;
+pub mod agents;
+pub mod audit;
+pub mod audit_entry;
+pub mod billing;
+pub mod generations;
+pub mod home;
+pub mod invite;
+pub mod login;
+pub mod overview;
+pub mod setup;
+
+use agentframer::engine::reading::Page;
+
+use crate::ask::Ask;
+
+/// The page of a list that the query names.
+fn list_page(ask: &Ask) -> Page {
+    Page { limit: None, cursor: ask.query("cursor") }
+}
+
+/// The link to the next page of a list, keeping the other parts of the query.
+fn older(ask: &Ask, cursor: Option<String>) -> Option<String> {
+    let query = ask.parts.uri.query().unwrap_or_default();
+    let kept = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "cursor");
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(kept).append_pair("cursor", &cursor?);
+    Some(format!("{}?{}", ask.parts.uri.path(), query.finish()))
+}

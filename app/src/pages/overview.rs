@@ -1,0 +1,161 @@
+//! `/w/{id}`: how the workspace stands, what is wrong, what to do next.
+
+use agentframer::domain::access::Permission;
+use agentframer::domain::money::Usd;
+use agentframer::engine::overview::{LatestCall, Notice, Overview as View, Severity};
+use agentframer::engine::scope::Scope;
+use leptos::prelude::*;
+
+use crate::components::chart::SpendByDay;
+use crate::components::frame::{page, workspace_page};
+use crate::components::outcome::OutcomeTag;
+use crate::words;
+
+/// The workspace's first page.
+#[component]
+pub fn Overview() -> impl IntoView {
+    page(|ask| async move {
+        let scope = ask.scope(ask.segment(1), Permission::ReadWorkspace).await?;
+        let view = ask.engine.overview(&scope).await?;
+        let now = ask.engine.clock().now();
+        let base = format!("/w/{}", scope.workspace.id);
+        let line = format!("{} · times in UTC", now.date().strftime("%B %Y"));
+        let mcp_url = scope.role.may(Permission::ReadMcpUrl).then(|| ask.engine.mcp_url(&scope.workspace));
+        let figures = figures(&view).into_any();
+        let notices = view.notices.iter().map(|notice| notice_line(notice, &base, &scope)).collect_view();
+        let body = view! {
+            {notices}
+            {figures}
+            {mcp_url.filter(|_| view.agents == 0 || view.latest.is_empty()).map(|url| first_steps(&base, url, view.agents).into_any())}
+            <section class="card">
+                <header><h2>"Spend by day"</h2></header>
+                <div class="in"><SpendByDay days=view.spend_by_day month=now.month_start()/></div>
+            </section>
+            {latest(view.latest, &base).into_any()}
+        };
+        let actions = actions(&scope, &base);
+        Ok(workspace_page(&ask, &scope, &scope.workspace.name, line, actions, body))
+    })
+}
+
+fn actions(scope: &Scope, base: &str) -> impl IntoView + use<> {
+    let connect = scope.role.may(Permission::ChangeAgents).then(|| format!("{base}/agents"));
+    let top_up = scope.role.may(Permission::ChangeBilling).then(|| format!("{base}/billing"));
+    view! {
+        {connect.map(|href| view! { <a class="btn" href=href>"Connect an agent"</a> })}
+        {top_up.map(|href| view! { <a class="btn first" href=href>"Top up"</a> })}
+    }
+}
+
+fn notice_line(notice: &Notice, base: &str, scope: &Scope) -> impl IntoView + use<> {
+    let class = if notice.severity == Severity::Bad { "bad" } else { "warn" };
+    let may = |place: &str| {
+        let needed = if place == "billing" { Permission::ChangeBilling } else { Permission::ReadAgents };
+        scope.role.may(needed)
+    };
+    let action = notice.action.as_ref().filter(|(_, place)| may(place));
+    let action = action.map(|(label, place)| (*label, format!("{base}/{place}")));
+    view! {
+        <div class=format!("note {class}") role="status">
+            <span class=format!("tag {class}")>{notice.tag}</span>
+            <span>{notice.text.clone()}</span>
+            {action.map(|(label, href)| view! { <a class="btn grow" href=href>{label}</a> })}
+        </div>
+    }
+}
+
+fn figures(view: &View) -> impl IntoView + use<> {
+    let credits = &view.credits;
+    let reserved = match view.running {
+        0 => "nothing reserved".to_owned(),
+        1 => format!("{} reserved by 1 call", credits.reserved_usd.display()),
+        calls => format!("{} reserved by {calls} calls", credits.reserved_usd.display()),
+    };
+    let runs_out = view.runs_out.map_or_else(|| "not soon".to_owned(), words::short_day);
+    let pace = if view.per_day.is_positive() {
+        format!("at {} a day", cents(view.per_day))
+    } else {
+        "no spend in the last 14 days".to_owned()
+    };
+    let typical = credits.typical_month_usd.map(|typical| format!("of ~{}", cents(typical)));
+    let today = format!("{} refused · {} failed, not charged", view.refused_today, view.failed_today);
+    view! {
+        <div class="card grid g4 figures">
+            <dl class="stat"><dt>"Balance"</dt><dd>{credits.balance_usd.display()}</dd><p>{reserved}</p></dl>
+            <dl class="stat"><dt>"Runs out"</dt><dd>{runs_out}</dd><p>{pace}</p></dl>
+            <dl class="stat"><dt>"Spent this month"</dt><dd>{credits.month_to_date_usd.display()} " " <small>{typical}</small></dd>
+                {month_bar(credits.month_to_date_usd, credits.typical_month_usd, credits.soft_alert.threshold_pct)}
+            </dl>
+            <dl class="stat"><dt>"Calls today"</dt><dd>{view.calls_today}</dd><p>{today}</p></dl>
+        </div>
+    }
+}
+
+/// Whole cents are enough for a pace.
+fn cents(amount: Usd) -> String {
+    Usd::from_micros(amount.micros() / 10_000 * 10_000).display()
+}
+
+/// The month against the typical one, with the soft alert's line.
+fn month_bar(spent: Usd, typical: Option<Usd>, alert: u32) -> Option<impl IntoView> {
+    let percent = spent.percent_of(typical?)?;
+    let text = format!("{percent} % of a typical month; the soft alert is at {alert} %");
+    Some(view! {
+        <svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label=text>
+            <rect class="bar-all" width="100" height="8" rx="2"/>
+            <rect class="bar-used" width=percent.min(100) height="8" rx="2"/>
+            <rect class="bar-mark" x=alert.min(99) width="0.8" height="8"/>
+        </svg>
+    })
+}
+
+fn first_steps(base: &str, url: String, agents: usize) -> impl IntoView + use<> {
+    let href = format!("{base}/agents");
+    let step = if agents == 0 {
+        "Create an agent and copy its token"
+    } else {
+        "Give your client the URL and the token, and make the first call"
+    };
+    view! {
+        <section class="card">
+            <header><h2>"Connect your first agent"</h2></header>
+            <div class="in stack">
+                <p><a class="link" href=href>{step}</a>". Every MCP client connects to this address:"</p>
+                <div class="secret"><code class="mono">{url.clone()}</code><crate::islands::CopyButton text=url/></div>
+            </div>
+        </section>
+    }
+}
+
+fn latest(calls: Vec<LatestCall>, base: &str) -> impl IntoView + use<> {
+    let audit = format!("{base}/audit");
+    let rows = calls.into_iter().map(|call| latest_line(call, &audit)).collect_view();
+    let is_empty = rows.is_empty();
+    view! {
+        <section class="card scroll">
+            <header><h2>"Latest calls"</h2><a class="link grow" href=audit>"Open the audit log"</a></header>
+            {is_empty.then(|| view! { <p class="empty">"No call yet."</p> })}
+            {(!is_empty).then_some(view! {
+                <table class="opens">
+                    <thead><tr><th>"Time"</th><th>"Who"</th><th>"Tool"</th><th>"Model"</th><th>"Outcome"</th><th class="num">"Cost"</th></tr></thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            })}
+        </section>
+    }
+}
+
+fn latest_line(call: LatestCall, audit: &str) -> impl IntoView + use<> {
+    let href = format!("{audit}/{}", call.request_id);
+    let times = (call.count > 1).then(|| format!(" × {}", call.count));
+    view! {
+        <tr>
+            <td><a href=href title=call.ts.to_string()>{words::to_the_second(call.ts)}</a></td>
+            <td>{call.user_id}</td>
+            <td>{call.tool}</td>
+            <td>{words::or_dash(call.model)}</td>
+            <td><OutcomeTag outcome=call.outcome/>{times}</td>
+            <td class="num">{words::or_dash(call.cost.map(Usd::display))}</td>
+        </tr>
+    }
+}
