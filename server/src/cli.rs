@@ -8,7 +8,7 @@ use agentframer::domain::money::Usd;
 use agentframer::engine::config::{Config, Overrides};
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{audit, bootstrap, demo, maintenance, serve};
+use crate::commands::{audit, backup, bootstrap, certificate, demo, maintenance, serve};
 use crate::telemetry;
 
 /// The thing asked for failed.
@@ -59,6 +59,21 @@ enum Command {
     },
     /// Print the OpenAPI document of the REST API
     Openapi,
+    /// Write every table but the data keys into a new folder, while the databases serve
+    Backup {
+        /// The folder, which must be empty or new
+        folder: PathBuf,
+    },
+    /// Bring a backup back into empty databases; what was erased since stays erased
+    Restore {
+        /// The folder that a backup was written to
+        folder: PathBuf,
+    },
+    /// Work with certificates of data requests
+    Certificate {
+        #[command(subcommand)]
+        command: CertificateCommand,
+    },
     /// Work with exported audit logs
     Audit {
         #[command(subcommand)]
@@ -70,6 +85,18 @@ enum Command {
 enum ConfigCommand {
     /// Check the settings and say where the server will be
     Check,
+}
+
+#[derive(Debug, Subcommand)]
+enum CertificateCommand {
+    /// Check a certificate's signature offline; exit code 0 good, 1 not believed, 2 unreadable
+    Verify {
+        /// The certificate's JSON; - reads standard input
+        file: PathBuf,
+        /// The public keys that are believed, as /reference/keys.json serves them
+        #[arg(long, value_name = "FILE")]
+        keys: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -157,6 +184,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Audit { command: AuditCommand::Verify { file, checkpoint } } => {
             audit::verify(&file, checkpoint.as_deref())
         }
+        Command::Certificate { command: CertificateCommand::Verify { file, keys } } => {
+            certificate::verify(&file, keys.as_deref())
+        }
         command => {
             let config = cli.global.config()?;
             telemetry::start(&config).map_err(Failure::wrong)?;
@@ -174,7 +204,9 @@ async fn on_databases(command: Command, config: Config) -> Result<(), Failure> {
         Command::Migrate => maintenance::migrate(config).await,
         Command::Check => maintenance::check(config).await,
         Command::Config { command: ConfigCommand::Check } => maintenance::config(&config),
-        Command::Openapi | Command::Audit { .. } => Ok(()),
+        Command::Backup { folder } => backup::backup(config, &folder).await,
+        Command::Restore { folder } => backup::restore(config, &folder).await,
+        Command::Openapi | Command::Audit { .. } | Command::Certificate { .. } => Ok(()),
     }
 }
 

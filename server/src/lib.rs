@@ -11,6 +11,7 @@ pub mod media;
 pub mod ops;
 pub mod origin_guard;
 mod pages;
+mod reference;
 pub mod rest;
 pub mod router;
 pub mod session_store;

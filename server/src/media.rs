@@ -1,6 +1,7 @@
 //! Result files behind signed links.
 
 use agentframer::engine::Engine;
+use agentframer::engine::data_requests;
 use agentframer::engine::error::{Error, Result};
 use agentframer::engine::media::Media;
 use axum::Router;
@@ -8,6 +9,8 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use bytes::Bytes;
+use futures::stream::BoxStream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use object_store::GetRange;
 use serde::Deserialize;
@@ -43,6 +46,10 @@ async fn serve(
     headers: HeaderMap,
 ) -> Response {
     let signed = signed.map(|Query(signed)| signed).unwrap_or_default();
+    if key.starts_with(data_requests::ARCHIVES) {
+        let opened = engine.open_archive(&key, &signed.expires, &signed.signature).await;
+        return opened.map_or_else(|error| Problem::from(error).into_response(), archive);
+    }
     let range = headers.get(header::RANGE).and_then(|value| asked_range(value.to_str().ok()?));
     match open(&engine, &key, &signed, range).await {
         Ok(answer) => answer,
@@ -102,6 +109,16 @@ fn answer(media: Media, is_part: bool) -> Response {
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     response
+}
+
+/// A tar file that is made while it is fetched, so that its length is not known before.
+fn archive(bytes: BoxStream<'static, std::io::Result<Bytes>>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "application/x-tar"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"archive.tar\""),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, Body::from_stream(bytes)).into_response()
 }
 
 fn unsatisfiable(size: u64) -> Response {

@@ -14,7 +14,7 @@ use crate::headers::{self, SecurityHeaders};
 use crate::origin_guard::{self, OwnOrigins};
 use crate::rest::problem::Problem;
 use crate::visit::{self, Reception};
-use crate::{assets, mcp, media, ops, pages, rest, session_store};
+use crate::{assets, mcp, media, ops, pages, reference, rest, session_store};
 
 /// The whole server; serve it with the peers' addresses as `ConnectInfo`.
 pub fn router(engine: &Engine) -> Router {
@@ -27,6 +27,7 @@ pub fn router(engine: &Engine) -> Router {
         .merge(rest::routes(engine))
         .merge(media::routes(engine.clone()))
         .merge(ops::routes(engine.clone()))
+        .merge(reference::routes(engine.clone()))
         .layer(CatchPanicLayer::custom(our_fault))
         .layer(from_fn_with_state(security, headers::add))
         .layer(from_fn_with_state(reception, visit::receive))

@@ -93,13 +93,17 @@ pub enum Permission {
     ChangeSettings,
     /// Read decrypted prompts.
     ReadPrompts,
+    /// File requests of data subjects, see them, and withdraw one's own.
+    FileDataRequests,
+    /// Approve, reject and extend them.
+    DecideDataRequests,
     /// Delete the workspace.
     DeleteWorkspace,
 }
 
 impl Permission {
     /// Every permission, for tests that walk the table.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::ReadWorkspace,
         Self::ReadActivity,
         Self::ReadBilling,
@@ -113,13 +117,17 @@ impl Permission {
         Self::ReadSettings,
         Self::ChangeSettings,
         Self::ReadPrompts,
+        Self::FileDataRequests,
+        Self::DecideDataRequests,
         Self::DeleteWorkspace,
     ];
 
     /// The weakest role that has it; roles are a ladder in contract §6.
     pub const fn least_role(self) -> Role {
         match self {
-            Self::ReadWorkspace | Self::ReadActivity | Self::ReadMembers => Role::Viewer,
+            Self::ReadWorkspace | Self::ReadActivity | Self::ReadMembers | Self::FileDataRequests => {
+                Role::Viewer
+            }
             Self::ReadBilling
             | Self::ReadAgents
             | Self::ChangeAgents
@@ -130,6 +138,7 @@ impl Permission {
             | Self::ChangeMembers
             | Self::RotateMcpUrl
             | Self::ChangeSettings
+            | Self::DecideDataRequests
             | Self::DeleteWorkspace => Role::Admin,
         }
     }
@@ -142,7 +151,7 @@ mod tests {
     #[test]
     fn each_role_has_what_the_contract_says() {
         let rights = |role: Role| Permission::ALL.into_iter().filter(|right| role.may(*right)).count();
-        assert_eq!((rights(Role::Viewer), rights(Role::Developer), rights(Role::Admin)), (3, 9, 14));
+        assert_eq!((rights(Role::Viewer), rights(Role::Developer), rights(Role::Admin)), (4, 10, 16));
         assert!(!Role::Viewer.may(Permission::ReadBilling) && !Role::Viewer.may(Permission::ReadPrompts));
         assert!(
             Role::Developer.may(Permission::ChangeAgents) && !Role::Developer.may(Permission::ChangeBilling)

@@ -109,6 +109,11 @@ pub struct Verifier {
 }
 
 impl Verifier {
+    /// For rows behind the one at `seq` with this hash: where retention cut the log, or its very beginning.
+    pub const fn after(seq: i64, hash: String) -> Self {
+        Self { last: Some((seq, hash)), rows: 0 }
+    }
+
     /// Takes the next row.
     ///
     /// # Errors

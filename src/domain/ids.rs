@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::field::FieldError;
+use super::time::Time;
 
 /// Crockford's base 32 in lower case, so that text order is time order in every database's collation.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -33,6 +34,16 @@ fn time_ordered(prefix: &str, unix_ms: u64, random: [u8; 10]) -> String {
     bytes[..6].copy_from_slice(&unix_ms.to_be_bytes()[2..]);
     bytes[6..].copy_from_slice(&random);
     format!("{prefix}{}", base32(&bytes))
+}
+
+/// When an id that sorts by its making was made; `None` for any other text.
+pub fn made_at(id: &str) -> Option<Time> {
+    let (_, letters) = id.rsplit_once('_')?;
+    let digit = |letter: u8| ALPHABET.iter().position(|own| *own == letter);
+    // Ten letters are 50 bits, of which the time is the first 48.
+    let first = letters.as_bytes().first_chunk::<10>().filter(|_| letters.len() == 26)?;
+    let bits = first.iter().try_fold(0i64, |bits, letter| Some(bits << 5 | digit(*letter)? as i64))?;
+    Some(Time((bits >> 2) * 1_000))
 }
 
 /// What all ids can do; lets the engine make any of them from its clock and random source.
@@ -103,8 +114,12 @@ ids! {
     AgentId = "agent_";
     /// A row of the attempts table: a refused or failed call.
     AttemptId = "att_";
+    /// A request of a data subject.
+    DataRequestId = "dr_";
     /// A generation: one call's result files.
     GenerationId = "g_";
+    /// A legal hold.
+    HoldId = "hold_";
     /// A person invited to a workspace.
     InvitationId = "inv_";
     /// A REST key.
@@ -139,6 +154,9 @@ mod tests {
         assert!(early < late);
         assert!(early.as_str().starts_with("req_"));
         assert_eq!(early.as_str().parse::<RequestId>().unwrap(), early);
+        let made = RequestId::new(1_792_000_123_456, [255; 10]);
+        assert_eq!(made_at(made.as_str()), Some(Time(1_792_000_123_456_000)));
+        assert_eq!(made_at("req_short"), None);
     }
 
     #[test]

@@ -3,11 +3,15 @@
 pub mod access;
 pub mod audit;
 pub mod catalog;
+pub mod checkpoint;
+pub mod data_requests;
 pub mod field;
+pub mod holds;
 pub mod ids;
 pub mod ledger;
 pub mod money;
 pub mod policy;
 pub mod region;
+pub mod retention;
 pub mod settings;
 pub mod time;

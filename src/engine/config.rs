@@ -127,6 +127,10 @@ pub struct Security {
     pub master_key: Option<String>,
     /// A file with the master key; `master.key` in the data folder, made at the first start, where unset.
     pub master_key_file: Option<PathBuf>,
+    /// The master key before a rotation, 64 hex digits: cells that still have it are wrapped anew at the start.
+    pub previous_master_key: Option<String>,
+    /// A file with it.
+    pub previous_master_key_file: Option<PathBuf>,
 }
 
 impl fmt::Debug for Security {

@@ -17,6 +17,16 @@ const WATCH: Duration = Duration::from_millis(500);
 const SWEEP: Duration = Duration::from_secs(1);
 /// Reservations given back in one sweep.
 const SWEPT: i64 = 500;
+/// How often nodes look whether a full hour waits for its checkpoint.
+const CHECKPOINT: Duration = Duration::from_secs(60);
+/// How often the purger runs: a shortened retention has to take effect within the hour.
+const PURGE: Duration = Duration::from_secs(300);
+/// How often rows and files are compared.
+const RECONCILE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often nodes look for approved data requests.
+const REQUESTS: Duration = Duration::from_secs(2);
+/// How often new media is copied.
+const REPLICATE: Duration = Duration::from_secs(5);
 /// Sweeps between two cleanings of old rows.
 const CLEAN_EVERY: u32 = 600;
 
@@ -27,6 +37,32 @@ impl Engine {
         self.0.running.spawn(async move { engine.watch().await });
         let engine = self.clone();
         self.0.running.spawn(async move { engine.sweep_for_ever().await });
+        self.repeat(
+            "checkpoints",
+            CHECKPOINT,
+            |engine| async move { engine.make_checkpoints().await.map(drop) },
+        );
+        self.repeat("purge", PURGE, |engine| async move { engine.purge().await.map(drop) });
+        self.repeat("reconcile", RECONCILE, |engine| async move { engine.reconcile().await.map(drop) });
+        self.repeat("data requests", REQUESTS, |engine| async move {
+            engine.execute_data_requests().await.map(drop)
+        });
+        self.repeat("replication", REPLICATE, |engine| async move { engine.replicate().await.map(drop) });
+    }
+
+    /// Does what `work` makes for ever, with this pause after each time. What fails is told and done again.
+    fn repeat<F>(&self, name: &'static str, pause: Duration, work: fn(Self) -> F)
+    where
+        F: Future<Output = super::error::Result<()>> + Send + 'static,
+    {
+        let engine = self.clone();
+        self.0.running.spawn(async move {
+            while engine.pause(pause).await {
+                if let Err(error) = work(engine.clone()).await {
+                    tracing::error!(%error, name, "background work failed; it is tried again");
+                }
+            }
+        });
     }
 
     async fn pause(&self, time: Duration) -> bool {
@@ -47,9 +83,15 @@ impl Engine {
                 }
             }
             if self.0.identities.seen_changes.swap(sum, Ordering::SeqCst) != sum {
-                self.0.identities.forget();
+                self.forget_cached();
             }
         }
+    }
+
+    /// Forgets what another node or a job may have changed: tokens and data keys.
+    pub(crate) fn forget_cached(&self) {
+        self.0.identities.forget();
+        self.0.cells.values().for_each(|node| node.sealer.forget());
     }
 
     async fn sweep_for_ever(&self) {

@@ -1,17 +1,24 @@
 //! Storage, gateway and jobs around the domain's rules. Pages, REST and MCP all call one [`Engine`].
 
+pub mod accounts;
 pub mod agents;
+pub mod backup;
 pub mod billing;
 pub mod bootstrap;
 pub mod check;
+pub mod checkpoints;
 pub mod clock;
 pub mod config;
+pub mod data_requests;
 pub mod error;
+mod escrow;
 pub mod gateway;
 pub mod generate;
+pub mod holds;
 pub mod identify;
 pub mod jobs;
 pub mod keys;
+mod leases;
 pub mod ledger_writer;
 pub mod mail;
 pub mod media;
@@ -20,10 +27,16 @@ pub mod overview;
 pub mod passwords;
 pub mod people;
 pub mod providers;
+pub mod purge;
 pub mod random;
 pub mod reading;
+pub mod reconcile;
+pub mod replication;
+pub mod retention;
 pub mod scope;
 pub mod sealing;
+pub mod settings;
+pub mod signing;
 pub mod store;
 pub mod tasks;
 pub mod tools;
@@ -46,7 +59,8 @@ use self::media::{Bucket, UrlSigner};
 use self::passwords::Passwords;
 use self::people::SignInGuard;
 use self::providers::Providers;
-use self::sealing::{MasterKey, Sealer};
+use self::sealing::{MasterKey, MasterKeys, Sealer};
+use self::signing::Signer;
 use self::store::workspaces::Workspace;
 use self::store::{Db, Kind};
 use crate::domain::catalog::Catalog;
@@ -68,6 +82,7 @@ struct Inner {
     passwords: Passwords,
     mailer: Mailer,
     urls: UrlSigner,
+    signer: Signer,
     /// Calls that run on although their client hung up, and jobs.
     running: TaskTracker,
     stopping: CancellationToken,
@@ -108,11 +123,12 @@ impl Engine {
         clock: Clock,
         providers: Providers,
     ) -> std::result::Result<Self, StartError> {
-        let master = master_key(&config)?;
+        let keys = master_keys(&config)?;
         let control = open_database(&config.control_url(), Kind::Control).await?;
+        let signer = open_signer(&control, &keys, &clock).await?;
         let (mut cells, mut writers) = (BTreeMap::new(), Vec::new());
         for cell in config.cells() {
-            let (node, writer) = open_cell(&config, cell, &master, &clock).await?;
+            let (node, writer) = open_cell(&config, cell, &keys, &clock).await?;
             cells.insert(node.cell.name.clone(), node);
             writers.push(writer);
         }
@@ -120,7 +136,8 @@ impl Engine {
         Ok(Self(Arc::new(Inner {
             catalog: catalog(&config)?,
             mailer: Mailer::new(&config).map_err(StartError)?,
-            urls: UrlSigner::new(&master),
+            urls: UrlSigner::new(&keys),
+            signer,
             identities: Identities::new(config.limits.calls_per_minute_per_agent),
             sign_ins: SignInGuard::default(),
             passwords: passwords
@@ -205,13 +222,33 @@ impl Engine {
     }
 }
 
-fn master_key(config: &Config) -> std::result::Result<MasterKey, StartError> {
-    if let Some(hex) = &config.security.master_key {
-        let wrong = || StartError("Setting “security.master_key” is not 64 hex digits.".into());
-        return MasterKey::from_hex(hex).ok_or_else(wrong);
+fn master_keys(config: &Config) -> std::result::Result<MasterKeys, StartError> {
+    let security = &config.security;
+    let file = security.master_key_file.clone().unwrap_or_else(|| config.data_dir.join("master.key"));
+    let current = match hex_key("master_key", security.master_key.as_deref())? {
+        Some(key) => key,
+        None => MasterKey::from_file(&file).map_err(StartError)?,
+    };
+    let previous = match hex_key("previous_master_key", security.previous_master_key.as_deref())? {
+        Some(key) => Some(key),
+        None => previous_key(security.previous_master_key_file.as_deref())?,
+    };
+    Ok(MasterKeys { current, previous })
+}
+
+fn hex_key(name: &str, hex: Option<&str>) -> std::result::Result<Option<MasterKey>, StartError> {
+    let wrong = || StartError(format!("Setting “security.{name}” is not 64 hex digits."));
+    hex.map(|hex| MasterKey::from_hex(hex).ok_or_else(wrong)).transpose()
+}
+
+fn previous_key(file: Option<&std::path::Path>) -> std::result::Result<Option<MasterKey>, StartError> {
+    match file {
+        Some(file) if !file.exists() => {
+            Err(StartError(format!("The key file {} does not exist.", file.display())))
+        }
+        Some(file) => MasterKey::from_file(file).map(Some).map_err(StartError),
+        None => Ok(None),
     }
-    let file = config.security.master_key_file.clone().unwrap_or_else(|| config.data_dir.join("master.key"));
-    MasterKey::from_file(&file).map_err(StartError)
 }
 
 fn catalog(config: &Config) -> std::result::Result<Catalog, StartError> {
@@ -241,27 +278,37 @@ fn without_password(url: &str) -> String {
     parsed.to_string()
 }
 
+async fn open_signer(
+    control: &Db,
+    keys: &MasterKeys,
+    clock: &Clock,
+) -> std::result::Result<Signer, StartError> {
+    let signer = Signer::new(&keys.current).map_err(|error| StartError(error.to_string()))?;
+    let (id, public) = signer.public();
+    let kept = store::signing_keys::insert(control, id, &public, clock.now()).await;
+    kept.map_err(|error| StartError(error.to_string()))?;
+    Ok(signer)
+}
+
 async fn open_cell(
     config: &Config,
     cell: Cell,
-    master: &MasterKey,
+    keys: &MasterKeys,
     clock: &Clock,
 ) -> std::result::Result<(CellNode, JoinHandle<()>), StartError> {
     let db = open_database(&config.cell_url(&cell), Kind::Cell).await?;
-    same_key(&db, &cell, master).await?;
+    let sealer = open_sealer(&db, &cell, keys).await?;
     let bucket = Bucket::open(&config.cell_storage(&cell)).map_err(StartError)?;
     let (writer, task) = LedgerWriter::start(db.clone(), clock.clone());
-    let sealer = Sealer::new(db.clone(), master);
     Ok((CellNode { cell, db, bucket, writer, sealer }, task))
 }
 
 /// A node with another master key could neither read prompts nor check links: it must not start.
-async fn same_key(db: &Db, cell: &Cell, master: &MasterKey) -> std::result::Result<(), StartError> {
-    let own = master.check_value();
-    match store::workspaces::first_fact(db, "master_key", &own).await {
-        Ok(stored) if stored == own => Ok(()),
-        Ok(_) => Err(StartError(format!(
-            "Cell “{}” was made with another master key. Set “security.master_key” or “security.master_key_file” to that one.",
+async fn open_sealer(db: &Db, cell: &Cell, keys: &MasterKeys) -> std::result::Result<Sealer, StartError> {
+    match Sealer::open(db.clone(), keys).await {
+        Ok(Some(sealer)) => Ok(sealer),
+        Ok(None) => Err(StartError(format!(
+            "Cell “{}” was made with another master key. Set “security.master_key” or “security.master_key_file” to that one, or name it as “security.previous_master_key” to change it.",
             cell.name
         ))),
         Err(error) => Err(StartError(format!("Cell “{}” does not answer: {error}", cell.name))),

@@ -10,12 +10,12 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use dashmap::DashMap;
 use hmac::{Hmac, Mac};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
 use super::error::{Error, Result, internal};
 use super::random;
-use super::store::Db;
-use super::store::generations;
+use super::store::data_keys::{self, WrappedKey};
+use super::store::{Db, erasure, workspaces};
 use crate::domain::ids::WorkspaceId;
 use crate::domain::time::Time;
 
@@ -107,20 +107,92 @@ pub fn open(key: &[u8; 32], place: &str, sealed: &[u8]) -> Option<Vec<u8>> {
     XChaCha20Poly1305::new(&(*key).into()).decrypt(&XNonce::from(nonce), payload).ok()
 }
 
+/// The master key in force, and the one before it while keys are wrapped anew.
+#[derive(Debug, Clone)]
+pub struct MasterKeys {
+    /// Wraps and signs.
+    pub current: MasterKey,
+    /// Still opens.
+    pub previous: Option<MasterKey>,
+}
+
+impl MasterKeys {
+    fn all(&self) -> impl Iterator<Item = &MasterKey> {
+        std::iter::once(&self.current).chain(&self.previous)
+    }
+
+    /// One derived key each, the one in force first.
+    pub fn derive(&self, purpose: &str) -> Vec<[u8; 32]> {
+        self.all().map(|key| key.derive(purpose)).collect()
+    }
+}
+
+/// The purpose of the key that wraps data keys.
+const WRAP: &str = "wrap";
+/// Keys wrapped anew in one transaction.
+const REWRAPPED: i64 = 500;
+
 type CachedKeys = DashMap<(WorkspaceId, String), (String, [u8; 32])>;
 
 /// Seals the prompts of one cell.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Sealer {
     db: Db,
-    wrapping: [u8; 32],
+    wrapping: Vec<[u8; 32]>,
+    wrapped_by: String,
+    /// Hashes subjects; outlives rotations of the master key, so that they are found again.
+    index: [u8; 32],
     cached: Arc<CachedKeys>,
 }
 
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sealer").field("wrapped_by", &self.wrapped_by).finish_non_exhaustive()
+    }
+}
+
 impl Sealer {
-    /// A sealer over the cell's key table.
-    pub fn new(db: Db, master: &MasterKey) -> Self {
-        Self { db, wrapping: master.derive("wrap"), cached: Arc::default() }
+    /// A sealer over the cell's key table. Where the cell was made with the previous master key, its data keys are
+    /// wrapped anew; nothing that they seal is touched, and a broken off rotation goes on.
+    ///
+    /// # Errors
+    /// `None` when the cell was made with a master key that is not among these; the database's own.
+    pub async fn open(db: Db, keys: &MasterKeys) -> Result<Option<Self>> {
+        let own = keys.current.check_value();
+        let stored = workspaces::first_fact(&db, "master_key", &own).await?;
+        if keys.all().all(|key| key.check_value() != stored) {
+            return Ok(None);
+        }
+        let wrapping = keys.derive(WRAP);
+        let index = subject_index(&db, &wrapping).await?;
+        let sealer = Self { db, wrapping, wrapped_by: own.clone(), index, cached: Arc::default() };
+        if stored != own {
+            sealer.rewrap().await?;
+            workspaces::set_fact(&sealer.db, "master_key", &own).await?;
+        }
+        Ok(Some(sealer))
+    }
+
+    /// Wraps every data key with the master key in force; tells how many it were.
+    ///
+    /// # Errors
+    /// The database's own; a repeat goes on.
+    pub async fn rewrap(&self) -> Result<usize> {
+        let mut count = 0;
+        loop {
+            let mut keys = data_keys::wrapped_by_another(&self.db, &self.wrapped_by, REWRAPPED).await?;
+            if keys.is_empty() {
+                tracing::info!(count, "data keys were wrapped with the new master key");
+                return Ok(count);
+            }
+            count += keys.len();
+            for key in &mut keys {
+                let plain = self.unwrap(key)?;
+                key.wrapped = seal(&self.wrapping[0], &wrapped_place(key), &plain)?;
+                key.wrapped_by.clone_from(&self.wrapped_by);
+            }
+            data_keys::rewrap(&self.db, keys).await?;
+        }
     }
 
     /// Seals a prompt with the key of its subject, or of its day where there is none. Answers the key's id and the
@@ -137,11 +209,26 @@ impl Sealer {
         now: Time,
     ) -> Result<(String, Vec<u8>)> {
         let scope = subject.map_or_else(|| now.day_key(), |subject| self.subject_scope(workspace, subject));
-        let (id, key) = self.key(workspace, &scope, now).await?;
-        Ok((id, seal(&key, place, prompt.as_bytes())?))
+        self.seal_in(workspace, &scope, place, prompt.as_bytes(), now).await
     }
 
-    /// Opens a sealed prompt; `None` where its key is gone.
+    /// Seals bytes with the key of `scope`, which is made where there is none.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn seal_in(
+        &self,
+        workspace: &WorkspaceId,
+        scope: &str,
+        place: &str,
+        plain: &[u8],
+        now: Time,
+    ) -> Result<(String, Vec<u8>)> {
+        let (id, key) = self.key(workspace, scope, now).await?;
+        Ok((id, seal(&key, place, plain)?))
+    }
+
+    /// Opens what was sealed; `None` where its key is gone.
     ///
     /// # Errors
     /// The database's own.
@@ -152,17 +239,46 @@ impl Sealer {
         place: &str,
         sealed: &[u8],
     ) -> Result<Option<String>> {
-        let Some(wrapped) = generations::data_key_by_id(&self.db, workspace, key_id).await? else {
+        let Some(wrapped) = data_keys::by_id(&self.db, workspace, key_id).await? else {
             return Ok(None);
         };
-        let key = self.unwrap(workspace, key_id, &wrapped)?;
+        let key = self.unwrap(&wrapped)?;
         Ok(open(&key, place, sealed).and_then(|plain| String::from_utf8(plain).ok()))
     }
 
-    /// A subject is found by its keyed hash; the table never names it.
-    fn subject_scope(&self, workspace: &WorkspaceId, subject: &str) -> String {
-        let digest = Sha256::digest(mac(&self.wrapping, format!("{workspace}/{subject}").as_bytes()));
+    /// Seals the prompts under a key that was taken out of use anew, with the key that its scope has now.
+    ///
+    /// # Errors
+    /// The database's own; a repeat goes on.
+    pub async fn reseal(&self, old: &WrappedKey, now: Time) -> Result<()> {
+        let workspace = old.workspace_id.parse().map_err(|error| internal("stored id", error))?;
+        let key = self.unwrap(old)?;
+        loop {
+            let prompts = erasure::prompts_of(&self.db, &old.id, REWRAPPED).await?;
+            if prompts.is_empty() {
+                return Ok(());
+            }
+            let (new_id, new_key) = self.key(&workspace, erasure::scope_before(old), now).await?;
+            let mut resealed = Vec::with_capacity(prompts.len());
+            for (request, sealed) in prompts {
+                match open(&key, &request, &sealed) {
+                    Some(plain) => resealed.push((request.clone(), seal(&new_key, &request, &plain)?)),
+                    None => erasure::remove_prompt(&self.db, &request).await?,
+                }
+            }
+            erasure::reseal(&self.db, &new_id, resealed).await?;
+        }
+    }
+
+    /// A subject is found by its keyed hash; no table names it.
+    pub fn subject_scope(&self, workspace: &WorkspaceId, subject: &str) -> String {
+        let digest = mac(&self.index, format!("{workspace}/{subject}").as_bytes());
         format!("subject:{}", hex::encode(&digest[..16]))
+    }
+
+    /// Forgets every data key: one may have been destroyed.
+    pub fn forget(&self) {
+        self.cached.clear();
     }
 
     async fn key(&self, workspace: &WorkspaceId, scope: &str, now: Time) -> Result<(String, [u8; 32])> {
@@ -170,28 +286,56 @@ impl Sealer {
         if let Some(cached) = self.cached.get(&place) {
             return Ok(cached.clone());
         }
-        let found = match generations::data_key(&self.db, workspace, scope).await? {
+        let found = match data_keys::of_scope(&self.db, workspace, scope).await? {
             Some(found) => found,
             None => self.make_key(workspace, scope, now).await?,
         };
-        let key = (found.0.clone(), self.unwrap(workspace, &found.0, &found.1)?);
+        let key = (found.id.clone(), self.unwrap(&found)?);
         self.cached.insert(place, key.clone());
         Ok(key)
     }
 
-    async fn make_key(&self, workspace: &WorkspaceId, scope: &str, now: Time) -> Result<(String, Vec<u8>)> {
-        let id = format!("dk_{}", hex::encode(random::bytes::<12>()));
-        let wrapped = seal(&self.wrapping, &format!("{workspace}/{id}"), &random::bytes::<32>())?;
-        generations::insert_data_key(&self.db, workspace, scope, &id, &wrapped, now).await?;
+    async fn make_key(&self, workspace: &WorkspaceId, scope: &str, now: Time) -> Result<WrappedKey> {
+        let mut key = WrappedKey {
+            id: format!("dk_{}", hex::encode(random::bytes::<12>())),
+            workspace_id: workspace.to_string(),
+            scope: scope.to_owned(),
+            wrapped: Vec::new(),
+            wrapped_by: self.wrapped_by.clone(),
+            created_at: now,
+        };
+        key.wrapped = seal(&self.wrapping[0], &wrapped_place(&key), &random::bytes::<32>())?;
+        data_keys::insert(&self.db, vec![key]).await?;
         // Another node may have been first: the table says which key counts.
-        generations::data_key(&self.db, workspace, scope).await?.ok_or(Error::Internal)
+        data_keys::of_scope(&self.db, workspace, scope).await?.ok_or(Error::Internal)
     }
 
-    fn unwrap(&self, workspace: &WorkspaceId, id: &str, wrapped: &[u8]) -> Result<[u8; 32]> {
-        open(&self.wrapping, &format!("{workspace}/{id}"), wrapped)
-            .and_then(|key| key.try_into().ok())
-            .ok_or_else(|| internal("unwrap", "the master key does not open this data key"))
+    fn unwrap(&self, key: &WrappedKey) -> Result<[u8; 32]> {
+        open_with_any(&self.wrapping, &wrapped_place(key), &key.wrapped)
+            .ok_or_else(|| internal("unwrap", "no master key opens this data key"))
     }
+}
+
+fn wrapped_place(key: &WrappedKey) -> String {
+    format!("{}/{}", key.workspace_id, key.id)
+}
+
+fn open_with_any(keys: &[[u8; 32]], place: &str, sealed: &[u8]) -> Option<[u8; 32]> {
+    keys.iter().find_map(|key| open(key, place, sealed)).and_then(|plain| plain.try_into().ok())
+}
+
+/// The cell's key for subjects' hashes, wrapped by the master key in force.
+async fn subject_index(db: &Db, wrapping: &[[u8; 32]]) -> Result<[u8; 32]> {
+    const NAME: &str = "subject_index";
+    let fresh = hex::encode(seal(&wrapping[0], NAME, &random::bytes::<32>())?);
+    let stored = workspaces::first_fact(db, NAME, &fresh).await?;
+    let sealed = hex::decode(stored).map_err(|error| internal("subject index", error))?;
+    let index = open_with_any(wrapping, NAME, &sealed)
+        .ok_or_else(|| internal("subject index", "no master key opens it"))?;
+    if open(&wrapping[0], NAME, &sealed).is_none() {
+        workspaces::set_fact(db, NAME, &hex::encode(seal(&wrapping[0], NAME, &index)?)).await?;
+    }
+    Ok(index)
 }
 
 #[cfg(test)]

@@ -7,14 +7,15 @@ use super::error::{Error, Result, internal};
 use super::ledger_writer::{Act, Work};
 use super::random;
 use super::scope::{Origin, Scope};
-use super::store::usage;
 pub use super::store::workspaces::Workspace;
 use super::store::workspaces::{self, AccountRow};
+use super::store::{holds, usage};
 use crate::domain::access::Role;
 use crate::domain::field::{self, FieldError};
 use crate::domain::ids::UserId;
 use crate::domain::money::Usd;
 use crate::domain::region::Region;
+use crate::domain::retention::Retention;
 use crate::domain::settings::{Caps, Inference};
 use crate::domain::time::Time;
 
@@ -115,6 +116,7 @@ impl Engine {
     }
 
     fn new_account(&self, region: Region) -> AccountRow {
+        let retention = Retention::default();
         AccountRow {
             available: Usd::ZERO,
             reserved: Usd::ZERO,
@@ -122,8 +124,10 @@ impl Engine {
             caps: Caps::default(),
             // EU workspaces stay in the EU unless an Admin says otherwise (issue “Data”, residency).
             inference: if region == Region::EuWest1 { Inference::RegionOnly } else { Inference::Any },
-            media_retention_days: 30,
-            log_retention_days: 7 * 365,
+            media_retention_days: retention.media_retention_days,
+            log_retention_days: retention.log_retention_days,
+            cost_centre: None,
+            replicate_to: None,
             salt: random::bytes::<32>().to_vec(),
             created_at: self.0.clock.now(),
         }
@@ -171,10 +175,16 @@ impl Engine {
             return Err(FieldError::new("confirm", "is not the workspace's name; nothing was deleted").into());
         }
         let cell = self.cell(workspace)?;
+        if !holds::list(&cell.db, &workspace.id, true).await?.is_empty() {
+            let message =
+                "A legal hold keeps data of this workspace. Nothing was deleted; lift the hold first.";
+            return Err(Error::Conflict(message.into()));
+        }
         let changes = vec![workspaces::suspend(&workspace.id)];
         let act = self.act(scope, "workspace.deleted", json!({ "name": workspace.name }), changes).await?;
         cell.writer.submit(&workspace.id, Work::Act(Box::new(act))).await?;
         workspaces::delete(&self.0.control, &workspace.id, self.0.clock.now()).await?;
+        self.mark_deleted_workspace(workspace).await?;
         self.0.identities.forget();
         let files = cell.bucket.delete_below(workspace.id.as_str()).await?;
         super::store::generations::delete_content(&cell.db, &workspace.id, self.0.clock.now()).await?;
@@ -208,7 +218,7 @@ fn name_is_taken() -> Error {
 }
 
 /// Two requests at the same time with one name: the database knows.
-fn taken_name(error: sqlx::Error) -> Error {
+pub(crate) fn taken_name(error: sqlx::Error) -> Error {
     match error.as_database_error() {
         Some(fault) if fault.is_unique_violation() => name_is_taken(),
         Some(fault) => internal("workspace", fault),

@@ -10,7 +10,7 @@ use crate::failure::{During, Failure, Result};
 use crate::postgres::{self, Cluster};
 use crate::wasm::{self, Build, Toolchain};
 use crate::workspace::Workspace;
-use crate::{process, serve, setup};
+use crate::{process, s3, serve, setup};
 
 /// The same for lints and tests, so that dependencies are compiled once.
 const FEATURES: &str = "agentframer/engine,agentframer-app/ssr";
@@ -25,8 +25,8 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     let toolchain = setup::wasm_toolchain(workspace)?;
     read_the_code(workspace, toolchain)?;
     step("site", || build_site(workspace, toolchain, Build::Release))?;
-    let cluster = Cluster::start()?;
-    step("tests", || tests(workspace, &cluster))?;
+    let (cluster, storage) = (Cluster::start()?, s3::Server::start(workspace)?);
+    step("tests", || tests(workspace, &cluster, &storage))?;
     step("release build", || serve::build_binary(workspace))?;
     step("end to end", || end_to_end(workspace, &cluster))?;
     eprintln!("── all checks passed in {} s", began.elapsed().as_secs());
@@ -115,9 +115,9 @@ fn lints_of_islands(workspace: &Workspace, toolchain: Toolchain) -> Result<()> {
     process::run(wasm::cargo(workspace, toolchain, "clippy")?.args(["--", "-D", "warnings"]))
 }
 
-fn tests(workspace: &Workspace, cluster: &Cluster) -> Result<()> {
+fn tests(workspace: &Workspace, cluster: &Cluster, storage: &s3::Server) -> Result<()> {
     let mut tests = workspace.cargo(&["test", "--workspace", "--features", FEATURES])?;
-    process::run(tests.env(postgres::URL_VARIABLE, cluster.url()))
+    process::run(storage.describe(&mut tests).env(postgres::URL_VARIABLE, cluster.url()))
 }
 
 /// `end2end/run` gets the binary and the cluster by environment.

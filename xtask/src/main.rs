@@ -7,6 +7,7 @@ mod debian;
 mod failure;
 mod postgres;
 mod process;
+mod s3;
 mod serve;
 mod setup;
 mod wasm;
@@ -27,7 +28,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   demo                      build, then serve ./data-demo with believable traffic
   test                      install what the tests need, run every check
   bench                     the benchmarks
-  with-postgres -- COMMAND  run COMMAND with AGENTFRAMER_TEST_POSTGRES set";
+  with-postgres -- COMMAND  run COMMAND beside the tests' PostgreSQL and S3";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::failure::{During, Failure, Result};
 use crate::workspace::{Workspace, without_our_cargo};
-use crate::{debian, process};
+use crate::{debian, process, s3};
 
 /// The variable that gives tests the cluster's URL.
 pub const URL_VARIABLE: &str = "AGENTFRAMER_TEST_POSTGRES";
@@ -105,16 +105,17 @@ impl Account {
     }
 }
 
-/// Runs a command beside a fresh cluster and gives back its exit code.
+/// Runs a command beside a fresh cluster and a fresh S3 server and gives back its exit code.
 pub fn with(workspace: &Workspace, command: &[&str]) -> Result<ExitCode> {
     let Some((program, args)) = command.split_first() else {
         return Err(Failure::new("name a command: cargo xtask with-postgres -- COMMAND"));
     };
-    let cluster = Cluster::start()?;
+    let (cluster, storage) = (Cluster::start()?, s3::Server::start(workspace)?);
     let mut command = Command::new(program);
     without_our_cargo(&mut command);
     // Beside the target folder: what cargo needs to build the server as xtask does.
     command.env("AGENTFRAMER_SITE", workspace.site());
+    storage.describe(&mut command);
     let status = command.args(args).env(URL_VARIABLE, cluster.url()).status();
     let status = status.during(format_args!("start `{program}`"))?;
     // A code above 255 does not exist; no code at all means a signal.
@@ -191,7 +192,8 @@ fn log_file(folder: &Path) -> PathBuf {
     folder.join("log")
 }
 
-fn free_port() -> Result<u16> {
+/// A port that nobody listens on now.
+pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).during("find a free port")?;
     Ok(listener.local_addr().during("find a free port")?.port())
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::failure::{During, Failure, Result};
 use crate::wasm::{TARGET, Toolchain};
 use crate::workspace::Workspace;
-use crate::{debian, postgres, process};
+use crate::{debian, postgres, process, s3};
 
 const DEBIAN_TOOLCHAIN: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld-22"];
 const BINARYEN: &str = "binaryen@132.0.0";
@@ -36,6 +36,7 @@ pub fn for_tests(workspace: &Workspace) -> Result<()> {
         debian::install(&["chromium-driver"], "the browser tests need chromedriver: install it")?;
     }
     python()?;
+    s3::install(workspace).map(|_| ())?;
     cargo_deny(workspace).map(|_| ())
 }
 

@@ -23,7 +23,7 @@ use super::Rest;
 use super::auth::Caller;
 use super::csv;
 use super::input::{Params, parsed};
-use super::paging::{List, page};
+use super::paging::{List, Paging, page};
 use super::problem::{Problem, Refusals};
 
 /// Which entries; each given field must match.
@@ -161,7 +161,7 @@ impl From<Linked> for AuditEntry {
 }
 
 pub(super) fn routes() -> OpenApiRouter<Rest> {
-    OpenApiRouter::new().routes(routes!(read))
+    OpenApiRouter::new().routes(routes!(read)).routes(routes!(checkpoints))
 }
 
 /// The log, newest first in pages. With `Accept: application/x-ndjson` or `text/csv` the whole match streams, oldest
@@ -185,6 +185,44 @@ async fn read(
     };
     let rows = caller.engine.audit_stream(&scope, &filter)?;
     Ok(form.answer(scope.workspace.id.as_str(), rows))
+}
+
+/// Hourly signed checkpoints of the log, the newest first; their public keys are at `/reference/keys.json`.
+#[utoipa::path(get, path = "/workspaces/{ws}/audit/checkpoints", tag = "audit", operation_id = "list_checkpoints",
+    params(("ws" = String, Path, description = "The workspace's id"), Paging),
+    responses((status = 200, body = List<Checkpoint>), Refusals))]
+async fn checkpoints(caller: Caller, Params(paging): Params<Paging>) -> Result<Json<List<Value>>, Problem> {
+    let scope = caller.may(Permission::ReadActivity).await?;
+    Ok(Json(caller.engine.checkpoints(&scope, paging.page()?).await?.into()))
+}
+
+/// How far the log had come at a full hour.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "the shape in the OpenAPI document; the domain writes it")]
+struct Checkpoint {
+    /// The workspace.
+    workspace_id: String,
+    /// From 1, without gaps.
+    number: i64,
+    /// The first row that is new since the checkpoint before.
+    first_seq: i64,
+    /// The last row.
+    last_seq: i64,
+    /// How many rows are new.
+    count: i64,
+    /// The last row's hash.
+    head_hash: String,
+    /// Rows from this time on …
+    #[schema(format = DateTime)]
+    from: String,
+    /// … to before this one.
+    #[schema(format = DateTime)]
+    to: String,
+    /// SHA-256 of the checkpoint before.
+    previous: String,
+    /// Ed25519 over the RFC 8785 JSON of all other fields.
+    #[schema(value_type = Object)]
+    signature: Value,
 }
 
 /// How a stream is written.

@@ -33,6 +33,22 @@ impl<T: DeserializeOwned> FromRequest<Rest> for Body<T> {
     }
 }
 
+/// As [`Body`], where nothing at all stands for an object without fields.
+pub struct OptionalBody<T>(pub T);
+
+impl<T: DeserializeOwned + Default> FromRequest<Rest> for OptionalBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, rest: &Rest) -> Result<Self, Problem> {
+        let length = request.headers().get(header::CONTENT_LENGTH);
+        if length.is_none_or(|length| length == "0") && !request.headers().contains_key(header::CONTENT_TYPE)
+        {
+            return Ok(Self(T::default()));
+        }
+        Body::from_request(request, rest).await.map(|Body(value)| Self(value))
+    }
+}
+
 fn is_json(request: &Request) -> bool {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     content_type.is_some_and(|value| {

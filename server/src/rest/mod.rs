@@ -6,12 +6,14 @@ pub mod auth;
 mod billing;
 mod caps;
 mod csv;
+mod data_requests;
 mod generations;
 mod input;
 mod members;
 mod models;
 mod paging;
 pub mod problem;
+mod settings;
 mod workspace;
 
 use agentframer::engine::Engine;
@@ -64,7 +66,9 @@ fn api() -> OpenApiRouter<Rest> {
         .merge(caps::routes())
         .merge(audit::routes())
         .merge(generations::routes())
-        .merge(models::routes());
+        .merge(models::routes())
+        .merge(settings::routes())
+        .merge(data_requests::routes());
     prefixed(api)
 }
 

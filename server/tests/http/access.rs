@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use agentframer::domain::access::Role;
+use agentframer::domain::holds::HoldTarget;
 use agentframer::engine::bootstrap::Bootstrapped;
 use agentframer::engine::tools::definitions;
 use agentframer_server::rest::document;
@@ -158,6 +159,18 @@ pub async fn filled(server: &TestServer, place: &str, number: usize) -> String {
         "agents" => {
             let name = format!("target-{number}");
             server.engine.create_agent(&server.admin().await, &name, None).await.unwrap().agent.id.to_string()
+        }
+        "holds" => {
+            let target = HoldTarget::Subject(format!("target-{number}"));
+            server.engine.place_hold(&server.admin().await, target, "case").await.unwrap().id.to_string()
+        }
+        "data-requests" => {
+            let new = json!({
+                "kind": "access", "match": { "subject": format!("target-{number}") },
+                "received_on": server.clock.now().date().to_string(), "requested_by": "Grace Hopper",
+            });
+            let new = serde_json::from_value(new).unwrap();
+            server.engine.file_data_request(&server.admin().await, new).await.unwrap().id.to_string()
         }
         collection => panic!("teach this test to make one of {collection}"),
     };

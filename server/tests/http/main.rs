@@ -8,6 +8,7 @@
 mod access;
 mod bad_input;
 mod command_line;
+mod data;
 mod gates;
 mod mcp;
 mod media;

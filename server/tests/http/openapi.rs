@@ -84,7 +84,7 @@ fn is_of_type(kind: &Value, value: &Value) -> bool {
 }
 
 /// Sends the request and compares its answer with the document.
-async fn assert_described(
+pub async fn assert_described(
     server: &TestServer,
     method: Method,
     below: &str,
@@ -107,7 +107,7 @@ both_engines! {
         let server = TestServer::start(on).await;
         server.mcp().image().await;
         let (get, post) = (Method::GET, Method::POST);
-        for list in ["", "/credits", "/ledger", "/caps", "/agents", "/audit", "/generations", "/models", "/members"] {
+        for list in ["", "/credits", "/ledger", "/caps", "/agents", "/audit", "/generations", "/models", "/members", "/settings", "/retention", "/holds", "/data-requests", "/audit/checkpoints"] {
             assert_described(&server, get.clone(), list, list, None).await;
         }
         let top_up = json!({ "amount_usd": 1.5, "reference": "x" });

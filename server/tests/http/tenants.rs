@@ -9,7 +9,7 @@ use super::access::{endpoints, filled};
 use super::support::{Databases, Mcp, TestServer, both_engines, path_of};
 
 const NO_WORKSPACE: &str = "ws_00000000000000000000000000";
-const NO_ID: &str = "agent_00000000000000000000000000";
+const NO_ID: &str = "00000000000000000000000000";
 
 /// All that an answer tells; only the request's own id and the date may differ.
 async fn told(response: Response) -> (StatusCode, Vec<String>, String) {
@@ -43,8 +43,9 @@ both_engines! {
             assert_eq!(assert_same(request(&theirs), request(&none), &theirs).await, StatusCode::NOT_FOUND);
             if endpoint.place.contains("{id}") {
                 let inside = theirs.replace(own_workspace, stranger.workspace_id.as_str());
-                let id = inside.split('/').find(|part| part.starts_with("agent_")).unwrap().to_owned();
-                let none = inside.replace(&id, NO_ID);
+                let id = inside.split('/').nth(6).unwrap().to_owned();
+                let (kind, _) = id.split_once('_').unwrap();
+                let none = inside.replace(&id, &format!("{kind}_{NO_ID}"));
                 assert_eq!(assert_same(request(&inside), request(&none), &inside).await, StatusCode::NOT_FOUND);
             }
         }

@@ -5,7 +5,7 @@ use sqlx::Row;
 use super::super::error::Result;
 use super::Db;
 use super::log::{AuditFilter, piece};
-use crate::domain::audit::{GENESIS, Verifier};
+use crate::domain::audit::Verifier;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::time::Time;
 
@@ -16,7 +16,7 @@ struct Rule {
 }
 
 /// Rules 1 to 4 of design §4. Each is one statement, so that it sees one moment of a database in use.
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule {
         fault: "the balance is below zero",
         text: "SELECT workspace_id AS id FROM accounts WHERE available < 0 OR reserved < 0",
@@ -40,14 +40,16 @@ const RULES: [Rule; 8] = [
     Rule {
         fault: "the charge has no settled reservation, or is above it",
         text: "SELECT l.request_id AS id FROM ledger_entries l WHERE l.kind = 'charge' AND NOT EXISTS (SELECT 1 \
-               FROM reservations r WHERE r.request_id = l.request_id AND r.state = 'settled' AND r.amount >= -l.amount)",
+               FROM reservations r WHERE r.request_id = l.request_id AND r.state = 'settled' AND r.amount >= -l.amount) \
+               AND l.seq > (SELECT a.log_floor_seq FROM accounts a WHERE a.workspace_id = l.workspace_id)",
     },
     Rule {
         fault: "the charge has no log entry of its amount",
         // The plus keeps SQLite from the index on costs: calls of one price would all be read for each other.
         text: "SELECT l.request_id AS id FROM ledger_entries l WHERE l.kind = 'charge' AND (SELECT COUNT(*) \
                FROM log_entries e WHERE e.workspace_id = l.workspace_id AND e.request_id = l.request_id \
-               AND +e.cost = -l.amount) <> 1",
+               AND +e.cost = -l.amount) <> 1 AND l.seq > (SELECT a.log_floor_seq FROM accounts a \
+               WHERE a.workspace_id = l.workspace_id)",
     },
     Rule {
         fault: "the usage roll-up is not the sum of the charges",
@@ -59,8 +61,14 @@ const RULES: [Rule; 8] = [
     Rule {
         fault: "the roll-up does not count each logged call once",
         text: "SELECT a.workspace_id AS id FROM accounts a WHERE (SELECT CAST(COALESCE(SUM(u.calls), 0) AS BIGINT) \
-               FROM usage_hours u WHERE u.workspace_id = a.workspace_id) <> (SELECT COUNT(*) FROM log_entries e \
-               WHERE e.workspace_id = a.workspace_id AND e.event IS NULL)",
+               FROM usage_hours u WHERE u.workspace_id = a.workspace_id) <> a.log_floor_calls + (SELECT COUNT(*) \
+               FROM log_entries e WHERE e.workspace_id = a.workspace_id AND e.event IS NULL)",
+    },
+    Rule {
+        fault: "the log does not hold what a checkpoint signed",
+        text: "SELECT c.workspace_id AS id FROM log_checkpoints c JOIN accounts a ON a.workspace_id = c.workspace_id \
+               WHERE c.last_seq > a.log_floor_seq AND NOT EXISTS (SELECT 1 FROM log_entries e \
+               WHERE e.workspace_id = c.workspace_id AND e.seq = c.last_seq AND e.hash = c.head_hash)",
     },
 ];
 
@@ -100,13 +108,14 @@ const PIECE: i64 = 2_000;
 /// # Errors
 /// The database's own.
 pub async fn log(db: &Db, workspace: &WorkspaceId) -> Result<Option<String>> {
-    let text = "SELECT log_seq, log_head FROM accounts WHERE workspace_id = $1";
+    let text =
+        "SELECT log_seq, log_head, log_floor_seq, log_floor_hash FROM accounts WHERE workspace_id = $1";
     let Some(end) = sqlx::query(text).bind(workspace.as_str()).fetch_optional(&db.read).await? else {
         return Ok(None);
     };
     let (seq, head): (i64, String) = (end.try_get("log_seq")?, end.try_get("log_head")?);
-    let mut verifier = Verifier::default();
-    let mut after = 0;
+    let (mut after, floor): (i64, String) = (end.try_get("log_floor_seq")?, end.try_get("log_floor_hash")?);
+    let mut verifier = Verifier::after(after, floor);
     while after < seq {
         let rows = piece(db, workspace, &AuditFilter::default(), after, PIECE.min(seq - after)).await?;
         for row in &rows {
@@ -117,7 +126,7 @@ pub async fn log(db: &Db, workspace: &WorkspaceId) -> Result<Option<String>> {
         let Some(last) = rows.last() else { break };
         after = last.seq;
     }
-    let found = verifier.head().unwrap_or((0, GENESIS));
+    let found = verifier.head().unwrap_or_default();
     let short = format!("{workspace}: the log ends at row {}, but row {seq} was written", found.0);
     Ok((found != (seq, head.as_str())).then_some(short))
 }

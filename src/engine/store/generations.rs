@@ -105,6 +105,7 @@ pub async fn insert(on: &mut AnyConnection, generations: Vec<NewGeneration>) -> 
 /// # Errors
 /// The database's own.
 pub async fn insert_prompts(on: &mut AnyConnection, prompts: Vec<SealedPrompt>) -> Result<()> {
+    let requests: Vec<String> = prompts.iter().map(|prompt| prompt.request_id.to_string()).collect();
     let rows = prompts.into_iter().map(|prompt| {
         values![
             prompt.request_id.as_str(),
@@ -116,7 +117,14 @@ pub async fn insert_prompts(on: &mut AnyConnection, prompts: Vec<SealedPrompt>) 
         ]
     });
     let head = "INSERT INTO prompts (request_id, workspace_id, key_id, sealed, created_us, expires_us)";
-    sql::insert(on, head, rows.collect(), "").await
+    sql::insert(on, head, rows.collect(), "").await?;
+    if requests.is_empty() {
+        return Ok(());
+    }
+    // A key that was destroyed while the call ran takes the prompt with it.
+    let head = "DELETE FROM prompts WHERE NOT EXISTS (SELECT 1 FROM data_keys k WHERE k.id = prompts.key_id) \
+                AND request_id IN";
+    sql::change_in(on, head, Vec::new(), &requests).await
 }
 
 /// Which generations; each given field must match.
@@ -167,52 +175,11 @@ pub async fn prompt(
     row.map(|row| Ok((row.try_get("key_id")?, row.try_get("sealed")?))).transpose()
 }
 
-/// A workspace's data key for `scope`: its id and its wrapped bytes.
+/// Reads a row of the table.
 ///
 /// # Errors
-/// The database's own.
-pub async fn data_key(db: &Db, workspace: &WorkspaceId, scope: &str) -> Result<Option<(String, Vec<u8>)>> {
-    let text = "SELECT id, wrapped FROM data_keys WHERE workspace_id = $1 AND scope = $2";
-    let row = sqlx::query(text).bind(workspace.as_str()).bind(scope).fetch_optional(&db.read).await?;
-    row.map(|row| Ok((row.try_get("id")?, row.try_get("wrapped")?))).transpose()
-}
-
-/// A data key by its id: its wrapped bytes.
-///
-/// # Errors
-/// The database's own.
-pub async fn data_key_by_id(db: &Db, workspace: &WorkspaceId, id: &str) -> Result<Option<Vec<u8>>> {
-    let text = "SELECT wrapped FROM data_keys WHERE workspace_id = $1 AND id = $2";
-    let row = sqlx::query(text).bind(workspace.as_str()).bind(id).fetch_optional(&db.read).await?;
-    row.map(|row| Ok(row.try_get("wrapped")?)).transpose()
-}
-
-/// Keeps a new data key, unless another node was first.
-///
-/// # Errors
-/// The database's own.
-pub async fn insert_data_key(
-    db: &Db,
-    workspace: &WorkspaceId,
-    scope: &str,
-    id: &str,
-    wrapped: &[u8],
-    now: Time,
-) -> Result<()> {
-    let text = "INSERT INTO data_keys (id, workspace_id, scope, wrapped, created_us) VALUES ($1, $2, $3, $4, $5) \
-                ON CONFLICT (workspace_id, scope) DO NOTHING";
-    let mut transaction = db.begin().await?;
-    let query = sqlx::query(text)
-        .bind(id)
-        .bind(workspace.as_str())
-        .bind(scope)
-        .bind(wrapped.to_vec())
-        .bind(now.micros());
-    query.execute(&mut *transaction).await?;
-    Ok(transaction.commit().await?)
-}
-
-fn generation(row: &AnyRow) -> Result<NewGeneration> {
+/// Where a column does not hold what it should.
+pub(super) fn generation(row: &AnyRow) -> Result<NewGeneration> {
     let number = |column: &str| row.try_get::<i64, _>(column).map(|value| value.unsigned_abs() as u32);
     Ok(NewGeneration {
         id: parse(row.try_get::<String, _>("id")?)?,
@@ -242,9 +209,11 @@ fn generation(row: &AnyRow) -> Result<NewGeneration> {
 /// The database's own.
 pub async fn delete_content(db: &Db, workspace: &WorkspaceId, now: Time) -> Result<()> {
     let mut transaction = db.begin().await?;
-    for text in
-        ["DELETE FROM prompts WHERE workspace_id = $1", "DELETE FROM data_keys WHERE workspace_id = $1"]
-    {
+    for text in [
+        "DELETE FROM prompts WHERE workspace_id = $1",
+        "DELETE FROM data_keys WHERE workspace_id = $1",
+        "UPDATE accounts SET replicate_to = NULL WHERE workspace_id = $1",
+    ] {
         sql::Statement::new(text, values![workspace.as_str()]).run(&mut transaction).await?;
     }
     let text = "UPDATE generations SET deleted_us = $2 WHERE workspace_id = $1 AND deleted_us IS NULL";

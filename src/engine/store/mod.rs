@@ -6,11 +6,22 @@ pub mod agents;
 pub mod attempts;
 pub mod books;
 pub mod check;
+pub mod checkpoints;
+pub mod data_jobs;
+pub mod data_keys;
+pub mod data_requests;
+pub mod dump;
+pub mod erasure;
 pub mod generations;
+pub mod holds;
 pub mod keys;
 pub mod ledger;
 pub mod log;
+pub mod orphans;
 pub mod people;
+pub mod replicas;
+pub mod retention;
+pub mod signing_keys;
 pub mod sql;
 pub mod tallies;
 pub mod usage;
@@ -20,7 +31,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
-use sqlx::{Any, AnyConnection, AnyPool, Executor, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Row, Transaction};
 
 use super::error::Result;
 
@@ -144,6 +155,24 @@ impl Db {
         Ok(sqlx::query_scalar("SELECT number FROM changes WHERE id = 1").fetch_one(&self.read).await?)
     }
 
+    /// Makes deleted rows of `table` leave the disk: the server rewrites the table, SQLite empties its journal into the
+    /// file, where deleted bytes are overwritten. False where readers kept the journal busy; then the next one does it.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn scrub(&self, table: &'static str) -> Result<bool> {
+        if self.dialect == Dialect::Postgres {
+            sqlx::query(AssertSqlSafe(format!("VACUUM FULL {table}"))).execute(&self.write).await?;
+            return Ok(true);
+        }
+        let mut connection = self.read.acquire().await?;
+        // A reader must not hold up writers for the usual half minute.
+        connection.execute("PRAGMA busy_timeout = 500").await?;
+        let busy = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
+        connection.execute(BUSY_TIMEOUT).await?;
+        Ok(busy?.try_get::<i64, _>(0)? == 0)
+    }
+
     /// Closes both pools.
     pub async fn close(&self) {
         self.write.close().await;
@@ -154,6 +183,8 @@ impl Db {
 /// Raises the change number, so that every node forgets what it cached within a second.
 pub(super) const TELL_NODES: &str = "UPDATE changes SET number = number + 1 WHERE id = 1";
 
+const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 30000";
+
 fn sqlite_pool(connections: u32) -> AnyPoolOptions {
     AnyPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30)).after_connect(
         |connection: &mut AnyConnection, _| {
@@ -161,7 +192,9 @@ fn sqlite_pool(connections: u32) -> AnyPoolOptions {
                 // Full sync: a commit that was answered survives the loss of power.
                 connection.execute("PRAGMA journal_mode = WAL").await?;
                 connection.execute("PRAGMA synchronous = FULL").await?;
-                connection.execute("PRAGMA busy_timeout = 30000").await?;
+                connection.execute(BUSY_TIMEOUT).await?;
+                // What is deleted is overwritten: a destroyed key must not survive in a free page.
+                connection.execute("PRAGMA secure_delete = ON").await?;
                 connection.execute("PRAGMA temp_store = MEMORY").await?;
                 connection.execute("PRAGMA cache_size = -65536").await?;
                 connection.execute("PRAGMA wal_autocheckpoint = 4000").await?;

@@ -213,6 +213,24 @@ pub async fn use_setup_token(on: &mut AnyConnection, fingerprint: &str, now: Tim
     Ok(Statement::new(text, values![now.micros(), fingerprint]).run(on).await? == 1)
 }
 
+/// Removes a person with memberships, sessions and invitations: nothing but the id in logs is left.
+///
+/// # Errors
+/// The database's own.
+pub async fn remove(db: &Db, id: &UserId) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    for text in [
+        "DELETE FROM invitations WHERE email IN (SELECT email FROM users WHERE id = $1)",
+        "DELETE FROM memberships WHERE user_id = $1",
+        "DELETE FROM sessions WHERE user_id = $1",
+        "DELETE FROM users WHERE id = $1",
+    ] {
+        Statement::new(text, values![id.as_str()]).run(&mut transaction).await?;
+    }
+    Statement::new(super::TELL_NODES, Vec::new()).run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
 async fn run(db: &Db, text: &'static str, values: Vec<super::sql::Value>) -> Result<u64> {
     let mut transaction = db.begin().await?;
     let rows = Statement::new(text, values).run(&mut transaction).await?;

@@ -20,6 +20,10 @@ pub enum Value {
     MaybeText(Option<String>),
     /// Bytes.
     Blob(Vec<u8>),
+    /// Bytes or NULL.
+    MaybeBlob(Option<Vec<u8>>),
+    /// A DOUBLE PRECISION or NULL.
+    MaybeFloat(Option<f64>),
 }
 
 impl From<i64> for Value {
@@ -75,6 +79,8 @@ fn bind(query: BuiltQuery, value: Value) -> BuiltQuery {
         Value::Text(value) => query.bind(value),
         Value::MaybeText(value) => query.bind(value),
         Value::Blob(value) => query.bind(value),
+        Value::MaybeBlob(value) => query.bind(value),
+        Value::MaybeFloat(value) => query.bind(value),
     }
 }
 
@@ -102,6 +108,14 @@ impl Statement {
     pub async fn run(self, on: &mut AnyConnection) -> std::result::Result<u64, sqlx::Error> {
         let query = self.values.into_iter().fold(sqlx::query(self.text), bind);
         Ok(query.execute(on).await?.rows_affected())
+    }
+
+    /// Runs a text that was joined from fixed parts and names of our own tables.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn run_built(text: String, on: &mut AnyConnection) -> Result<u64> {
+        Ok(query(text, []).execute(on).await?.rows_affected())
     }
 }
 
@@ -163,6 +177,36 @@ pub async fn change_in(on: &mut AnyConnection, head: &str, first: Vec<Value>, ke
     Ok(())
 }
 
+/// As [`change_in`], and tells how many rows were changed. A key stands in `keys` once.
+///
+/// # Errors
+/// The database's own.
+pub async fn count_changed_in(on: &mut AnyConnection, head: &str, keys: &[String]) -> Result<u64> {
+    let mut changed = 0;
+    for (text, values) in in_lists(head, keys, "") {
+        changed += query(text, values).execute(&mut *on).await?.rows_affected();
+    }
+    Ok(changed)
+}
+
+/// As [`select_in`], with the values of `$1…` in `head`.
+///
+/// # Errors
+/// The database's own.
+pub async fn select_in_after(
+    on: &mut AnyConnection,
+    head: &str,
+    first: Vec<Value>,
+    keys: &[String],
+) -> Result<Vec<AnyRow>> {
+    let mut found = Vec::new();
+    for chunk in keys.chunks(SIZES[0]) {
+        let (text, values) = in_list(head, first.clone(), chunk, "");
+        found.extend(query(text, values).fetch_all(&mut *on).await?);
+    }
+    Ok(found)
+}
+
 fn in_lists<'a>(
     head: &'a str,
     keys: &'a [String],
@@ -201,6 +245,17 @@ impl Select {
             self.text.push_str(" AND ");
             self.text.push_str(&condition.replace('?', &format!("${}", self.values.len())));
         }
+        self
+    }
+
+    /// Adds `AND column IN (…)`; nothing matches an empty list.
+    #[must_use]
+    pub fn and_in(mut self, column: &str, keys: &[String]) -> Self {
+        let first = self.values.len();
+        let numbers: Vec<String> = (1..=keys.len()).map(|number| format!("${}", first + number)).collect();
+        self.values.extend(keys.iter().cloned().map(Value::Text));
+        let list = if numbers.is_empty() { "NULL".to_owned() } else { numbers.join(",") };
+        self.text.push_str(&format!(" AND {column} IN ({list})"));
         self
     }
 

@@ -89,6 +89,10 @@ pub struct AccountRow {
     pub media_retention_days: u32,
     /// How long the log is kept, in days.
     pub log_retention_days: u32,
+    /// Who pays, in the customer's own words.
+    pub cost_centre: Option<String>,
+    /// The cell that keeps copies of the media.
+    pub replicate_to: Option<String>,
     /// Enters each prompt's hash.
     pub salt: Vec<u8>,
     /// When it was made.
@@ -327,6 +331,42 @@ pub fn set_caps(id: &WorkspaceId, caps: &Caps) -> Statement {
     Statement::new("UPDATE accounts SET caps = $1 WHERE workspace_id = $2", values![json, id.as_str()])
 }
 
+/// Changes where models may infer, and the cost centre.
+pub fn set_settings(id: &WorkspaceId, inference: Inference, cost_centre: Option<&str>) -> Statement {
+    let text = "UPDATE accounts SET inference = $1, cost_centre = $2 WHERE workspace_id = $3";
+    Statement::new(text, values![inference.as_str(), cost_centre.map(str::to_owned), id.as_str()])
+}
+
+/// Removes directory entries whose workspace has no account: a backup met them while they were made.
+///
+/// # Errors
+/// The database's own.
+pub async fn remove_without_account(db: &Db, accounts: &[String]) -> Result<()> {
+    let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM workspaces").fetch_all(&db.read).await?;
+    let mut transaction = db.begin().await?;
+    for id in ids.iter().filter(|id| !accounts.contains(id)) {
+        for text in [
+            "DELETE FROM memberships WHERE workspace_id = $1",
+            "DELETE FROM invitations WHERE workspace_id = $1",
+            "DELETE FROM workspaces WHERE id = $1",
+        ] {
+            Statement::new(text, values![id.as_str()]).run(&mut transaction).await?;
+        }
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// Gives a workspace another name.
+///
+/// # Errors
+/// The database's own; a taken name is a unique violation.
+pub async fn rename(db: &Db, id: &WorkspaceId, name: &str) -> std::result::Result<(), sqlx::Error> {
+    let text = "UPDATE workspaces SET name = $1 WHERE id = $2";
+    let mut transaction = db.begin().await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+    Statement::new(text, values![name, id.as_str()]).run(&mut transaction).await?;
+    transaction.commit().await
+}
+
 /// Refuses every call of a workspace from now on.
 pub fn suspend(id: &WorkspaceId) -> Statement {
     Statement::new("UPDATE accounts SET suspended = 1 WHERE workspace_id = $1", values![id.as_str()])
@@ -343,6 +383,8 @@ fn account_row(row: &AnyRow) -> Result<AccountRow> {
         inference: if region_only { Inference::RegionOnly } else { Inference::Any },
         media_retention_days: days("media_retention_days")?,
         log_retention_days: days("log_retention_days")?,
+        cost_centre: row.try_get("cost_centre")?,
+        replicate_to: row.try_get("replicate_to")?,
         salt: row.try_get("salt")?,
         created_at: Time(row.try_get("created_us")?),
     })
@@ -383,4 +425,16 @@ pub async fn first_fact(db: &Db, name: &str, value: &str) -> Result<String> {
     let stored = sqlx::query_scalar(text).bind(name).fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(stored)
+}
+
+/// Replaces a fact about a cell.
+///
+/// # Errors
+/// The database's own.
+pub async fn set_fact(db: &Db, name: &str, value: &str) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    Statement::new("UPDATE facts SET value = $1 WHERE name = $2", values![value, name])
+        .run(&mut transaction)
+        .await?;
+    Ok(transaction.commit().await?)
 }

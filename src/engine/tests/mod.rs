@@ -1,6 +1,11 @@
 //! The engine as a whole, on SQLite and on PostgreSQL.
 
+mod backup;
 mod concurrency;
+mod data_requests;
+mod faults;
 mod governed_call;
 mod random_sequences;
+mod retention;
+mod s3;
 mod support;

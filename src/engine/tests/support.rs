@@ -74,6 +74,11 @@ impl Databases {
         Self { folder: tempfile::tempdir().unwrap(), postgres: Some((server, name)) }
     }
 
+    /// Fresh databases of the other kind.
+    pub(crate) async fn of_the_other_kind(&self) -> Self {
+        if self.postgres.is_some() { Self::sqlite() } else { Self::postgres().await }
+    }
+
     fn url(&self, part: &str) -> Option<String> {
         let (server, name) = self.postgres.as_ref()?;
         let mut url = url::Url::parse(server).unwrap();
@@ -108,7 +113,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) made: Bootstrapped,
     /// Kept for as long as the test lasts.
-    _databases: Databases,
+    pub(crate) _databases: Databases,
 }
 
 impl World {
@@ -126,6 +131,33 @@ impl World {
     pub(crate) async fn new(databases: Databases, balance: &str, providers: Providers) -> Self {
         let clock = Clock::manual(START);
         let engine = databases.node(&clock, providers).await;
+        let made = engine.bootstrap(bootstrap(balance)).await.unwrap();
+        Self { engine, clock, made, _databases: databases }
+    }
+
+    /// With other settings.
+    pub(crate) async fn with_config(
+        databases: Databases,
+        balance: &str,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let (clock, mut config) = (Clock::manual(START), databases.config());
+        change(&mut config);
+        let engine = Engine::open(config, clock.clone()).await.unwrap();
+        let made = engine.bootstrap(bootstrap(balance)).await.unwrap();
+        Self { engine, clock, made, _databases: databases }
+    }
+
+    /// The given bucket stands in for the EU cell's.
+    pub(crate) async fn with_bucket(
+        databases: Databases,
+        balance: &str,
+        providers: Providers,
+        bucket: &super::faults::Faulty,
+    ) -> Self {
+        let clock = Clock::manual(START);
+        let mut engine = databases.node(&clock, providers).await;
+        bucket.replace(&mut engine, "eu");
         let made = engine.bootstrap(bootstrap(balance)).await.unwrap();
         Self { engine, clock, made, _databases: databases }
     }

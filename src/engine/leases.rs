@@ -1,0 +1,52 @@
+//! Background work that one node at a time does on a cell. A lease ends by itself, so a node that dies holds nobody up.
+
+use serde::Serialize;
+
+use super::error::Result;
+use super::store::data_jobs;
+use super::{CellNode, Engine};
+use crate::domain::time::{MINUTE, Time};
+
+/// How long a lease lasts without being renewed; a batch is much shorter.
+const LEASE: i64 = 2 * MINUTE;
+
+/// The right to do a job on a cell, until it is finished or not renewed in time.
+pub(crate) struct Lease<'a> {
+    engine: &'a Engine,
+    node: &'a CellNode,
+    job: &'static str,
+    holder: String,
+}
+
+impl Engine {
+    /// Takes a job on a cell; `None` where another node, or another task of this one, is at it.
+    pub(crate) async fn lease<'a>(
+        &'a self,
+        node: &'a CellNode,
+        job: &'static str,
+    ) -> Result<Option<Lease<'a>>> {
+        let (now, holder) = (self.0.clock.now(), hex::encode(super::random::bytes::<8>()));
+        let taken = data_jobs::acquire(&node.db, job, &holder, now, now.plus(LEASE)).await?;
+        Ok(taken.then_some(Lease { engine: self, node, job, holder }))
+    }
+}
+
+impl Lease<'_> {
+    /// Keeps the lease for another batch; false when the job has to stop here.
+    pub(crate) async fn renew(&self) -> Result<bool> {
+        if self.engine.0.stopping.is_cancelled() {
+            return Ok(false);
+        }
+        data_jobs::renew(&self.node.db, self.job, &self.holder, self.now().plus(LEASE)).await
+    }
+
+    /// Gives the lease back and keeps what the run did.
+    pub(crate) async fn finish(self, report: &impl Serialize) -> Result<()> {
+        let json = serde_json::to_string(report).unwrap_or_default();
+        data_jobs::finish(&self.node.db, self.job, &self.holder, self.now(), &json).await
+    }
+
+    fn now(&self) -> Time {
+        self.engine.0.clock.now()
+    }
+}

@@ -1,0 +1,99 @@
+//! Signed checkpoints of the logs of a cell.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::super::error::{Result, internal};
+use super::Db;
+use super::books::parse;
+use super::sql::{Select, Statement, values};
+use crate::domain::checkpoint::Checkpoint;
+use crate::domain::ids::WorkspaceId;
+use crate::domain::time::Time;
+
+/// Every workspace of the cell that has an account, and since when.
+///
+/// # Errors
+/// The database's own.
+pub async fn logs(db: &Db) -> Result<Vec<(WorkspaceId, Time)>> {
+    let rows = sqlx::query("SELECT workspace_id, created_us FROM accounts ORDER BY workspace_id");
+    let rows = rows.fetch_all(&db.read).await?;
+    rows.iter()
+        .map(|row| Ok((parse(row.try_get::<String, _>("workspace_id")?)?, Time(row.try_get("created_us")?))))
+        .collect()
+}
+
+/// Place and hash of the last row before `to`; where retention took it, of the last row that it took.
+///
+/// # Errors
+/// The database's own.
+pub async fn log_end(db: &Db, workspace: &WorkspaceId, to: Time) -> Result<(i64, String)> {
+    let text =
+        "SELECT seq, hash FROM log_entries WHERE workspace_id = $1 AND ts_us < $2 ORDER BY seq DESC LIMIT 1";
+    let row = sqlx::query(text).bind(workspace.as_str()).bind(to.micros()).fetch_optional(&db.read).await?;
+    let row = match row {
+        Some(row) => row,
+        None => {
+            let text =
+                "SELECT log_floor_seq AS seq, log_floor_hash AS hash FROM accounts WHERE workspace_id = $1";
+            sqlx::query(text).bind(workspace.as_str()).fetch_one(&db.read).await?
+        }
+    };
+    Ok((row.try_get("seq")?, row.try_get("hash")?))
+}
+
+/// Keeps a checkpoint with its signature, unless another node was first.
+///
+/// # Errors
+/// The database's own.
+pub async fn insert(db: &Db, checkpoint: &Checkpoint, signed: &str) -> Result<()> {
+    let text = "INSERT INTO log_checkpoints (workspace_id, number, last_seq, head_hash, to_us, body) \
+                VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (workspace_id, number) DO NOTHING";
+    let values = values![
+        checkpoint.workspace_id.as_str(),
+        checkpoint.number,
+        checkpoint.last_seq,
+        checkpoint.head_hash.as_str(),
+        checkpoint.to.micros(),
+        signed
+    ];
+    let mut transaction = db.begin().await?;
+    Statement::new(text, values).run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Signed checkpoints before number `before`, the newest first.
+///
+/// # Errors
+/// The database's own.
+pub async fn page(
+    db: &Db,
+    workspace: &WorkspaceId,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<serde_json::Value>> {
+    let select =
+        Select::new("SELECT body FROM log_checkpoints WHERE workspace_id = $1", values![workspace.as_str()])
+            .and("number < ?", before)
+            .tail("ORDER BY number DESC")
+            .limit(limit);
+    select.all(&db.read).await?.iter().map(body).collect()
+}
+
+/// The last checkpoint that ends at or before `to`.
+///
+/// # Errors
+/// The database's own.
+pub async fn last(db: &Db, workspace: &WorkspaceId, to: Time) -> Result<Option<Checkpoint>> {
+    let text = "SELECT body FROM log_checkpoints WHERE workspace_id = $1 AND to_us <= $2 ORDER BY number DESC LIMIT 1";
+    let row = sqlx::query(text).bind(workspace.as_str()).bind(to.micros()).fetch_optional(&db.read).await?;
+    let read = |row: AnyRow| {
+        serde_json::from_value(body(&row)?).map_err(|error| internal("stored checkpoint", error))
+    };
+    row.map(read).transpose()
+}
+
+fn body(row: &AnyRow) -> Result<serde_json::Value> {
+    let text: &str = row.try_get("body")?;
+    serde_json::from_str(text).map_err(|error| internal("stored checkpoint", error))
+}

@@ -1,0 +1,134 @@
+//! Data keys, wrapped by the master key. The table holds nothing else, so that it can be backed up apart.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::super::error::Result;
+use super::sql::{self, Select, Statement, values};
+use super::{Db, TELL_NODES};
+use crate::domain::ids::WorkspaceId;
+use crate::domain::time::Time;
+
+/// A key as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct WrappedKey {
+    /// `dk_…`.
+    pub id: String,
+    /// Whose.
+    pub workspace_id: String,
+    /// A subject's hash, a day, or a data request.
+    pub scope: String,
+    /// Nonce and ciphertext.
+    pub wrapped: Vec<u8>,
+    /// The check value of the master key that wraps it.
+    pub wrapped_by: String,
+    /// When it was made.
+    pub created_at: Time,
+}
+
+/// A workspace's key for `scope`.
+///
+/// # Errors
+/// The database's own.
+pub async fn of_scope(db: &Db, workspace: &WorkspaceId, scope: &str) -> Result<Option<WrappedKey>> {
+    let text = "SELECT * FROM data_keys WHERE workspace_id = $1 AND scope = $2";
+    let row = sqlx::query(text).bind(workspace.as_str()).bind(scope).fetch_optional(&db.read).await?;
+    row.as_ref().map(key).transpose()
+}
+
+/// A key by its id.
+///
+/// # Errors
+/// The database's own.
+pub async fn by_id(db: &Db, workspace: &WorkspaceId, id: &str) -> Result<Option<WrappedKey>> {
+    let text = "SELECT * FROM data_keys WHERE workspace_id = $1 AND id = $2";
+    let row = sqlx::query(text).bind(workspace.as_str()).bind(id).fetch_optional(&db.read).await?;
+    row.as_ref().map(key).transpose()
+}
+
+/// Every key of the cell after `id`, in the order of ids.
+///
+/// # Errors
+/// The database's own.
+pub async fn after(db: &Db, id: &str, limit: i64) -> Result<Vec<WrappedKey>> {
+    let select = Select::new("SELECT * FROM data_keys WHERE id > $1", values![id]).tail("ORDER BY id");
+    select.limit(limit).all(&db.read).await?.iter().map(key).collect()
+}
+
+/// Keys that another master key than `own` wraps.
+///
+/// # Errors
+/// The database's own.
+pub async fn wrapped_by_another(db: &Db, own: &str, limit: i64) -> Result<Vec<WrappedKey>> {
+    let select = Select::new("SELECT * FROM data_keys WHERE wrapped_by <> $1", values![own]);
+    select.limit(limit).all(&db.read).await?.iter().map(key).collect()
+}
+
+/// How many keys there are, and the oldest one's making.
+///
+/// # Errors
+/// The database's own.
+pub async fn ages(db: &Db, workspace: &WorkspaceId) -> Result<(i64, Option<Time>)> {
+    let text = "SELECT COUNT(*) AS held, MIN(created_us) AS oldest FROM data_keys WHERE workspace_id = $1";
+    let row = sqlx::query(text).bind(workspace.as_str()).fetch_one(&db.read).await?;
+    Ok((row.try_get("held")?, row.try_get::<Option<i64>, _>("oldest")?.map(Time)))
+}
+
+/// Keeps new keys, unless another node was first.
+///
+/// # Errors
+/// The database's own.
+pub async fn insert(db: &Db, keys: Vec<WrappedKey>) -> Result<()> {
+    let rows = keys.into_iter().map(|key| {
+        values![key.id, key.workspace_id, key.scope, key.wrapped, key.wrapped_by, key.created_at.micros()]
+    });
+    let mut transaction = db.begin().await?;
+    let head = "INSERT INTO data_keys (id, workspace_id, scope, wrapped, wrapped_by, created_us)";
+    sql::insert(&mut transaction, head, rows.collect(), "ON CONFLICT DO NOTHING").await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Puts keys back wrapped anew: nothing that they seal is touched.
+///
+/// # Errors
+/// The database's own.
+pub async fn rewrap(db: &Db, keys: Vec<WrappedKey>) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    for key in keys {
+        let text = "UPDATE data_keys SET wrapped = $1, wrapped_by = $2 WHERE id = $3";
+        Statement::new(text, values![key.wrapped, key.wrapped_by, key.id]).run(&mut transaction).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// Destroys keys: what they sealed can never be read again. Nodes forget what they hold of them.
+///
+/// # Errors
+/// The database's own.
+pub async fn destroy(db: &Db, ids: &[String]) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    sql::change_in(&mut transaction, "DELETE FROM data_keys WHERE id IN", Vec::new(), ids).await?;
+    Statement::new(TELL_NODES, Vec::new()).run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Keys of prompts made before `limit` that seal nothing any more; those of data requests are not among them.
+///
+/// # Errors
+/// The database's own.
+pub async fn unused(db: &Db, limit: Time) -> Result<Vec<String>> {
+    let text = "SELECT k.id FROM data_keys k WHERE k.created_us < $1 AND k.scope NOT LIKE 'request:%' \
+                AND NOT EXISTS (SELECT 1 FROM prompts p WHERE p.key_id = k.id)";
+    Ok(sqlx::query_scalar(text).bind(limit.micros()).fetch_all(&db.read).await?)
+}
+
+pub(super) fn key(row: &AnyRow) -> Result<WrappedKey> {
+    Ok(WrappedKey {
+        id: row.try_get("id")?,
+        workspace_id: row.try_get("workspace_id")?,
+        scope: row.try_get("scope")?,
+        wrapped: row.try_get("wrapped")?,
+        wrapped_by: row.try_get("wrapped_by")?,
+        created_at: Time(row.try_get("created_us")?),
+    })
+}

@@ -1,0 +1,93 @@
+//! Legal holds of a cell.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::super::error::{Result, internal};
+use super::Db;
+use super::books::parse;
+use super::sql::{Select, Statement, values};
+use crate::domain::holds::HoldTarget;
+use crate::domain::ids::{HoldId, WorkspaceId};
+use crate::domain::time::Time;
+
+/// True in SQL for a generation `g` that a hold keeps.
+pub const KEEPS_GENERATION: &str = "EXISTS (SELECT 1 FROM legal_holds h WHERE h.workspace_id = g.workspace_id \
+    AND h.lifted_us IS NULL AND (h.kind = 'workspace' OR (h.kind = 'agent' AND h.target = g.user_id) \
+    OR (h.kind = 'subject' AND EXISTS (SELECT 1 FROM prompts p JOIN data_keys k ON k.id = p.key_id \
+    WHERE p.request_id = g.request_id AND (k.scope = h.target OR k.scope LIKE 'retired:%:' || h.target)))))";
+
+/// A hold as it is stored; a subject is its keyed hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldRow {
+    /// Its id.
+    pub id: HoldId,
+    /// Whose.
+    pub workspace_id: WorkspaceId,
+    /// What it keeps.
+    pub target: HoldTarget,
+    /// Why.
+    pub reason: String,
+    /// By whom.
+    pub placed_by: String,
+    /// Since when.
+    pub placed_at: Time,
+    /// Who ended it.
+    pub lifted_by: Option<String>,
+    /// When it ended.
+    pub lifted_at: Option<Time>,
+}
+
+/// Places a hold.
+pub fn insert(hold: &HoldRow) -> Statement {
+    let text = "INSERT INTO legal_holds (id, workspace_id, kind, target, reason, placed_by, placed_us) \
+                VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let values = values![
+        hold.id.as_str(),
+        hold.workspace_id.as_str(),
+        hold.target.kind(),
+        hold.target.target(),
+        hold.reason.as_str(),
+        hold.placed_by.as_str(),
+        hold.placed_at.micros()
+    ];
+    Statement::new(text, values)
+}
+
+/// Ends a hold; changes nothing where it has ended.
+pub fn lift(workspace: &WorkspaceId, id: &HoldId, actor: &str, now: Time) -> Statement {
+    let text = "UPDATE legal_holds SET lifted_by = $1, lifted_us = $2 \
+                WHERE workspace_id = $3 AND id = $4 AND lifted_us IS NULL";
+    Statement::new(text, values![actor, now.micros(), workspace.as_str(), id.as_str()])
+}
+
+/// The holds of a workspace, the newest first; with `active` only those in force.
+///
+/// # Errors
+/// The database's own.
+pub async fn list(db: &Db, workspace: &WorkspaceId, active: bool) -> Result<Vec<HoldRow>> {
+    let select =
+        Select::new("SELECT * FROM legal_holds WHERE workspace_id = $1", values![workspace.as_str()]);
+    let select = if active { select.tail("AND lifted_us IS NULL") } else { select };
+    select.tail("ORDER BY placed_us DESC, id DESC").all(&db.read).await?.iter().map(hold).collect()
+}
+
+fn hold(row: &AnyRow) -> Result<HoldRow> {
+    let target: String = row.try_get("target")?;
+    let target = match row.try_get::<&str, _>("kind")? {
+        "workspace" => HoldTarget::Workspace,
+        "agent" => HoldTarget::Agent(target),
+        "subject" => HoldTarget::Subject(target),
+        other => return Err(internal("stored hold", other)),
+    };
+    Ok(HoldRow {
+        id: parse(row.try_get::<String, _>("id")?)?,
+        workspace_id: parse(row.try_get::<String, _>("workspace_id")?)?,
+        target,
+        reason: row.try_get("reason")?,
+        placed_by: row.try_get("placed_by")?,
+        placed_at: Time(row.try_get("placed_us")?),
+        lifted_by: row.try_get("lifted_by")?,
+        lifted_at: row.try_get::<Option<i64>, _>("lifted_us")?.map(Time),
+    })
+}

@@ -1,0 +1,52 @@
+//! What the reconciler asks of a cell.
+
+use sqlx::Row;
+
+use super::super::error::Result;
+use super::Db;
+use super::generations::{self, NewGeneration};
+use super::retention::Cursor;
+use super::sql::{self, Select, Statement, values};
+use crate::domain::ids::WorkspaceId;
+use crate::domain::time::Time;
+
+/// Generations whose files should be there, the oldest first, after `cursor`.
+///
+/// # Errors
+/// The database's own.
+pub async fn live(
+    db: &Db,
+    workspace: &WorkspaceId,
+    cursor: &Cursor,
+    limit: i64,
+) -> Result<Vec<NewGeneration>> {
+    let text = "SELECT * FROM generations WHERE workspace_id = $1 AND deleted_us IS NULL \
+                AND created_us >= $2 AND (created_us > $2 OR id > $3) ORDER BY created_us, id";
+    let select = Select::new(text, values![workspace.as_str(), cursor.0, cursor.1.as_str()]);
+    select.limit(limit).all(&db.read).await?.iter().map(generations::generation).collect()
+}
+
+/// Those of `ids` whose files should be there.
+///
+/// # Errors
+/// The database's own.
+pub async fn live_among(db: &Db, ids: &[String]) -> Result<Vec<String>> {
+    let mut connection = db.read.acquire().await?;
+    let head = "SELECT id FROM generations WHERE deleted_us IS NULL AND id IN";
+    let rows = sql::select_in(&mut connection, head, ids, "").await?;
+    rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
+}
+
+/// Removes prompts made before `settled` that nobody can read or whose result is gone; tells how many.
+///
+/// # Errors
+/// The database's own.
+pub async fn remove_prompts(db: &Db, settled: Time) -> Result<u64> {
+    let text = "DELETE FROM prompts WHERE created_us < $1 AND (NOT EXISTS (SELECT 1 FROM data_keys k \
+                WHERE k.id = prompts.key_id) OR NOT EXISTS (SELECT 1 FROM generations g \
+                WHERE g.request_id = prompts.request_id AND g.deleted_us IS NULL))";
+    let mut transaction = db.begin().await?;
+    let rows = Statement::new(text, values![settled.micros()]).run(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(rows)
+}

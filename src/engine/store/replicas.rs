@@ -1,0 +1,161 @@
+//! Copies of media in another cell's bucket.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::super::error::Result;
+use super::Db;
+use super::books::parse;
+use super::generations::{self, NewGeneration};
+use super::sql::{self, Select, Statement, values};
+use crate::domain::ids::WorkspaceId;
+use crate::domain::time::Time;
+
+/// A copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// Of which generation.
+    pub generation_id: String,
+    /// The cell whose bucket holds it.
+    pub cell: String,
+    /// The first file's key, as in the source.
+    pub object_key: String,
+    /// How many files.
+    pub files: u32,
+}
+
+/// A workspace that wants copies, or still has some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replicated {
+    /// Which.
+    pub workspace_id: WorkspaceId,
+    /// The cell that copies go to; `None` where they are turned off.
+    pub to: Option<String>,
+    /// Everything made before this is copied.
+    pub until: Time,
+}
+
+/// Workspaces that want copies, or have copies that they no longer want.
+///
+/// # Errors
+/// The database's own.
+pub async fn wanted(db: &Db) -> Result<Vec<Replicated>> {
+    let text = "SELECT workspace_id, replicate_to, replicated_us FROM accounts a WHERE replicate_to IS NOT NULL \
+                OR EXISTS (SELECT 1 FROM replicas r WHERE r.workspace_id = a.workspace_id)";
+    let rows = sqlx::query(text).fetch_all(&db.read).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Replicated {
+                workspace_id: parse(row.try_get::<String, _>("workspace_id")?)?,
+                to: row.try_get("replicate_to")?,
+                until: Time(row.try_get("replicated_us")?),
+            })
+        })
+        .collect()
+}
+
+/// Sets where a workspace's copies go; the work begins anew from the first file.
+pub fn set(workspace: &WorkspaceId, cell: Option<&str>) -> Statement {
+    let text = "UPDATE accounts SET replicate_to = $1, replicated_us = 0 WHERE workspace_id = $2";
+    Statement::new(text, values![cell.map(str::to_owned), workspace.as_str()])
+}
+
+/// Generations made at or after `from` whose files are there and have no copy in `cell`, the oldest first.
+///
+/// # Errors
+/// The database's own.
+pub async fn missing(
+    db: &Db,
+    workspace: &WorkspaceId,
+    cell: &str,
+    from: Time,
+    limit: i64,
+) -> Result<Vec<NewGeneration>> {
+    let text = "SELECT g.* FROM generations g WHERE g.workspace_id = $1 AND g.created_us >= $2 AND g.deleted_us IS NULL \
+                AND NOT EXISTS (SELECT 1 FROM replicas r WHERE r.generation_id = g.id AND r.cell = $3) \
+                ORDER BY g.created_us, g.id";
+    let select = Select::new(text, values![workspace.as_str(), from.micros(), cell]);
+    select.limit(limit).all(&db.read).await?.iter().map(generations::generation).collect()
+}
+
+/// Notes a copy, unless its source went meanwhile; false then.
+///
+/// # Errors
+/// The database's own.
+pub async fn insert(db: &Db, made: &NewGeneration, cell: &str, now: Time) -> Result<bool> {
+    let text = "INSERT INTO replicas (generation_id, workspace_id, cell, object_key, files, copied_us) \
+                SELECT id, workspace_id, $2, object_key, files, $3 FROM generations WHERE id = $1 AND deleted_us IS NULL \
+                ON CONFLICT (generation_id) DO UPDATE SET cell = excluded.cell, copied_us = excluded.copied_us";
+    run(db, text, values![made.id.as_str(), cell, now.micros()]).await.map(|rows| rows == 1)
+}
+
+/// Notes that everything made before `until` is copied.
+///
+/// # Errors
+/// The database's own.
+pub async fn copied_until(db: &Db, workspace: &WorkspaceId, until: Time) -> Result<()> {
+    let text = "UPDATE accounts SET replicated_us = $1 WHERE workspace_id = $2";
+    run(db, text, values![until.micros(), workspace.as_str()]).await.map(|_| ())
+}
+
+/// Copies that their workspace does not want in that cell.
+///
+/// # Errors
+/// The database's own.
+pub async fn unwanted(
+    db: &Db,
+    workspace: &WorkspaceId,
+    wanted: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Replica>> {
+    let text = "SELECT * FROM replicas WHERE workspace_id = $1 AND cell <> $2";
+    let select = Select::new(text, values![workspace.as_str(), wanted.unwrap_or_default()]);
+    select.limit(limit).all(&db.read).await?.iter().map(replica).collect()
+}
+
+/// The copies of these generations.
+///
+/// # Errors
+/// The database's own.
+pub async fn of(db: &Db, generations: &[String]) -> Result<Vec<Replica>> {
+    let mut connection = db.read.acquire().await?;
+    let rows =
+        sql::select_in(&mut connection, "SELECT * FROM replicas WHERE generation_id IN", generations, "");
+    rows.await?.iter().map(replica).collect()
+}
+
+/// Forgets copies that are deleted.
+///
+/// # Errors
+/// The database's own.
+pub async fn remove(db: &Db, generations: &[String]) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    sql::change_in(&mut transaction, "DELETE FROM replicas WHERE generation_id IN", Vec::new(), generations)
+        .await?;
+    Ok(transaction.commit().await?)
+}
+
+/// How many copies a workspace has.
+///
+/// # Errors
+/// The database's own.
+pub async fn count(db: &Db, workspace: &WorkspaceId) -> Result<i64> {
+    let text = "SELECT COUNT(*) FROM replicas WHERE workspace_id = $1";
+    Ok(sqlx::query_scalar(text).bind(workspace.as_str()).fetch_one(&db.read).await?)
+}
+
+fn replica(row: &AnyRow) -> Result<Replica> {
+    Ok(Replica {
+        generation_id: row.try_get("generation_id")?,
+        cell: row.try_get("cell")?,
+        object_key: row.try_get("object_key")?,
+        files: row.try_get::<i64, _>("files")?.unsigned_abs() as u32,
+    })
+}
+
+async fn run(db: &Db, text: &'static str, values: Vec<sql::Value>) -> Result<u64> {
+    let mut transaction = db.begin().await?;
+    let rows = Statement::new(text, values).run(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(rows)
+}

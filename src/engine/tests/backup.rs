@@ -1,0 +1,121 @@
+//! A backup brings everything back but what was erased since, into either kind of database.
+
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::super::Engine;
+use super::super::bootstrap::Bootstrap;
+use super::super::clock::Clock;
+use super::super::error::Error;
+use super::super::people::NewPerson;
+use super::super::reading::Page;
+use super::super::scope::Origin;
+use super::data_requests::{approved, files_with, image, prompt, second_admin};
+use super::support::{Databases, World, bootstrap, both_engines, caller, usd};
+use crate::domain::policy::Tool;
+
+/// A node on `databases` with the buckets and the master key of `world`.
+async fn beside(world: &World, databases: &Databases, clock: &Clock) -> Engine {
+    let mut config = databases.config();
+    config.security.master_key = world.engine.config().security.master_key.clone();
+    for cell in &mut config.cells {
+        cell.storage = Some(world.engine.config().cell_storage(cell));
+    }
+    Engine::open(config, clock.clone()).await.unwrap()
+}
+
+async fn world(on: Databases) -> World {
+    World::with_config(on, "100", |config| config.security.master_key = Some("1".repeat(64))).await
+}
+
+both_engines! {
+    async fn a_restore_brings_all_back_but_what_was_erased_since(on) {
+        let other = on.of_the_other_kind().await;
+        let world = world(on).await;
+        let erased = image(&world, "the secret of the fox", Some("customer-42")).await;
+        let kept = image(&world, "a harmless cat", None).await;
+        let grace = second_admin(&world).await;
+        let folder = TempDir::new().unwrap();
+        let manifest = world.engine.backup(folder.path()).await.unwrap();
+        assert_eq!(manifest.databases["cell-eu"]["generations"], 2);
+        assert!(matches!(world.engine.backup(folder.path()).await, Err(Error::Conflict(_))), "never over another backup");
+        assert!(matches!(world.engine.restore(folder.path()).await, Err(Error::Conflict(_))), "never over live data");
+
+        let grace = grace.actor.parse().unwrap();
+        let origin = Origin::new(world.engine.new_request_id(), None);
+        world.engine.delete_account(&grace, "a long enough passphrase", origin).await.unwrap();
+        approved(&world, "erasure", json!({ "subject": "customer-42" })).await;
+        world.engine.execute_data_requests().await.unwrap();
+
+        let engine = beside(&world, &other, &world.clock).await;
+        let report = engine.restore(folder.path()).await.unwrap();
+        assert!(report.rows > 10 && report.keys > 0 && report.erased_again > 0, "{report:?}");
+        engine.shutdown().await;
+        let engine = beside(&world, &other, &world.clock).await;
+        let restored = World { engine, clock: world.clock.clone(), made: world.made.clone(), _databases: other };
+        restored.assert_whole().await;
+        assert_eq!(prompt(&restored, &erased).await, None);
+        assert_eq!(prompt(&restored, &kept).await.as_deref(), Some("a harmless cat"));
+        assert_eq!(restored.engine.user(&grace).await.unwrap(), None);
+        assert_eq!(restored.money().await.0, usd("99.916"));
+        image(&restored, "a new one", None).await;
+        for text in ["the secret of the fox", "customer-42"] {
+            assert_eq!(files_with(folder.path(), text), Vec::<String>::new());
+        }
+    }
+
+    async fn every_table_and_bucket_holds_its_own_cells_data_only(on) {
+        let world = world(on).await;
+        let there = Bootstrap { workspace: "States".into(), region: "us-east-1".into(), ..bootstrap("100") };
+        let there = world.engine.bootstrap(there).await.unwrap();
+        let caller = caller(&world.engine, &there).await;
+        let small = json!({ "prompt": "a fox", "width": 64, "height": 64, "subject": "customer-42" });
+        let request = world.engine.new_request_id();
+        let (here, abroad) = tokio::join!(
+            world.image(small.clone()),
+            world.engine.call_tool(&caller, Tool::GenerateImage, small.clone(), request),
+        );
+        assert_eq!((&here.unwrap()["region"], &abroad.unwrap()["region"]), (&json!("eu-west-1"), &json!("us-east-1")));
+        world.engine.purge().await.unwrap();
+        let folder = TempDir::new().unwrap();
+        world.engine.backup(folder.path()).await.unwrap();
+        let (own, other) = (world.made.workspace_id.as_str(), there.workspace_id.as_str());
+        for (cell, theirs, foreign) in [("eu", own, other), ("us", other, own)] {
+            let tables = folder.path().join(format!("cell-{cell}"));
+            assert!(!files_with(&tables, theirs).is_empty());
+            assert_eq!(files_with(&tables, foreign), Vec::<String>::new(), "tables of {cell}");
+            let bucket = world.engine.config().data_dir.join("media").join(cell);
+            assert!(bucket.join(theirs).is_dir() && !bucket.join(foreign).exists(), "bucket of {cell}");
+        }
+        let request = world.engine.audit(&world.admin().await, &Default::default(), Page::default()).await.unwrap();
+        let call = request.items[0].entry.request_id.to_string();
+        assert_eq!(files_with(&folder.path().join("control"), &call), Vec::<String>::new(), "no log in the directory");
+    }
+
+    async fn an_account_goes_but_not_with_the_last_admin(on) {
+        let world = world(on).await;
+        let origin = || Origin::new(world.engine.new_request_id(), None);
+        let (me, password) = (world.made.user_id.clone(), bootstrap("1").password);
+        let last = world.engine.delete_account(&me, &password, origin()).await;
+        assert!(matches!(last, Err(Error::Conflict(message)) if message.contains("Growth")));
+        second_admin(&world).await;
+        let wrong = world.engine.delete_account(&me, "wrong", origin()).await;
+        assert!(matches!(wrong, Err(Error::Field(fault)) if fault.field == "password"));
+        world.engine.delete_account(&me, &password, origin()).await.unwrap();
+        assert_eq!(world.engine.user(&me).await.unwrap(), None);
+        let key = world.engine.key_principal(&world.made.api_key).await.unwrap();
+        assert_eq!(key, None, "the person's keys end");
+        let again = NewPerson { email: "ada@example.com".into(), name: "Ada".into(), password };
+        assert_ne!(world.engine.prepare_person(again).await.unwrap().0.id, me);
+        world.assert_whole().await;
+    }
+}
+
+#[tokio::test]
+async fn half_a_backup_is_no_backup() {
+    let world = world(Databases::sqlite()).await;
+    let folder = TempDir::new().unwrap();
+    assert!(matches!(world.engine.restore(folder.path()).await, Err(Error::Unavailable(_))));
+    std::fs::write(folder.path().join("manifest.json"), "{\"format\": 99}").unwrap();
+    assert!(matches!(world.engine.restore(folder.path()).await, Err(Error::Conflict(_))));
+}

@@ -1,0 +1,336 @@
+//! Requests of data subjects, from filing to the certificate, and what is left of an erased prompt: nothing.
+
+use std::path::Path;
+
+use futures::TryStreamExt;
+use serde_json::{Value, json};
+
+use super::super::Engine;
+use super::super::bootstrap::Bootstrap;
+use super::super::data_requests::{DataRequestView, NewDataRequest};
+use super::super::error::Error;
+use super::super::people::NewPerson;
+use super::super::providers::Providers;
+use super::super::reading::{AuditFilter, Page};
+use super::super::reconcile::ReconcileReport;
+use super::super::scope::{Origin, Principal, Scope};
+use super::super::settings::SettingsChange;
+use super::super::signing;
+use super::super::store::generations;
+use super::faults::Faulty;
+use super::support::{Databases, World, bootstrap, both_engines};
+use crate::domain::access::Permission;
+use crate::domain::data_requests::State;
+use crate::domain::holds::HoldTarget;
+use crate::domain::ids::{DataRequestId, RequestId};
+use crate::domain::region::Region;
+use crate::domain::time::{DAY, HOUR};
+
+fn asked(kind: &str, matching: Value, now: crate::domain::time::Time) -> NewDataRequest {
+    serde_json::from_value(json!({
+        "kind": kind, "match": matching, "received_on": now.date().to_string(), "requested_by": "Grace Hopper",
+        "note": "by letter",
+    }))
+    .unwrap()
+}
+
+pub(super) async fn image(world: &World, prompt: &str, subject: Option<&str>) -> RequestId {
+    let mut arguments = json!({ "prompt": prompt, "width": 64, "height": 64 });
+    if let Some(subject) = subject {
+        arguments["subject"] = subject.into();
+    }
+    let made = world.image(arguments).await.unwrap();
+    made["request_id"].as_str().unwrap().parse().unwrap()
+}
+
+async fn file(world: &World, kind: &str, matching: Value) -> DataRequestView {
+    let new = asked(kind, matching, world.clock.now());
+    world.engine.file_data_request(&world.admin().await, new).await.unwrap()
+}
+
+pub(super) async fn approved(world: &World, kind: &str, matching: Value) -> DataRequestId {
+    let filed = file(world, kind, matching).await;
+    assert_eq!(filed.state, State::AwaitingApproval);
+    let decided =
+        world.engine.approve_data_request(&world.admin().await, &filed.id, Some("passport")).await.unwrap();
+    assert_eq!((decided.state, decided.four_eyes), (State::Approved, false));
+    filed.id
+}
+
+async fn view(world: &World, id: &DataRequestId) -> DataRequestView {
+    world.engine.data_request(&world.admin().await, id).await.unwrap()
+}
+
+pub(super) async fn prompt(world: &World, id: &RequestId) -> Option<String> {
+    world.engine.prompt(&world.admin().await, id).await.unwrap()
+}
+
+/// Another Admin of the workspace.
+pub(super) async fn second_admin(world: &World) -> Scope {
+    let engine: &Engine = &world.engine;
+    let invited = engine.invite(&world.admin().await, "grace@example.com", "admin").await.unwrap();
+    let mails = std::fs::read_dir(engine.config().data_dir.join("mail")).unwrap();
+    let mails = mails.map(|mail| {
+        String::from_utf8_lossy(&std::fs::read(mail.unwrap().path()).unwrap()).replace("=\r\n", "")
+    });
+    let mail = mails.into_iter().find(|mail| mail.contains(&invited.email)).unwrap();
+    let token: String = mail
+        .split("/invite/")
+        .nth(1)
+        .unwrap()
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .collect();
+    let origin = Origin::new(engine.new_request_id(), None);
+    let person =
+        NewPerson { email: String::new(), name: "Grace".into(), password: "a long enough passphrase".into() };
+    let (user, _) = engine.accept_invitation(&token, None, Some(person), origin.clone()).await.unwrap();
+    let principal = Principal::User(user.id);
+    engine.scope(&principal, &world.made.workspace_id, Permission::DecideDataRequests, origin).await.unwrap()
+}
+
+/// Every file below `folder` that holds `text`.
+pub(super) fn files_with(folder: &Path, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_with(&path, text));
+        } else if std::fs::read(&path).unwrap().windows(text.len()).any(|bytes| bytes == text.as_bytes()) {
+            found.push(path.display().to_string());
+        }
+    }
+    found
+}
+
+both_engines! {
+    async fn an_erased_subject_is_gone_and_the_certificate_says_so(on) {
+        let world = World::with_money(on, "100").await;
+        let hers = image(&world, "a portrait of Rosalind at the window", Some("customer-42")).await;
+        let other = image(&world, "a fox", None).await;
+        let before = world.engine.preview_data_request(
+            &world.admin().await, asked("erasure", json!({ "subject": "customer-42" }), world.clock.now())).await.unwrap();
+        assert_eq!((before.matches.prompts, before.matches.media, before.matches.rows), (1, 1, 1));
+        assert_eq!((before.everything, before.one_admin, before.samples.len()), (false, true, 1));
+        let id = approved(&world, "erasure", json!({ "subject": "customer-42" })).await;
+        assert_eq!(world.engine.execute_data_requests().await.unwrap(), 1);
+
+        let done = view(&world, &id).await;
+        assert_eq!((done.state, done.has_certificate, done.subject), (State::Done, true, None));
+        assert_eq!((prompt(&world, &hers).await, prompt(&world, &other).await.as_deref()), (None, Some("a fox")));
+        let again = world.engine.preview_data_request(
+            &world.admin().await, asked("erasure", json!({ "subject": "customer-42" }), world.clock.now())).await.unwrap();
+        assert_eq!((again.matches.prompts, again.matches.media), (0, 0));
+        let folder = world.engine.config().data_dir.clone();
+        for text in ["Rosalind at the window", "customer-42"] {
+            assert_eq!(files_with(&folder, text), Vec::<String>::new(), "{text}");
+        }
+
+        let certificate = world.engine.data_request_certificate(&world.admin().await, &id).await.unwrap();
+        let keys = world.engine.public_keys().await.unwrap();
+        signing::verify(&certificate, Some(&keys)).unwrap();
+        assert_eq!(certificate["state"], "done");
+        let counts: Vec<&Value> = certificate["deleted"].as_array().unwrap().iter().map(|line| &line["count"]).collect();
+        assert_eq!(counts, [1, 1, 0, 0, 1]);
+        assert_eq!(certificate["second_search"]["prompts"], 0);
+        assert_eq!(certificate["providers"][0]["provider"], "local");
+        assert!(certificate["log"]["seq"].is_number() && !certificate.to_string().contains("customer-42"));
+        let log = world.engine.audit(&world.admin().await, &AuditFilter::default(), Page::default()).await.unwrap().items;
+        let events: Vec<_> = log.iter().filter_map(|row| row.entry.event.as_deref()).take(4).collect();
+        assert_eq!(events, ["data_request.completed", "data_request.started", "data_request.approved", "data_request.filed"]);
+        let audit = AuditFilter { request_id: Some(hers.to_string()), ..AuditFilter::default() };
+        let rows = world.engine.audit(&world.admin().await, &audit, Page::default()).await.unwrap().items;
+        assert_eq!(rows.len(), 1, "the audit row stays");
+
+        let back = image(&world, "a second portrait", Some("customer-42")).await;
+        assert_eq!(prompt(&world, &back).await.as_deref(), Some("a second portrait"));
+        world.clock.advance(3 * HOUR);
+        assert_eq!(world.engine.reconcile().await.unwrap(), ReconcileReport::default());
+        world.assert_whole().await;
+    }
+
+    async fn a_prompt_of_a_shared_day_key_goes_and_its_neighbours_stay(on) {
+        let world = World::with_money(on, "100").await;
+        let mine = image(&world, "the secret of the fox", None).await;
+        let neighbour = image(&world, "a harmless cat", None).await;
+        let node = world.engine.0.cells["eu"].clone();
+        let old = generations::prompt(&node.db, &world.made.workspace_id, &mine).await.unwrap().unwrap();
+        approved(&world, "erasure", json!({ "prompt_text": "the secret of the fox" })).await;
+        assert_eq!(world.engine.execute_data_requests().await.unwrap(), 1);
+        assert_eq!(prompt(&world, &mine).await, None);
+        assert_eq!(prompt(&world, &neighbour).await.as_deref(), Some("a harmless cat"));
+        let opened = node.sealer.open_prompt(&world.made.workspace_id, &old.0, mine.as_str(), &old.1).await.unwrap();
+        assert_eq!(opened, None, "bytes from an old backup have no key any more");
+        let later = image(&world, "a third one", None).await;
+        assert_eq!(prompt(&world, &later).await.as_deref(), Some("a third one"));
+        world.assert_whole().await;
+    }
+
+    async fn an_access_request_gives_one_archive_behind_a_link_that_ends(on) {
+        let world = World::with_money(on, "100").await;
+        let hers = image(&world, "a portrait", Some("customer-42")).await;
+        image(&world, "a fox", None).await;
+        let id = approved(&world, "access", json!({ "subject": "customer-42" })).await;
+        assert_eq!(world.engine.execute_data_requests().await.unwrap(), 1);
+        let done = view(&world, &id).await;
+        assert_eq!(done.state, State::Done);
+        let link = url::Url::parse(&done.archive_url.unwrap()).unwrap();
+        let query: std::collections::HashMap<_, _> = link.query_pairs().into_owned().collect();
+        let key = link.path().trim_start_matches("/media/").to_owned();
+        let open = async || world.engine.open_archive(&key, &query["expires"], &query["signature"]).await;
+        let bytes = open().await.unwrap().try_collect::<Vec<_>>().await.unwrap().concat();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains("\"prompt\": \"a portrait\"") && text.contains(hers.as_str()) && !text.contains("a fox"));
+        assert_eq!((bytes.len() % 512, &bytes[257..262]), (0, b"ustar".as_slice()));
+        let certificate = world.engine.data_request_certificate(&world.admin().await, &id).await.unwrap();
+        assert_eq!((&certificate["delivered"]["prompts"], certificate["deleted"].as_array().unwrap().len()), (&json!(1), 0));
+        world.clock.advance(8 * DAY);
+        assert!(matches!(open().await.err(), Some(Error::Ended(_))));
+        assert_eq!(view(&world, &id).await.archive_url, None);
+    }
+
+    async fn whoever_files_does_not_approve_where_there_is_another_admin(on) {
+        let world = World::with_money(on, "1").await;
+        let other = second_admin(&world).await;
+        let filed = file(&world, "erasure", json!({ "subject": "x" })).await;
+        let own = world.engine.approve_data_request(&world.admin().await, &filed.id, None).await;
+        assert!(matches!(own, Err(Error::Conflict(_))));
+        let (first, second) = tokio::join!(
+            world.engine.approve_data_request(&other, &filed.id, None),
+            world.engine.reject_data_request(&other, &filed.id, "not ours"),
+        );
+        assert!(first.is_ok() != second.is_ok(), "one decision counts");
+        assert!(world.engine.reject_data_request(&other, &filed.id, "again").await.is_err());
+        let filed = file(&world, "erasure", json!({ "subject": "x" })).await;
+        let approved = world.engine.approve_data_request(&other, &filed.id, None).await.unwrap();
+        assert!(approved.four_eyes);
+        assert_eq!(world.engine.cancel_data_request(&world.admin().await, &filed.id).await.unwrap().state, State::Cancelled);
+        assert_eq!(world.engine.execute_data_requests().await.unwrap(), usize::from(first.is_ok()));
+    }
+
+    async fn a_due_date_is_extended_once_within_the_first_month(on) {
+        let world = World::with_money(on, "1").await;
+        let filed = file(&world, "access", json!({ "subject": "x" })).await;
+        let admin = world.admin().await;
+        assert!(world.engine.extend_data_request(&admin, &filed.id, " ").await.is_err());
+        let extended = world.engine.extend_data_request(&admin, &filed.id, "many files").await.unwrap();
+        assert!(extended.due_on > filed.due_on && extended.extension_reason.as_deref() == Some("many files"));
+        assert!(world.engine.extend_data_request(&admin, &filed.id, "again").await.is_err());
+        let late = file(&world, "access", json!({ "subject": "y" })).await;
+        world.clock.advance(40 * DAY);
+        assert!(world.engine.extend_data_request(&admin, &late.id, "too late").await.is_err());
+        let late = view(&world, &late.id).await;
+        assert!(late.overdue && !late.may_extend);
+    }
+
+    async fn a_hold_blocks_an_erasure_or_leaves_it_in_part(on) {
+        let world = World::with_money(on, "100").await;
+        image(&world, "one", Some("a")).await;
+        image(&world, "two", Some("b")).await;
+        let admin = world.admin().await;
+        let hold = world.engine.place_hold(&admin, HoldTarget::Subject("a".into()), "case 7").await.unwrap();
+        let blocked = approved(&world, "erasure", json!({ "subject": "a" })).await;
+        let both = approved(&world, "erasure", json!({ "user_id": "agent.growth-bot" })).await;
+        world.engine.execute_data_requests().await.unwrap();
+        assert_eq!(view(&world, &blocked).await.state, State::BlockedByHold);
+        let partial = view(&world, &both).await;
+        assert_eq!((partial.state, partial.progress.unwrap().held), (State::Partial, 1));
+        let certificate = world.engine.data_request_certificate(&admin, &both).await.unwrap();
+        assert_eq!(certificate["held_back"][0]["results"], 1);
+        world.engine.lift_hold(&admin, &hold.id).await.unwrap();
+        for id in [&blocked, &both] {
+            world.engine.retry_data_request(&admin, id).await.unwrap();
+        }
+        assert_eq!(world.engine.execute_data_requests().await.unwrap(), 2);
+        assert_eq!((view(&world, &blocked).await.state, view(&world, &both).await.state), (State::Done, State::Done));
+    }
+
+    async fn a_bucket_that_fails_at_any_step_of_an_erasure_ends_in_done(on) {
+        let (faulty, mut step) = (Faulty::new(), 0);
+        let world = World::with_bucket(on, "100", Providers::default(), &faulty).await;
+        let copies = SettingsChange { replicate_to: Some(Some(Region::UsEast1)), ..SettingsChange::default() };
+        world.engine.set_settings(&world.admin().await, copies).await.unwrap();
+        for n in 0..3 {
+            image(&world, &format!("fox {n}"), Some("customer-42")).await;
+        }
+        world.engine.replicate().await.unwrap();
+        let id = approved(&world, "erasure", json!({ "subject": "customer-42" })).await;
+        loop {
+            faulty.fail_after(step);
+            world.engine.execute_data_requests().await.unwrap();
+            let now = view(&world, &id).await;
+            match now.state {
+                State::Done => break,
+                state => assert_eq!((state, now.has_certificate), (State::Running, false), "step {step}"),
+            }
+            assert!(now.progress.unwrap().waiting_for.is_some());
+            step += 1;
+            assert!(step < 40);
+        }
+        faulty.mend();
+        assert!(step > 3, "{step}");
+        let left: Vec<String> = faulty.keys().await.into_iter().filter(|key| !key.starts_with("erased/")).collect();
+        assert_eq!(left, Vec::<String>::new());
+        let certificate = world.engine.data_request_certificate(&world.admin().await, &id).await.unwrap();
+        let counts: Vec<&Value> = certificate["deleted"].as_array().unwrap().iter().map(|line| &line["count"]).collect();
+        assert_eq!(counts, [3, 3, 3, 0, 1]);
+        world.clock.advance(3 * HOUR);
+        assert_eq!(world.engine.reconcile().await.unwrap(), ReconcileReport::default());
+        world.assert_whole().await;
+    }
+
+    async fn bad_input_names_its_field_and_strangers_ids_match_nothing(on) {
+        let world = World::with_money(on, "100").await;
+        let admin = world.admin().await;
+        let now = world.clock.now();
+        for (matching, field) in [
+            (json!({}), "match"),
+            (json!({ "subject": "x".repeat(10_000) }), "subject"),
+            (json!({ "request_ids": [] }), "request_ids"),
+            (json!({ "from": "2026-02-02T00:00:00Z", "to": "2026-02-01T00:00:00Z" }), "to"),
+        ] {
+            let error = world.engine.file_data_request(&admin, asked("erasure", matching, now)).await.unwrap_err();
+            assert!(matches!(&error, Error::Field(fault) if fault.field == field), "{error:?}");
+        }
+        let mut new = asked("erasure", json!({ "subject": "x" }), now);
+        new.received_on = "2030-01-01".into();
+        assert!(matches!(world.engine.file_data_request(&admin, new).await, Err(Error::Field(fault)) if fault.field == "received_on"));
+        let other = Bootstrap { workspace: "Other".into(), ..bootstrap("5") };
+        let other = world.engine.bootstrap(other).await.unwrap();
+        let mine = image(&world, "a fox", None).await;
+        let principal = Principal::User(other.user_id.clone());
+        let origin = Origin::new(world.engine.new_request_id(), None);
+        let theirs = world.engine.scope(&principal, &other.workspace_id, Permission::FileDataRequests, origin).await.unwrap();
+        let strange = asked("erasure", json!({ "request_ids": [mine] }), now);
+        assert_eq!(world.engine.preview_data_request(&theirs, strange).await.unwrap().matches, Default::default());
+        let nothing = approved(&world, "erasure", json!({ "subject": "nobody" })).await;
+        assert_eq!(world.engine.execute_data_requests().await.unwrap(), 1);
+        assert_eq!(view(&world, &nothing).await.state, State::Done);
+        let everything = asked("erasure", json!({ "user_id": "agent.growth-bot" }), now);
+        assert!(world.engine.preview_data_request(&admin, everything).await.unwrap().everything);
+        assert_eq!(world.engine.data_request(&theirs, &nothing).await.unwrap_err(), Error::NotFound);
+    }
+}
+
+#[tokio::test]
+async fn a_new_master_key_wraps_anew_and_everything_stays_readable() {
+    let databases = Databases::sqlite();
+    let (old, new) = ("1".repeat(64), "2".repeat(64));
+    let world =
+        World::with_config(databases, "100", |config| config.security.master_key = Some(old.clone())).await;
+    let made = image(&world, "a portrait", Some("customer-42")).await;
+    let keyed = world.engine.public_keys().await.unwrap()["keys"].as_array().unwrap().len();
+    world.engine.shutdown().await;
+    let mut config = world.engine.config().clone();
+    config.security.master_key = Some(new.clone());
+    assert!(Engine::open(config.clone(), world.clock.clone()).await.is_err(), "a wrong key does not start");
+    config.security.previous_master_key = Some(old);
+    Engine::open(config.clone(), world.clock.clone()).await.unwrap().shutdown().await;
+    config.security.previous_master_key = None;
+    let world = World { engine: Engine::open(config, world.clock.clone()).await.unwrap(), ..world };
+    assert_eq!(prompt(&world, &made).await.as_deref(), Some("a portrait"));
+    let found = asked("access", json!({ "subject": "customer-42" }), world.clock.now());
+    let found = world.engine.preview_data_request(&world.admin().await, found).await.unwrap();
+    assert_eq!(found.matches.prompts, 1, "subjects are found after a rotation");
+    assert_eq!(world.engine.public_keys().await.unwrap()["keys"].as_array().unwrap().len(), keyed + 1);
+}

@@ -1,0 +1,259 @@
+//! What goes when its time has come, what a hold keeps, and what a failing bucket leaves behind: nothing.
+
+use serde_json::{Value, json};
+
+use super::super::error::Error;
+use super::super::providers::Providers;
+use super::super::purge::{PURGE, PurgeReport};
+use super::super::random;
+use super::super::reading::{AuditFilter, GenerationFilter, GenerationView, Page};
+use super::super::reconcile::ReconcileReport;
+use super::super::settings::SettingsChange;
+use super::super::signing;
+use super::faults::Faulty;
+use super::support::{Databases, START, World, both_engines};
+use crate::domain::holds::HoldTarget;
+use crate::domain::ids::GenerationId;
+use crate::domain::region::Region;
+use crate::domain::retention::Retention;
+use crate::domain::time::{DAY, HOUR, MINUTE};
+
+fn small(prompt: &str) -> Value {
+    json!({ "prompt": prompt, "width": 64, "height": 64 })
+}
+
+async fn shown(world: &World) -> Vec<GenerationView> {
+    let all = GenerationFilter::default();
+    world.engine.generations(&world.admin().await, &all, Page::default()).await.unwrap().items
+}
+
+async fn faulty_world(on: Databases) -> (World, Faulty) {
+    let faulty = Faulty::new();
+    let world = World::with_bucket(on, "100", Providers::default(), &faulty).await;
+    (world, faulty)
+}
+
+async fn assert_reconciled(world: &World) {
+    world.clock.advance(3 * HOUR);
+    assert_eq!(world.engine.reconcile().await.unwrap(), ReconcileReport::default());
+    world.assert_whole().await;
+}
+
+both_engines! {
+    async fn media_and_prompts_go_at_their_end_and_the_log_stays(on) {
+        let (world, faulty) = faulty_world(on).await;
+        let made = world.image(small("a fox")).await.unwrap();
+        world.clock.advance(29 * DAY);
+        assert_eq!(world.engine.purge().await.unwrap().generations, 0);
+        world.clock.advance(2 * DAY);
+        let report = world.engine.purge().await.unwrap();
+        assert_eq!((report.generations, report.failed, report.keys), (1, 0, 1));
+        assert_eq!(faulty.keys().await, Vec::<String>::new());
+        let request = made["request_id"].as_str().unwrap().parse().unwrap();
+        assert_eq!(world.engine.prompt(&world.admin().await, &request).await.unwrap(), None);
+        assert!(shown(&world).await[0].deleted_at.is_some());
+        let last = world.engine.retention(&world.admin().await).await.unwrap().last_purge.unwrap();
+        assert_eq!((last.report.unwrap().generations, last.ended_at.is_some()), (1, true));
+        assert_reconciled(&world).await;
+    }
+
+    async fn a_shortened_retention_says_what_goes_and_does_it_within_the_hour(on) {
+        let (world, faulty) = faulty_world(on).await;
+        world.image(small("a fox")).await.unwrap();
+        world.clock.advance(5 * DAY);
+        world.image(small("a cat")).await.unwrap();
+        let admin = world.admin().await;
+        let preview = world.engine.preview_retention(&admin, Some(2), None).await.unwrap();
+        assert_eq!((preview.media.generations, preview.media.files), (1, 1));
+        assert!(preview.gone_by <= world.clock.now().plus(HOUR));
+        assert_eq!(world.engine.periods(&admin).await.unwrap(), Retention::default(), "looking changes nothing");
+        world.engine.set_retention(&admin, Some(2), None).await.unwrap();
+        assert_eq!(world.engine.purge().await.unwrap().generations, 1);
+        assert_eq!(faulty.keys().await.len(), 2, "the cat and its thumbnail");
+        world.clock.advance(DAY + 23 * HOUR);
+        assert_eq!(world.engine.purge().await.unwrap().generations, 0);
+        world.clock.advance(HOUR + MINUTE);
+        assert_eq!(world.engine.purge().await.unwrap().generations, 1);
+        assert_reconciled(&world).await;
+    }
+
+    async fn retention_out_of_range_names_its_field(on) {
+        let world = World::with_money(on, "1").await;
+        let admin = world.admin().await;
+        let change = |value: Value| serde_json::from_value::<SettingsChange>(value).unwrap();
+        for (wrong, field) in [
+            (json!({ "media_retention_days": 0 }), "media_retention_days"),
+            (json!({ "log_retention_days": 10 }), "log_retention_days"),
+            (json!({ "media_retention_days": 400, "log_retention_days": 365 }), "log_retention_days"),
+            (json!({ "name": "" }), "name"),
+            (json!({ "replicate_to": "eu-west-1" }), "replicate_to"),
+        ] {
+            let error = world.engine.set_settings(&admin, change(wrong)).await.unwrap_err();
+            assert!(matches!(&error, Error::Field(fault) if fault.field == field), "{error:?}");
+        }
+        let set = change(json!({ "name": "Brand", "cost_centre": "4711", "inference": "any", "media_retention_days": 7 }));
+        world.engine.set_settings(&admin, set).await.unwrap();
+        let now = world.engine.settings(&world.admin().await).await.unwrap();
+        assert_eq!((now.name.as_str(), now.cost_centre.as_deref()), ("Brand", Some("4711")));
+        assert_eq!(now.retention.media_retention_days, 7);
+        world.assert_whole().await;
+    }
+
+    async fn a_hold_keeps_what_it_names_until_it_is_lifted(on) {
+        let (world, _) = faulty_world(on).await;
+        let mut of_subject = small("a portrait");
+        of_subject["subject"] = json!("customer-42");
+        world.image(of_subject).await.unwrap();
+        world.image(small("a fox")).await.unwrap();
+        let admin = world.admin().await;
+        let target = HoldTarget::Subject("customer-42".into());
+        let hold = world.engine.place_hold(&admin, target, "case 7").await.unwrap();
+        assert!(!hold.target.clone().unwrap().contains("customer-42"), "no table names a subject");
+        world.clock.advance(31 * DAY);
+        let report = world.engine.purge().await.unwrap();
+        assert_eq!((report.generations, report.held), (1, 1));
+        let agent = world.engine.place_hold(&admin, HoldTarget::Agent("agent.growth-bot".into()), "case 8").await.unwrap();
+        world.engine.lift_hold(&admin, &hold.id).await.unwrap();
+        assert_eq!(world.engine.purge().await.unwrap().held, 1);
+        assert!(world.engine.delete_workspace(&world.admin().await, "Growth").await.is_err());
+        world.engine.lift_hold(&admin, &agent.id).await.unwrap();
+        assert_eq!(world.engine.lift_hold(&admin, &agent.id).await.unwrap_err(), Error::NotFound);
+        assert_eq!(world.engine.purge().await.unwrap().generations, 1);
+        assert_reconciled(&world).await;
+    }
+
+    async fn a_bucket_that_fails_at_any_step_of_a_purge_leaves_nothing_behind(on) {
+        let (world, faulty) = faulty_world(on).await;
+        for n in 0..3 {
+            world.image(small(&format!("fox {n}"))).await.unwrap();
+        }
+        world.clock.advance(31 * DAY);
+        let mut purged = 0;
+        for step in 0..6 {
+            faulty.fail_after(step);
+            let report = world.engine.purge().await.unwrap();
+            assert!(report.failed > 0 || purged + report.generations == 3, "{report:?}");
+            purged += report.generations;
+            assert_eq!(shown(&world).await.iter().filter(|row| row.deleted_at.is_some()).count() as u64, purged);
+        }
+        faulty.mend();
+        purged += world.engine.purge().await.unwrap().generations;
+        assert_eq!((purged, faulty.keys().await.len()), (3, 0));
+        assert_reconciled(&world).await;
+    }
+
+    async fn another_node_leaves_a_purge_alone_and_takes_a_dead_ones_over(on) {
+        let (world, _) = faulty_world(on).await;
+        world.image(small("a fox")).await.unwrap();
+        world.clock.advance(31 * DAY);
+        let node = &world.engine.0.cells["eu"];
+        let dead = world.engine.lease(node, PURGE).await.unwrap().unwrap();
+        assert_eq!(world.engine.purge().await.unwrap(), PurgeReport::default());
+        world.clock.advance(3 * MINUTE);
+        assert_eq!(world.engine.purge().await.unwrap().generations, 1);
+        assert!(!dead.renew().await.unwrap(), "who lost the lease stops");
+    }
+
+    async fn the_reconciler_mends_both_ways(on) {
+        let (world, _) = faulty_world(on).await;
+        let lost = world.image(small("lost")).await.unwrap();
+        world.image(small("kept")).await.unwrap();
+        let node = &world.engine.0.cells["eu"];
+        let lost = lost["generation_id"].as_str().unwrap().to_owned();
+        let keys = node.bucket.list(world.made.workspace_id.as_str());
+        let keys: Vec<_> = futures::TryStreamExt::try_collect(keys).await.unwrap();
+        let file = keys.iter().find(|(key, _)| key.contains(&format!("{lost}.png"))).unwrap().0.clone();
+        node.bucket.delete(vec![file.clone()]).await.unwrap();
+        // As a node leaves it that dies between storing and settling.
+        let orphan = file.replace(&lost, random::id::<GenerationId>(START).as_str());
+        node.bucket.put(&orphan, bytes::Bytes::from_static(b"png")).await.unwrap();
+        assert_eq!(world.engine.reconcile().await.unwrap().files_without_row, 0, "a call may still run");
+        world.clock.advance(3 * HOUR);
+        let report = world.engine.reconcile().await.unwrap();
+        assert_eq!((report.files_without_row, report.rows_without_files), (1, 0));
+        assert!(shown(&world).await.iter().any(|row| row.deleted_at.is_some()));
+        assert_reconciled(&world).await;
+    }
+
+    async fn the_log_goes_by_months_and_verifies_from_its_checkpoint(on) {
+        let (world, _) = faulty_world(on).await;
+        let admin = world.admin().await;
+        world.engine.set_retention(&admin, None, Some(365)).await.unwrap();
+        for month in 0..3 {
+            world.image(small(&format!("fox {month}"))).await.unwrap();
+            world.clock.advance(31 * DAY);
+        }
+        world.engine.make_checkpoints().await.unwrap();
+        let rows = |world: &World| {
+            let (engine, admin) = (world.engine.clone(), admin.clone());
+            async move { engine.audit(&admin, &AuditFilter::default(), Page::default()).await.unwrap().items }
+        };
+        let before = rows(&world).await.len();
+        world.clock.advance(365 * DAY - 62 * DAY);
+        let report = world.engine.purge().await.unwrap();
+        let after = rows(&world).await;
+        assert!(report.log_rows > 0 && after.len() < before, "{report:?}");
+        assert_eq!(before - after.len(), report.log_rows as usize);
+        let floor = after.last().unwrap();
+        let checkpoints = world.engine.checkpoints(&admin, Page::default()).await.unwrap().items;
+        let keys = world.engine.public_keys().await.unwrap();
+        for signed in &checkpoints {
+            signing::verify(signed, Some(&keys)).unwrap();
+        }
+        assert!(checkpoints.iter().any(|signed| signed["last_seq"] == floor.seq - 1 && signed["head_hash"] == floor.prev_hash));
+        assert_eq!(world.engine.purge().await.unwrap().log_rows, 0);
+        world.assert_whole().await;
+    }
+
+    async fn attempts_go_after_ninety_days(on) {
+        let world = World::with_money(on, "0.01").await;
+        world.image(small("a fox")).await.unwrap_err();
+        world.clock.advance(89 * DAY);
+        assert_eq!(world.engine.purge().await.unwrap().attempts, 0);
+        world.clock.advance(2 * DAY);
+        assert_eq!(world.engine.purge().await.unwrap().attempts, 1);
+        world.assert_whole().await;
+    }
+
+    async fn copies_follow_their_source_and_go_when_they_are_turned_off(on) {
+        let (world, faulty) = faulty_world(on).await;
+        let admin = world.admin().await;
+        for n in 0..3 {
+            world.image(small(&format!("fox {n}"))).await.unwrap();
+            world.clock.advance(MINUTE);
+        }
+        let replicate = |to: Option<Region>| SettingsChange { replicate_to: Some(to), ..SettingsChange::default() };
+        world.engine.set_settings(&admin, replicate(Some(Region::UsEast1))).await.unwrap();
+        let view = world.engine.replication(&admin).await.unwrap();
+        assert_eq!((view.copies, view.lag_us), (0, 3 * MINUTE));
+        faulty.fail_after(3);
+        assert!(matches!(world.engine.replicate().await, Err(Error::Unavailable(_))));
+        faulty.mend();
+        world.engine.replicate().await.unwrap();
+        let view = world.engine.replication(&admin).await.unwrap();
+        assert_eq!((view.region, view.copies, view.lag_us), (Some(Region::UsEast1), 3, 0));
+        let us = &world.engine.0.cells["us"].bucket;
+        let copies = async || futures::TryStreamExt::try_collect::<Vec<_>>(us.list("replicas")).await.unwrap().len();
+        assert_eq!(copies().await, 6);
+        assert_reconciled(&world).await;
+        world.engine.set_settings(&admin, replicate(None)).await.unwrap();
+        world.engine.replicate().await.unwrap();
+        assert_eq!((copies().await, world.engine.replication(&admin).await.unwrap().copies), (0, 0));
+        let log = world.engine.audit(&admin, &AuditFilter::default(), Page::default()).await.unwrap().items;
+        assert_eq!(log[0].entry.event.as_deref(), Some("replication.copies_deleted"));
+        assert_reconciled(&world).await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_bucket_is_reported_and_nothing_is_mended() {
+    let (world, _) = faulty_world(Databases::sqlite()).await;
+    for n in 0..101 {
+        world.image(json!({ "prompt": format!("fox {n}"), "width": 64, "height": 64 })).await.unwrap();
+    }
+    let node = &world.engine.0.cells["eu"];
+    node.bucket.delete_below(world.made.workspace_id.as_str()).await.unwrap();
+    let report = world.engine.reconcile().await.unwrap();
+    assert_eq!((report.not_mended, report.rows_without_files), (101, 0));
+    assert!(shown(&world).await.iter().all(|row| row.deleted_at.is_none()));
+}
