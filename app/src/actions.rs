@@ -5,6 +5,7 @@ use agentframer::domain::access::Permission;
 use agentframer::domain::field::FieldError;
 use agentframer::domain::ids::AgentId;
 use agentframer::domain::money::Usd;
+use agentframer::domain::settings::CapsChange;
 use agentframer::engine::error::{Error, Result};
 use agentframer::engine::people::NewPerson;
 use agentframer::engine::scope::Scope;
@@ -159,14 +160,76 @@ pub async fn top_up(workspace: String, amount_usd: String, reference: String) ->
     let ask = here()?;
     let done = async {
         let scope = ask.scope(&workspace, Permission::ChangeBilling).await?;
-        let amount: Usd = amount_usd.parse().map_err(|error: agentframer::domain::money::AmountError| {
-            FieldError::new("amount_usd", error.to_string())
-        })?;
+        let amount =
+            amount("amount_usd", &amount_usd)?.ok_or_else(|| FieldError::new("amount_usd", "is missing"))?;
         let made = ask.engine.top_up(&scope, amount, &reference).await?;
         let text = format!("{} added. The balance is {} now.", amount.display(), made.balance_usd.display());
         Ok(Next::saying(format!("/w/{workspace}/billing"), Flash::done(text)))
     };
     answer(&ask, done.await, &[("amount_usd", &amount_usd), ("reference", &reference)])
+}
+
+/// Invites a person by mail.
+#[server(endpoint = "invite")]
+pub async fn invite(workspace: String, email: String, role: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let scope = ask.scope(&workspace, Permission::ChangeMembers).await?;
+        let invitation = ask.engine.invite(&scope, &email, &role).await?;
+        let text = format!("{} is invited as {}.", invitation.email, invitation.role.title());
+        Ok(Next::saying(format!("/w/{workspace}/members"), Flash::done(text)))
+    };
+    answer(&ask, done.await, &[("email", &email), ("role", &role)])
+}
+
+/// Changes the workspace's caps; an empty amount takes a cap away.
+#[server(endpoint = "set_caps")]
+pub async fn set_caps(
+    workspace: String,
+    workspace_month_usd: String,
+    call_usd: String,
+    floor_usd: String,
+    soft_alert_pct: String,
+    preflight_usd: String,
+    preflight_required: Option<String>,
+) -> Answer {
+    let ask = here()?;
+    let required = if preflight_required.is_some() { "true" } else { "false" };
+    let done = async {
+        let scope = ask.scope(&workspace, Permission::ChangeBilling).await?;
+        let percent = soft_alert_pct.trim().parse();
+        let percent =
+            percent.map_err(|_| FieldError::new("soft_alert_pct", "is not a percentage from 1 to 100"))?;
+        let change = CapsChange {
+            workspace_month_usd: Some(amount("workspace_month_usd", &workspace_month_usd)?),
+            call_usd: Some(amount("call_usd", &call_usd)?),
+            floor_usd: Some(amount("floor_usd", &floor_usd)?),
+            preflight_usd: Some(amount("preflight_usd", &preflight_usd)?),
+            preflight_required: Some(Some(required == "true")),
+            soft_alert_pct: Some(Some(percent)),
+        };
+        ask.engine.set_caps(&scope, &change).await?;
+        let text = "Saved. The limits hold from the next call on.";
+        Ok(Next::saying(format!("/w/{workspace}/caps"), Flash::done(text)))
+    };
+    let kept = [
+        ("workspace_month_usd", &*workspace_month_usd),
+        ("call_usd", &*call_usd),
+        ("floor_usd", &*floor_usd),
+        ("soft_alert_pct", &*soft_alert_pct),
+        ("preflight_usd", &*preflight_usd),
+        ("preflight_required", required),
+    ];
+    answer(&ask, done.await, &kept)
+}
+
+/// An amount as it is typed; `None` where the input is empty.
+fn amount(field: &str, text: &str) -> Result<Option<Usd>> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let amount = text.parse::<Usd>().map_err(|error| FieldError::new(field, error.to_string()))?;
+    Ok(Some(amount))
 }
 
 /// Makes an agent and shows its token once.

@@ -11,7 +11,8 @@ use crate::ask::Ask;
 use crate::components::problem::NotFound;
 use crate::pages::{
     agent::AgentPage, agents::Agents, audit::Audit, audit_entry::AuditEntry, billing::Billing,
-    generations::Generations, home::Home, invite::Invite, login::Login, overview::Overview, setup::Setup,
+    caps::CapsPage, generations::Generations, home::Home, invite::Invite, login::Login, members::Members,
+    models::Models, overview::Overview, setup::Setup,
 };
 
 /// The HTML around each page.
@@ -56,6 +57,9 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/w/:workspace/audit/:request") view=AuditEntry ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/generations") view=Generations ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/billing") view=Billing ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/members") view=Members ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/caps") view=CapsPage ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/models") view=Models ssr=SsrMode::Async/>
             </Routes>
         </Router>
     }

@@ -18,7 +18,11 @@ const WRONG_CONFIGURATION: u8 = 2;
 
 /// Governance of agents that spend money: policy, prepaid balance, provable log.
 #[derive(Debug, Parser)]
-#[command(name = "agentframer", version, about)]
+#[command(
+    name = "agentframer",
+    version,
+    about = "Governance of agents that spend money: policy, prepaid balance, provable log"
+)]
 struct Cli {
     #[command(flatten)]
     global: Global,

@@ -22,8 +22,17 @@ const WATCH: [Place; 3] = [
     Place("/audit", "Audit log", Permission::ReadActivity, "M3 4h10M3 8h10M3 12h7"),
     Place("/generations", "Generations", Permission::ReadActivity, "M2 3h12v10H2zM2 11l4-4 4 4 2-2 2 2"),
 ];
-const CONTROL: [Place; 1] =
-    [Place("/agents", "Agents", Permission::ReadAgents, "M4 6h8v7H4zM8 6V3M2 9v2M14 9v2")];
+const CONTROL: [Place; 4] = [
+    Place("/agents", "Agents", Permission::ReadAgents, "M4 6h8v7H4zM8 6V3M2 9v2M14 9v2"),
+    Place("/caps", "Caps and alerts", Permission::ReadBilling, "M2 12a6 6 0 1 1 12 0M8 12l3-4"),
+    Place("/models", "Models", Permission::ReadWorkspace, "M3 3h5v11H3zM8 3h5v11H8z"),
+    Place(
+        "/members",
+        "Members",
+        Permission::ReadMembers,
+        "M8 8a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM3 14c0-3 2-4 5-4s5 1 5 4",
+    ),
+];
 const MONEY: [Place; 1] = [Place("/billing", "Billing", Permission::ReadBilling, "M2 4h12v8H2zM2 7h12")];
 
 /// Renders what `load` gives; a fault becomes a page with the right status.

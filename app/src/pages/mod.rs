@@ -5,10 +5,13 @@ pub mod agents;
 pub mod audit;
 pub mod audit_entry;
 pub mod billing;
+pub mod caps;
 pub mod generations;
 pub mod home;
 pub mod invite;
 pub mod login;
+pub mod members;
+pub mod models;
 pub mod overview;
 pub mod setup;
 

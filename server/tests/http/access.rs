@@ -1,15 +1,17 @@
 //! The checked-in expectation of who gets what, `tests/access.txt`, against the server.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use agentframer::domain::access::Role;
 use agentframer::domain::holds::HoldTarget;
 use agentframer::engine::bootstrap::Bootstrapped;
+use agentframer::engine::reading::{AuditFilter, Page};
 use agentframer::engine::tools::definitions;
 use agentframer_server::rest::document;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use super::browser::{self, Session};
 use super::support::{Databases, Mcp, TestServer, both_engines, read};
 
 const FILE: &str = include_str!("../access.txt");
@@ -17,7 +19,7 @@ const FILE: &str = include_str!("../access.txt");
 const CALLERS: [Caller; 6] =
     [Caller::Nobody, Caller::Other, Caller::Agent, Caller::Viewer, Caller::Developer, Caller::Admin];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Caller {
     Admin,
     Developer,
@@ -77,11 +79,11 @@ fn present() -> BTreeSet<String> {
         methods.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
     });
     let tools = definitions().into_iter().map(|definition| format!("tool {}", definition.tool));
-    routes.chain(tools).collect()
+    routes.chain(tools).chain(browser::present()).collect()
 }
 
-#[test]
-fn the_file_names_everything_once_and_nothing_else() {
+#[tokio::test]
+async fn the_file_names_everything_once_and_nothing_else() {
     let named: Vec<String> = endpoints().iter().map(Endpoint::name).collect();
     let once: BTreeSet<String> = named.iter().cloned().collect();
     assert_eq!(named.len(), once.len(), "a line stands there twice");
@@ -100,6 +102,7 @@ struct World {
     other: Bootstrapped,
     developer: String,
     viewer: String,
+    sessions: HashMap<Caller, Session>,
 }
 
 impl World {
@@ -107,7 +110,13 @@ impl World {
         let server = TestServer::start(on).await;
         let (other, developer) = (server.other().await, server.key(Role::Developer).await);
         let viewer = server.key(Role::Viewer).await;
-        Self { server, other, developer, viewer }
+        let sessions = HashMap::from([
+            (Caller::Admin, Session::begin(&server, "ada@example.com").await),
+            (Caller::Other, Session::begin(&server, "eve@example.com").await),
+            (Caller::Developer, browser::session_of(&server, Role::Developer).await),
+            (Caller::Viewer, browser::session_of(&server, Role::Viewer).await),
+        ]);
+        Self { server, other, developer, viewer, sessions }
     }
 
     fn key(&self, caller: Caller) -> Option<&str> {
@@ -125,6 +134,8 @@ impl World {
     async fn outcome(&self, endpoint: &Endpoint, caller: Caller, number: usize) -> String {
         match endpoint.method {
             "tool" => self.tool(endpoint, caller, number).await,
+            "page" => self.page(endpoint, caller, number).await.to_string(),
+            "form" => self.form(endpoint, caller, number).await,
             _ => self.route(endpoint, caller, number).await.to_string(),
         }
     }
@@ -135,6 +146,31 @@ impl World {
         let request = self.key(caller).into_iter().fold(request, |request, key| request.bearer_auth(key));
         let request = endpoint.body(number).into_iter().fold(request, |request, body| request.json(&body));
         request.send().await.unwrap().status().as_u16()
+    }
+
+    async fn page(&self, endpoint: &Endpoint, caller: Caller, number: usize) -> u16 {
+        let path = filled(&self.server, endpoint.place, number).await;
+        let newest = Page { limit: Some(1), cursor: None };
+        let log = self.server.engine.audit(&self.server.admin().await, &AuditFilter::default(), newest).await;
+        let request = log.unwrap().items.remove(0).entry.request_id;
+        let path = path.replace("{request}", request.as_str()).replace("{token}", "inv_unknown");
+        browser::open(&self.server, &path, self.sessions.get(&caller)).await.status().as_u16()
+    }
+
+    async fn form(&self, endpoint: &Endpoint, caller: Caller, number: usize) -> String {
+        let fields = endpoint.body(number).unwrap();
+        let mut pairs = Vec::new();
+        for (name, value) in fields.as_object().unwrap() {
+            let value = value.as_str().unwrap();
+            let value = match value {
+                "{agent}" => filled(&self.server, "agents/{id}", number).await.replace("agents/", ""),
+                value => value.replace("{ws}", self.server.made.workspace_id.as_str()),
+            };
+            pairs.push((name.clone(), value));
+        }
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let session = self.sessions.get(&caller);
+        browser::became(&browser::send(&self.server, endpoint.place, &browser::form(&pairs), session).await)
     }
 
     async fn tool(&self, endpoint: &Endpoint, caller: Caller, number: usize) -> String {

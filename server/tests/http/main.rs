@@ -7,6 +7,7 @@
 
 mod access;
 mod bad_input;
+mod browser;
 mod command_line;
 mod data;
 mod gates;

@@ -1,0 +1,100 @@
+//! `/w/{id}/caps`: what may be spent, and where the month stands against it.
+
+use agentframer::domain::access::Permission;
+use agentframer::domain::money::Usd;
+use agentframer::engine::billing::CapView;
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+
+use crate::actions::SetCaps;
+use crate::components::field::{Field, Said};
+use crate::components::frame::{page, workspace_page};
+use crate::flash::Flash;
+
+/// The caps in plain sentences, and the form that changes them.
+#[component]
+pub fn CapsPage() -> impl IntoView {
+    page(|ask| async move {
+        let scope = ask.scope(ask.segment(1), Permission::ReadBilling).await?;
+        let (flash, caps) = (ask.flash(), ask.engine.caps(&scope).await?);
+        let credits = ask.engine.credits(&scope).await?;
+        let may = scope.role.may(Permission::ChangeBilling);
+        let amount = |usd: Option<Usd>| usd.map(|usd| usd.to_string()).unwrap_or_default();
+        let values = Values {
+            workspace_month: amount(caps.workspace_month_usd),
+            call: amount(caps.call_usd),
+            floor: amount(caps.floor_usd),
+            preflight: caps.preflight_usd.to_string(),
+            preflight_required: caps.preflight_required,
+            soft_alert_pct: caps.soft_alert_pct.to_string(),
+        };
+        let used = credits.caps.iter().map(cap_line).collect_view();
+        let body = view! {
+            <Said flash=flash.clone()/>
+            <section class="card">
+                <header><h2>"The hard limit"</h2></header>
+                <p class="in">{format!("Calls are refused when the balance cannot pay them. {} is available now.", credits.available_usd.display())}</p>
+                {used}
+            </section>
+            {form(scope.workspace.id.to_string(), values, may, flash).into_any()}
+        };
+        Ok(workspace_page(
+            &ask,
+            &scope,
+            "Caps and alerts",
+            "Limits on top of the balance, in UTC days and months",
+            (),
+            body,
+        ))
+    })
+}
+
+/// What the form shows.
+struct Values {
+    workspace_month: String,
+    call: String,
+    floor: String,
+    preflight: String,
+    preflight_required: bool,
+    soft_alert_pct: String,
+}
+
+fn cap_line(cap: &CapView) -> impl IntoView + use<> {
+    let name = match cap.cap {
+        "workspace_month" => "This month",
+        "call" => "A single call",
+        other => other,
+    };
+    let text = format!("{name}: {} of {}", cap.used_usd.display(), cap.limit_usd.display());
+    let percent = cap.used_usd.percent_of(cap.limit_usd).unwrap_or(0).min(100);
+    view! {
+        <div class="in">
+            <p>{text.clone()}</p>
+            <svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label=text>
+                <rect class="bar-all" width="100" height="8" rx="2"/><rect class="bar-used" width=percent height="8" rx="2"/>
+            </svg>
+        </div>
+    }
+}
+
+fn form(workspace: String, values: Values, may: bool, flash: Flash) -> impl IntoView {
+    let checked =
+        flash.kept.get("preflight_required").map_or(values.preflight_required, |typed| typed == "true");
+    view! {
+        <section class="card">
+            <header><h2>"Limits"</h2></header>
+            <form method="post" action=SetCaps::url() class="in">
+                <fieldset class="field stack narrow" disabled=!may>
+                    <input type="hidden" name="workspace" value=workspace/>
+                    <Field name="workspace_month_usd" label="Workspace, per month (US dollars)" value=values.workspace_month required=false hint="Empty: no cap. Calls beyond it are refused until the next month." flash=flash.clone()/>
+                    <Field name="call_usd" label="A single call (US dollars)" value=values.call required=false hint="Empty: no cap." flash=flash.clone()/>
+                    <Field name="floor_usd" label="Floor of the balance (US dollars)" value=values.floor required=false hint="Below it, agents are told to stop. Empty: no floor." flash=flash.clone()/>
+                    <Field name="soft_alert_pct" label="Soft alert, per cent of a typical month" kind="number" value=values.soft_alert_pct flash=flash.clone()/>
+                    <Field name="preflight_usd" label="Preflight above (US dollars)" value=values.preflight hint="A dearer call needs a look at the balance within the 10 minutes before it." flash=flash/>
+                    <label class="choice"><input type="checkbox" name="preflight_required" value="true" checked=checked/><span>"Demand the preflight"</span></label>
+                    {may.then(|| view! { <div><button class="btn first">"Save"</button></div> })}
+                </fieldset>
+            </form>
+        </section>
+    }
+}
