@@ -1,0 +1,104 @@
+//! Signing in and out, first accounts and workspaces, the colours.
+
+use agentframer::engine::error::Result;
+use agentframer::engine::people::NewPerson;
+use agentframer::engine::workspaces::NewWorkspace;
+use http::header;
+use leptos::prelude::{ServerFnError, server};
+use tower_sessions::Session;
+
+use super::{Answer, Next, answer, form_before, here, own_path};
+use crate::ask::SESSION_USER;
+
+/// A new session id comes with each sign-in (ASVS 7.2.4).
+async fn begin_session(user: &agentframer::domain::ids::UserId) -> Result<()> {
+    let broken = |error: String| agentframer::engine::error::internal("begin a session", error);
+    let session: Session = leptos_axum::extract().await.map_err(|error| broken(error.to_string()))?;
+    session.cycle_id().await.map_err(|error| broken(error.to_string()))?;
+    session.insert(SESSION_USER, user).await.map_err(|error| broken(error.to_string()))
+}
+
+/// The first account and workspace.
+#[server(endpoint = "set_up")]
+pub async fn set_up(
+    token: String,
+    name: String,
+    email: String,
+    password: String,
+    workspace_name: String,
+    region: String,
+) -> Answer {
+    let ask = here()?;
+    let kept =
+        [("name", &*name), ("email", &*email), ("workspace_name", &*workspace_name), ("region", &*region)];
+    let done = async {
+        let person = NewPerson { email: email.clone(), name: name.clone(), password };
+        let workspace = NewWorkspace { name: workspace_name.clone(), region: region.clone() };
+        let (user, workspace) = ask.engine.set_up(&token, person, workspace, ask.origin()).await?;
+        begin_session(&user.id).await?;
+        Ok(Next::page(format!("/w/{}", workspace.id)))
+    };
+    answer(&ask, done.await, &kept)
+}
+
+/// Begins a session.
+#[server(endpoint = "sign_in")]
+pub async fn sign_in(email: String, password: String, next: Option<String>) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let user = ask.engine.sign_in(&email, &password, ask.origin()).await?;
+        begin_session(&user.id).await?;
+        Ok(Next::page(own_path(next)))
+    };
+    answer(&ask, done.await, &[("email", &email)])
+}
+
+/// Ends the session here and in the store.
+#[server(endpoint = "sign_out")]
+pub async fn sign_out() -> Answer {
+    let ask = here()?;
+    let session: Session = leptos_axum::extract().await?;
+    session.flush().await.map_err(|_| ServerFnError::new("You are still signed in. Try again."))?;
+    answer(&ask, Ok(Next::page("/login")), &[])
+}
+
+/// Joins a workspace by an invitation, with a new account or the one that is signed in.
+#[server(endpoint = "accept_invitation")]
+pub async fn accept_invitation(token: String, name: Option<String>, password: Option<String>) -> Answer {
+    let ask = here()?;
+    let kept = name.clone().unwrap_or_default();
+    let done = async {
+        let person = password.map(|password| NewPerson {
+            email: String::new(),
+            name: name.unwrap_or_default(),
+            password,
+        });
+        let signed_in = ask.info.user.as_ref();
+        let (user, workspace) = ask.engine.accept_invitation(&token, signed_in, person, ask.origin()).await?;
+        begin_session(&user.id).await?;
+        Ok(Next::page(format!("/w/{workspace}")))
+    };
+    answer(&ask, done.await, &[("name", &kept)])
+}
+
+/// Makes a workspace; the region never changes afterwards.
+#[server(endpoint = "create_workspace")]
+pub async fn create_workspace(workspace_name: String, region: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let new = NewWorkspace { name: workspace_name.clone(), region: region.clone() };
+        let workspace = ask.engine.create_workspace(ask.user()?, new, ask.origin()).await?;
+        Ok(Next::page(format!("/w/{}", workspace.id)))
+    };
+    answer(&ask, done.await, &[("workspace_name", &workspace_name), ("region", &region)])
+}
+
+/// Light, dark, or as the system says; kept in a cookie, so that pages come in the right colours at once.
+#[server(endpoint = "set_theme")]
+pub async fn set_theme(theme: String) -> Answer {
+    let ask = here()?;
+    let age = if matches!(theme.as_str(), "light" | "dark") { 31_536_000 } else { 0 };
+    let theme = if age == 0 { "system" } else { theme.as_str() };
+    ask.header(header::SET_COOKIE, format!("theme={theme}; Path=/; Max-Age={age}; SameSite=Lax; HttpOnly"));
+    answer(&ask, Ok(Next::page(form_before(&ask))), &[])
+}
