@@ -116,6 +116,8 @@ ids! {
     AttemptId = "att_";
     /// A request of a data subject.
     DataRequestId = "dr_";
+    /// An event as webhooks deliver it.
+    EventId = "evt_";
     /// A generation: one call's result files.
     GenerationId = "g_";
     /// A legal hold.
@@ -132,6 +134,10 @@ ids! {
     TokenId = "tok_";
     /// A person.
     UserId = "user_";
+    /// A delivery to a webhook endpoint.
+    DeliveryId = "whd_";
+    /// A webhook endpoint.
+    WebhookId = "wh_";
     /// A workspace.
     WorkspaceId = "ws_";
 }

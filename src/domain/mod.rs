@@ -1,6 +1,8 @@
 //! The rules, without I/O, clock or randomness: those are arguments. Compiles to WASM.
 
 pub mod access;
+pub mod addresses;
+pub mod alerts;
 pub mod audit;
 pub mod catalog;
 pub mod checkpoint;
@@ -15,3 +17,4 @@ pub mod region;
 pub mod retention;
 pub mod settings;
 pub mod time;
+pub mod webhooks;

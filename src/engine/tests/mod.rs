@@ -6,6 +6,8 @@ mod data_requests;
 mod faults;
 mod governed_call;
 mod random_sequences;
+mod receiver;
 mod retention;
 mod s3;
 mod support;
+mod webhooks;

@@ -211,3 +211,10 @@ pub(crate) fn bootstrap(balance: &str) -> Bootstrap {
 pub(crate) fn usd(text: &str) -> Usd {
     text.parse().unwrap()
 }
+
+/// Every mail that was sent, as text.
+pub(crate) async fn mails(world: &World) -> Vec<String> {
+    let folder = world.engine.config().data_dir.join("mail");
+    let Ok(files) = std::fs::read_dir(folder) else { return Vec::new() };
+    files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+}
