@@ -10,9 +10,21 @@ use leptos_router::{SsrMode, path};
 use crate::ask::Ask;
 use crate::components::problem::NotFound;
 use crate::pages::{
-    agent::AgentPage, agents::Agents, audit::Audit, audit_entry::AuditEntry, billing::Billing,
-    caps::CapsPage, generations::Generations, home::Home, invite::Invite, login::Login, members::Members,
-    models::Models, overview::Overview, setup::Setup,
+    agent::AgentPage,
+    agents::Agents,
+    audit::Audit,
+    audit_entry::AuditEntry,
+    billing::Billing,
+    caps::CapsPage,
+    generations::Generations,
+    home::Home,
+    invite::Invite,
+    login::Login,
+    members::Members,
+    models::Models,
+    overview::Overview,
+    setup::Setup,
+    webhooks::{WebhookPage, Webhooks},
 };
 
 /// The HTML around each page.
@@ -59,6 +71,8 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/w/:workspace/billing") view=Billing ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/members") view=Members ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/caps") view=CapsPage ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/webhooks") view=Webhooks ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/webhooks/:webhook") view=WebhookPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/models") view=Models ssr=SsrMode::Async/>
             </Routes>
         </Router>

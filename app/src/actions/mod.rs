@@ -5,6 +5,7 @@ mod account;
 mod agents;
 mod members;
 mod money;
+mod webhooks;
 
 use agentframer::domain::field::FieldError;
 use agentframer::domain::money::Usd;
@@ -16,6 +17,7 @@ pub use self::account::*;
 pub use self::agents::*;
 pub use self::members::*;
 pub use self::money::*;
+pub use self::webhooks::*;
 use crate::ask::Ask;
 use crate::flash::Flash;
 

@@ -22,9 +22,15 @@ const WATCH: [Place; 3] = [
     Place("/audit", "Audit log", Permission::ReadActivity, "M3 4h10M3 8h10M3 12h7"),
     Place("/generations", "Generations", Permission::ReadActivity, "M2 3h12v10H2zM2 11l4-4 4 4 2-2 2 2"),
 ];
-const CONTROL: [Place; 4] = [
+const CONTROL: [Place; 5] = [
     Place("/agents", "Agents", Permission::ReadAgents, "M4 6h8v7H4zM8 6V3M2 9v2M14 9v2"),
     Place("/caps", "Caps and alerts", Permission::ReadBilling, "M2 12a6 6 0 1 1 12 0M8 12l3-4"),
+    Place(
+        "/webhooks",
+        "Webhooks",
+        Permission::ReadWebhooks,
+        "M5 10a3 3 0 1 0 3 3M8 2a3 3 0 0 1 2 5l2 4M5 10l3-5M12 11a2 2 0 1 1-1 3H8",
+    ),
     Place("/models", "Models", Permission::ReadWorkspace, "M3 3h5v11H3zM8 3h5v11H8z"),
     Place(
         "/members",

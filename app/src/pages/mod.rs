@@ -14,6 +14,7 @@ pub mod members;
 pub mod models;
 pub mod overview;
 pub mod setup;
+pub mod webhooks;
 
 use agentframer::engine::reading::Page;
 

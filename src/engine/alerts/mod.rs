@@ -9,14 +9,14 @@ use std::collections::HashSet;
 
 use super::error::{Error, Result};
 use super::scope::Scope;
-use super::store::alerts::{self, AlertRow};
+use super::store::alerts;
 use super::store::usage;
 use super::{CellNode, Engine};
 use crate::domain::alerts::{Alert, Facts, due};
 use crate::domain::money::Usd;
 use crate::domain::time::{DAY, HOUR, Time};
 
-pub use self::settings::{AlertChange, AlertsView};
+pub use self::settings::{AlertChange, AlertRow, AlertsView};
 use super::agents::{AgentState, TokenState};
 
 /// A workspace in which nothing happens is looked at this often, for its tokens grow old all the same.

@@ -5,14 +5,14 @@ use serde_json::json;
 
 use super::super::Engine;
 use super::super::agents::AgentState;
-use super::super::error::Result;
+use super::super::error::{Error, Result};
 use super::super::gateway::{Call, CallError};
 use super::super::scope::Scope;
 use super::super::store::{agents, alerts};
-use crate::domain::alerts::cap_reached;
+use crate::domain::alerts::{Alert, cap_reached, exhausted};
 use crate::domain::ids::AgentId;
 use crate::domain::money::Usd;
-use crate::domain::time::{DAY, MINUTE};
+use crate::domain::time::{DAY, MINUTE, Time};
 
 /// The typical hour is the mean over hours with spend in this time …
 const LOOK_BACK: i64 = 28 * DAY;
@@ -32,7 +32,7 @@ impl Engine {
     ) {
         let done = async {
             self.tell_of_refusal(call, error).await?;
-            self.break_loop(call, prompt_hash).await
+            self.break_loop(call, error, prompt_hash).await
         };
         if let Err(fault) = done.await {
             tracing::error!(error = %fault, request_id = %call.request_id, "a refusal was not followed up");
@@ -46,9 +46,9 @@ impl Engine {
             "insufficient_credits" => {
                 let funding = alerts::funding(&node.db, &scope.workspace.id).await?.to_string();
                 let available = self.account(&scope.workspace).await?.available;
-                crate::domain::alerts::exhausted(available, &funding)
+                exhausted(available, &funding)
             }
-            "cap_exceeded" => match reached_cap(call, error) {
+            "cap_exceeded" => match reached_cap(call, error, self.0.clock.now()) {
                 Some(alert) => alert,
                 None => return Ok(()),
             },
@@ -60,7 +60,9 @@ impl Engine {
         Ok(())
     }
 
-    async fn break_loop(&self, call: &Call, prompt_hash: Option<&str>) -> Result<()> {
+    /// A loop is the same prompt with the same answer again and again; wrong arguments never cost anything.
+    async fn break_loop(&self, call: &Call, error: &CallError, prompt_hash: Option<&str>) -> Result<()> {
+        let Some(prompt) = prompt_hash.filter(|_| error.code != "invalid_argument") else { return Ok(()) };
         let (workspace, known) = (call.caller.workspace(), call.caller.known());
         let db = &self.cell(workspace)?.db;
         let limits = alerts::settings(db, &workspace.id).await?.0.runaway;
@@ -68,7 +70,7 @@ impl Engine {
             return Ok(());
         }
         let since = self.0.clock.now().plus(-i64::from(limits.minutes) * MINUTE);
-        let what = (call.caller.name(), call.tool.as_str(), prompt_hash);
+        let what = [call.caller.name(), call.tool.as_str(), error.code, prompt];
         if alerts::repeats(db, &workspace.id, what, since).await? < i64::from(limits.repeats) {
             return Ok(());
         }
@@ -116,7 +118,7 @@ impl Engine {
         match self.submit_act(&scope, act).await {
             Ok(_) => {}
             // Another call was faster.
-            Err(super::super::error::Error::NotFound) => return Ok(()),
+            Err(Error::NotFound) => return Ok(()),
             Err(error) => return Err(error),
         }
         let text = format!(
@@ -128,10 +130,12 @@ impl Engine {
 }
 
 /// Which cap a refusal names, whose, and in which period.
-fn reached_cap(call: &Call, error: &CallError) -> Option<crate::domain::alerts::Alert> {
+fn reached_cap(call: &Call, error: &CallError, now: Time) -> Option<Alert> {
     let cap = error.details.get("cap")?.as_str()?;
     let limit: Usd = serde_json::from_value(error.details.get("limit_usd")?.clone()).ok()?;
-    let period = error.details.get("resets_at")?.as_str()?;
+    // A cap per call has no period: each call is told of it by its answer.
+    error.details.get("resets_at")?.as_str()?;
+    let period = if cap.ends_with("day") { now.day_key() } else { now.month_key() };
     let whose = if cap.starts_with("agent") { call.caller.name() } else { "" };
-    Some(cap_reached(cap, whose, limit, period))
+    Some(cap_reached(cap, whose, limit, &period))
 }

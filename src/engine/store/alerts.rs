@@ -167,20 +167,19 @@ pub async fn funding(db: &Db, workspace: &WorkspaceId) -> Result<i64> {
     rows.first().map_or(Ok(0), |row| Ok(row.try_get("seq")?))
 }
 
-/// How often one agent went on with one tool and prompt since a time although it was refused or had failed; what a pause
-/// refused does not count.
+/// How often one agent went on with one tool and prompt since a time, although it had got this very answer.
 ///
 /// # Errors
 /// The database's own.
 pub async fn repeats(
     db: &Db,
     workspace: &WorkspaceId,
-    (user, tool, prompt): (&str, &str, Option<&str>),
+    [user, tool, code, prompt]: [&str; 4],
     since: Time,
 ) -> Result<i64> {
-    let text = "SELECT CAST(COALESCE(SUM(series), 0) AS BIGINT) AS repeats FROM attempts WHERE workspace_id = $1 AND user_id = $2 \
-                AND last_us >= $3 AND tool = $4 AND COALESCE(prompt_hash, '') = $5 AND code <> 'agent_paused'";
-    let values = values![workspace.as_str(), user, since.micros(), tool, prompt.unwrap_or_default()];
+    let text = "SELECT CAST(COALESCE(SUM(series), 0) AS BIGINT) AS repeats FROM attempts WHERE workspace_id = $1 \
+                AND user_id = $2 AND last_us >= $3 AND tool = $4 AND code = $5 AND prompt_hash = $6";
+    let values = values![workspace.as_str(), user, since.micros(), tool, code, prompt];
     let rows = Select::new(text, values).all(&db.read).await?;
     rows.first().map_or(Ok(0), |row| Ok(row.try_get("repeats")?))
 }
