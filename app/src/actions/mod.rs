@@ -5,6 +5,7 @@ mod account;
 mod agents;
 mod members;
 mod money;
+mod settings;
 mod webhooks;
 
 use agentframer::domain::field::FieldError;
@@ -17,6 +18,7 @@ pub use self::account::*;
 pub use self::agents::*;
 pub use self::members::*;
 pub use self::money::*;
+pub use self::settings::*;
 pub use self::webhooks::*;
 use crate::ask::Ask;
 use crate::flash::Flash;

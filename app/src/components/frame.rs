@@ -39,6 +39,8 @@ const CONTROL: [Place; 5] = [
         "M8 8a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM3 14c0-3 2-4 5-4s5 1 5 4",
     ),
 ];
+const ABOUT: [Place; 1] =
+    [Place("/settings", "Settings", Permission::ReadSettings, "M8 5v6M5 8h6M8 1v2M8 13v2M1 8h2M13 8h2")];
 const MONEY: [Place; 1] = [Place("/billing", "Billing", Permission::ReadBilling, "M2 4h12v8H2zM2 7h12")];
 
 /// Renders what `load` gives; a fault becomes a page with the right status.
@@ -107,7 +109,7 @@ fn side(ask: &Ask, scope: &Scope) -> impl IntoView {
             <label for="menu" class="btn menu-label" aria-hidden="true">"Menu"</label>
             <div class="menu">
                 <nav aria-label="Workspace">
-                    {group(None, &WATCH)} {group(Some("Control"), &CONTROL)} {group(Some("Money"), &MONEY)}
+                    {group(None, &WATCH)} {group(Some("Control"), &CONTROL)} {group(Some("Money"), &MONEY)} {group(Some("Workspace"), &ABOUT)}
                 </nav>
                 {foot(ask)}
             </div>
@@ -134,6 +136,7 @@ pub fn foot(ask: &Ask) -> impl IntoView + use<> {
             <form method="post" action=SetTheme::url() class="seg" aria-label="Colours">
                 {choice("system", "Auto")} {choice("light", "Light")} {choice("dark", "Dark")}
             </form>
+            <a class="quiet" href="/account">"Account"</a>
             <form method="post" action=SignOut::url()><button class="quiet">"Sign out"</button></form>
         </div>
     }

@@ -197,6 +197,7 @@ pub async fn filled(server: &TestServer, place: &str, number: usize) -> String {
             let name = format!("target-{number}");
             server.engine.create_agent(&server.admin().await, &name, None).await.unwrap().agent.id.to_string()
         }
+        "members" => server.person(&format!("target-{number}@example.com"), Role::Viewer).await.to_string(),
         "webhooks" => {
             let new = json!({ "url": format!("https://siem{number}.example.com/"), "format": "generic" });
             let new = serde_json::from_value(new).unwrap();

@@ -33,6 +33,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("api_key.created", "An API key was made."),
     ("api_key.ended", "An API key was ended."),
     ("member.invited", "A person was invited."),
+    ("member.invitation_withdrawn", "An invitation was taken back."),
     ("member.joined", "A person accepted an invitation."),
     ("member.removed", "A person was removed."),
     ("member.left", "A person left."),
