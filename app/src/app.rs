@@ -24,6 +24,7 @@ use crate::pages::{
     members::Members,
     models::Models,
     overview::Overview,
+    reference::Reference,
     settings::SettingsPage,
     setup::Setup,
     webhooks::{WebhookPage, Webhooks},
@@ -64,6 +65,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/setup") view=Setup ssr=SsrMode::Async/>
                 <Route path=path!("/login") view=Login ssr=SsrMode::Async/>
                 <Route path=path!("/invite/:token") view=Invite ssr=SsrMode::Async/>
+                <Route path=path!("/reference") view=Reference ssr=SsrMode::Async/>
                 <Route path=path!("/account") view=AccountPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace") view=Overview ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/agents") view=Agents ssr=SsrMode::Async/>

@@ -137,6 +137,7 @@ pub fn foot(ask: &Ask) -> impl IntoView + use<> {
                 {choice("system", "Auto")} {choice("light", "Light")} {choice("dark", "Dark")}
             </form>
             <a class="quiet" href="/account">"Account"</a>
+            <a class="quiet" href="/reference">"Reference"</a>
             <form method="post" action=SignOut::url()><button class="quiet">"Sign out"</button></form>
         </div>
     }

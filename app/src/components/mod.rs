@@ -1,6 +1,7 @@
 //! Parts that several pages share.
 
 pub mod chart;
+pub mod clients;
 pub mod field;
 pub mod frame;
 pub mod icon;

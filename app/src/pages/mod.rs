@@ -14,6 +14,7 @@ pub mod login;
 pub mod members;
 pub mod models;
 pub mod overview;
+pub mod reference;
 pub mod settings;
 pub mod setup;
 pub mod webhooks;
