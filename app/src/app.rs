@@ -10,9 +10,9 @@ use leptos_router::{SsrMode, path};
 use crate::ask::Ask;
 use crate::components::problem::NotFound;
 use crate::pages::{
-    agent::AgentPage, agents::Agents, audit::Audit, audit_entry::AuditEntry, billing::Billing,
-    caps::CapsPage, generations::Generations, home::Home, invite::Invite, login::Login, members::Members,
-    models::Models, overview::Overview, setup::Setup,
+    agent::AgentPage, agents::Agents, audit::Audit, audit::entry::AuditEntry, audit::proof::Proof,
+    billing::Billing, caps::CapsPage, generations::Generations, home::Home, invite::Invite, login::Login,
+    members::Members, models::Models, overview::Overview, setup::Setup,
 };
 
 /// The HTML around each page.
@@ -54,6 +54,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/w/:workspace/agents") view=Agents ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/agents/:agent") view=AgentPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/audit") view=Audit ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/audit/proof") view=Proof ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/audit/:request") view=AuditEntry ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/generations") view=Generations ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/billing") view=Billing ssr=SsrMode::Async/>

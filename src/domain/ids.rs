@@ -132,6 +132,10 @@ ids! {
     TokenId = "tok_";
     /// A person.
     UserId = "user_";
+    /// A saved search.
+    SavedSearchId = "search_";
+    /// A run over a log that proves it.
+    VerificationId = "ver_";
     /// A workspace.
     WorkspaceId = "ws_";
 }

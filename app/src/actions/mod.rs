@@ -3,6 +3,7 @@
 
 mod account;
 mod agents;
+mod audit;
 mod members;
 mod money;
 
@@ -14,6 +15,7 @@ use leptos::prelude::ServerFnError;
 
 pub use self::account::*;
 pub use self::agents::*;
+pub use self::audit::*;
 pub use self::members::*;
 pub use self::money::*;
 use crate::ask::Ask;

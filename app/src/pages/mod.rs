@@ -3,7 +3,6 @@
 pub mod agent;
 pub mod agents;
 pub mod audit;
-pub mod audit_entry;
 pub mod billing;
 pub mod caps;
 pub mod generations;

@@ -8,4 +8,6 @@ mod governed_call;
 mod random_sequences;
 mod retention;
 mod s3;
+mod search;
 mod support;
+mod tampering;
