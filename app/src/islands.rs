@@ -55,6 +55,11 @@ fn offers(typed: &str, words: &[String]) -> Vec<String> {
     found.take(24).map(|word| format!("{before}{not}{word}")).collect()
 }
 
+thread_local! {
+    /// What the page's one [`LiveLog`] follows; outside the reactive system, whose values may end on another thread.
+    static FOLLOWED: std::cell::RefCell<Option<web_sys::EventSource>> = const { std::cell::RefCell::new(None) };
+}
+
 /// Follows the log: new entries that match stand above the list until the page is loaded anew.
 #[island]
 pub fn LiveLog(
@@ -64,15 +69,14 @@ pub fn LiveLog(
     base: String,
 ) -> impl IntoView {
     let lines = RwSignal::new(Vec::<Vec<String>>::new());
-    let source = StoredValue::new_local(None::<web_sys::EventSource>);
     let is_live = RwSignal::new(false);
     let toggle = move |_| {
-        if let Some(open) = source.try_update_value(Option::take).flatten() {
+        if let Some(open) = FOLLOWED.take() {
             open.close();
             is_live.set(false);
         } else if let Ok(open) = web_sys::EventSource::new(&url) {
             open.set_onmessage(Some(&listener(lines)));
-            source.set_value(Some(open));
+            FOLLOWED.set(Some(open));
             is_live.set(true);
         }
     };
