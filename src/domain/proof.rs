@@ -32,6 +32,14 @@ pub enum Fault {
         /// The row's request.
         request_id: RequestId,
     },
+    /// The rows that a checkpoint covers are not there.
+    #[error("row {before} of the checkpoint is missing: the log begins only at row {seq}")]
+    Beheaded {
+        /// The first row that is there.
+        seq: i64,
+        /// The checkpoint's row.
+        before: i64,
+    },
     /// A checkpoint covers more than there is.
     #[error("row {seq} of the checkpoint is missing: the log was cut off after row {after}")]
     CutOff {
@@ -56,6 +64,7 @@ impl Fault {
         match self {
             Self::Chain(Broken::Changed { seq, .. } | Broken::Unlinked { seq, .. })
             | Self::Rewritten { seq, .. }
+            | Self::Beheaded { seq, .. }
             | Self::CutOff { seq, .. }
             | Self::Short { seq, .. } => *seq,
         }
@@ -83,7 +92,10 @@ impl Proof {
     pub fn next(&mut self, row: &Linked) -> Result<(), Fault> {
         self.verifier.next(row)?;
         while let Some(witness) = self.waiting.front().filter(|witness| witness.last_seq <= row.seq) {
-            if witness.last_seq == row.seq && witness.head_hash != row.hash {
+            if witness.last_seq < row.seq {
+                return Err(Fault::Beheaded { seq: row.seq, before: witness.last_seq });
+            }
+            if witness.head_hash != row.hash {
                 return Err(Fault::Rewritten { seq: row.seq, request_id: row.entry.request_id.clone() });
             }
             self.waiting.pop_front();

@@ -7,15 +7,18 @@ use sqlx::{AnyConnection, Row};
 
 use super::super::error::Result;
 use super::Db;
-use super::sql::{self, Value, values};
+use super::sql::{self, Select, Value, values};
 use crate::domain::audit::Entry;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::money::Usd;
 
-/// Costs of up to so many digits are a kind of their own.
-const EXACT: i64 = 10_000;
-/// Other costs share a kind with those that have the same first digits, up to this number.
+/// With so many kinds in a log, costs that are new share a kind with their neighbours: prices that follow pixels or
+/// seconds would otherwise make a kind of each call. Small in tests, whose searches then meet such kinds too.
+const PLENTY: i64 = if cfg!(test) { 20 } else { 1_000 };
+/// Neighbours have the same first digits, below this number.
 const FIRST: i64 = 100;
+/// Kinds that are looked up at a time: few sizes, so that each is prepared once per connection.
+const SIZES: [usize; 4] = [1, 4, 16, 64];
 
 /// The kind of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +37,13 @@ impl<'a> Kind<'a> {
             tool: entry.tool.as_deref().unwrap_or_default(),
             model: entry.model.as_deref().unwrap_or_default(),
             event: entry.event.as_deref().unwrap_or_default(),
-            cost: cost_class(entry.cost_usd.micros()),
+            cost: (entry.cost_usd.micros(), entry.cost_usd.micros()),
         }
+    }
+
+    /// The same with the costs between two neighbours; a cost of two digits stands alone.
+    fn with_neighbours(self) -> Self {
+        Self { cost: cost_class(self.cost.0), ..self }
     }
 
     /// Follows from the rest, so that no node has to ask for it; above zero.
@@ -46,6 +54,7 @@ impl<'a> Kind<'a> {
             sha.update(part);
         }
         sha.update(self.cost.0.to_be_bytes());
+        sha.update(self.cost.1.to_be_bytes());
         let digest: [u8; 32] = sha.finalize().into();
         let first = digest.first_chunk::<8>().copied().unwrap_or_default();
         i64::from_be_bytes(first) & i64::MAX
@@ -57,53 +66,91 @@ impl<'a> Kind<'a> {
     }
 }
 
-/// The costs that share a kind with `cost`: itself alone where it has few digits, as prices have; otherwise what lies
-/// between two neighbours with two digits, both not included.
+/// The costs that share a kind with `cost`: itself alone where it has two digits, otherwise all that lie between two
+/// neighbours with two digits, both not included.
 fn cost_class(cost: i64) -> (i64, i64) {
     let mut unit = 1;
-    while cost / unit >= EXACT {
-        unit *= 10;
-    }
-    if cost % unit == 0 {
-        return (cost, cost);
-    }
     while cost / unit >= FIRST {
         unit *= 10;
     }
     let floor = cost - cost % unit;
-    (floor + 1, floor + unit - 1)
+    if cost == floor { (cost, cost) } else { (floor + 1, floor + unit - 1) }
 }
 
 /// Whether some kind can hold both a cost that is at least `limit` and one below it.
 pub fn is_split(limit: Usd) -> bool {
-    let begins = |cost: i64| cost <= 0 || has_two_digits(cost);
+    let begins = |cost: i64| cost <= 0 || cost_class(cost) == (cost, cost);
     !begins(limit.micros()) && !begins(limit.micros() - 1)
 }
 
-fn has_two_digits(mut cost: i64) -> bool {
-    while cost >= FIRST && cost % 10 == 0 {
-        cost /= 10;
-    }
-    cost < FIRST
-}
-
-/// The id of an entry's kind.
-pub fn id_of(entry: &Entry) -> i64 {
-    Kind::of(entry).id()
-}
-
-/// Keeps the kinds of `entries` that are new.
+/// The kind of each entry; kinds that are new are kept.
 ///
 /// # Errors
 /// The database's own.
-pub async fn insert(on: &mut AnyConnection, entries: impl Iterator<Item = &Entry>) -> Result<()> {
-    let kinds: BTreeMap<(&str, i64), Kind<'_>> = entries
-        .map(|entry| (Kind::of(entry), entry.workspace_id.as_str()))
-        .map(|(kind, workspace)| ((workspace, kind.id()), kind))
-        .collect();
-    let rows = kinds.iter().map(|((workspace, _), kind)| kind.row(workspace)).collect();
+pub async fn of(on: &mut AnyConnection, entries: &[&Entry]) -> Result<Vec<i64>> {
+    let mut logs: BTreeMap<&str, BTreeMap<i64, Kind<'_>>> = BTreeMap::new();
+    for entry in entries {
+        let kind = Kind::of(entry);
+        logs.entry(entry.workspace_id.as_str()).or_default().insert(kind.id(), kind);
+    }
+    let mut places = BTreeMap::new();
+    for (workspace, kinds) in logs {
+        places.insert(workspace, settle(on, workspace, kinds).await?);
+    }
+    let place = |entry: &&Entry| {
+        let exact = Kind::of(entry).id();
+        places
+            .get(entry.workspace_id.as_str())
+            .and_then(|places| places.get(&exact))
+            .copied()
+            .unwrap_or(exact)
+    };
+    Ok(entries.iter().map(place).collect())
+}
+
+/// Where the exact kinds of one log go that are new and not kept as such: to those of their neighbours.
+async fn settle(
+    on: &mut AnyConnection,
+    workspace: &str,
+    mut kinds: BTreeMap<i64, Kind<'_>>,
+) -> Result<BTreeMap<i64, i64>> {
+    for known in known(on, workspace, kinds.keys().copied().collect()).await? {
+        kinds.remove(&known);
+    }
+    let (mut moved, mut rows) = (BTreeMap::new(), Vec::new());
+    if kinds.is_empty() {
+        return Ok(moved);
+    }
+    let count = "SELECT COUNT(*) FROM log_kinds WHERE workspace_id = $1";
+    let mut count: i64 = sqlx::query_scalar(count).bind(workspace).fetch_one(&mut *on).await?;
+    for (exact, kind) in kinds {
+        let kind = if count < PLENTY { kind } else { kind.with_neighbours() };
+        count += 1;
+        moved.insert(exact, kind.id());
+        rows.push((kind.id(), kind.row(workspace)));
+    }
+    rows.sort_by_key(|(id, _)| *id);
+    rows.dedup_by_key(|(id, _)| *id);
     let head = "INSERT INTO log_kinds (workspace_id, id, user_id, tool, model, event, cost_least, cost_most)";
-    sql::insert(on, head, rows, "ON CONFLICT (workspace_id, id) DO NOTHING").await
+    let rows = rows.into_iter().map(|(_, row)| row).collect();
+    sql::insert(on, head, rows, "ON CONFLICT (workspace_id, id) DO NOTHING").await?;
+    Ok(moved)
+}
+
+async fn known(on: &mut AnyConnection, workspace: &str, ids: Vec<i64>) -> Result<Vec<i64>> {
+    let mut found = Vec::new();
+    for chunk in ids.chunks(SIZES[SIZES.len() - 1]) {
+        let size = SIZES.into_iter().find(|size| *size >= chunk.len()).unwrap_or(chunk.len());
+        let last = chunk.last().copied().unwrap_or_default();
+        let padded = chunk.iter().copied().chain(std::iter::repeat(last)).take(size);
+        let mut select = Select::new("SELECT id FROM log_kinds WHERE workspace_id = $1", values![workspace]);
+        let list: Vec<String> = padded.map(|id| select.bound(id)).collect();
+        select.push(&format!(" AND id IN ({})", list.join(",")));
+        for row in select.all(&mut *on).await? {
+            found.push(row.try_get("id")?);
+        }
+    }
+    Ok(found)
 }
 
 /// What the kinds of a log name, each once and in order.
@@ -151,8 +198,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prices_stand_alone_and_odd_costs_share() {
-        for exact in [0, 1, 42_000, 126_000, 1_250_000, 9_999_000_000, 50_000] {
+    fn costs_of_two_digits_stand_alone_and_others_share() {
+        for exact in [0, 1, 42_000, 1_200_000, 99, 9_900_000_000, 50_000] {
             assert_eq!(cost_class(exact), (exact, exact));
         }
         assert_eq!(cost_class(41_943), (41_001, 41_999));

@@ -29,10 +29,10 @@ pub struct LogRow {
 /// # Errors
 /// The database's own; a place that is taken is refused by the primary key.
 pub async fn insert(on: &mut AnyConnection, rows: Vec<LogRow>) -> Result<()> {
-    kinds::insert(on, rows.iter().map(|row| &row.linked.entry)).await?;
-    let rows = rows.into_iter().map(|LogRow { linked, balance_after }| {
+    let entries: Vec<&Entry> = rows.iter().map(|row| &row.linked.entry).collect();
+    let kinds = kinds::of(on, &entries).await?;
+    let rows = rows.into_iter().zip(kinds).map(|(LogRow { linked, balance_after }, kind)| {
         let Linked { entry, seq, prev_hash, hash } = linked;
-        let kind = kinds::id_of(&entry);
         values![
             entry.workspace_id.as_str(),
             seq,
