@@ -10,9 +10,24 @@ use leptos_router::{SsrMode, path};
 use crate::ask::Ask;
 use crate::components::problem::NotFound;
 use crate::pages::{
-    agent::AgentPage, agents::Agents, audit::Audit, audit::entry::AuditEntry, audit::proof::Proof,
-    billing::Billing, caps::CapsPage, generations::Generations, home::Home, invite::Invite, login::Login,
-    members::Members, models::Models, overview::Overview, setup::Setup,
+    account::AccountPage,
+    agent::AgentPage,
+    agents::Agents,
+    audit::Audit,
+    audit::entry::AuditEntry,
+    audit::proof::Proof,
+    billing::Billing,
+    caps::CapsPage,
+    generations::Generations,
+    home::Home,
+    invite::Invite,
+    login::Login,
+    members::Members,
+    models::Models,
+    overview::Overview,
+    settings::SettingsPage,
+    setup::Setup,
+    webhooks::{WebhookPage, Webhooks},
 };
 
 /// The HTML around each page.
@@ -50,6 +65,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/setup") view=Setup ssr=SsrMode::Async/>
                 <Route path=path!("/login") view=Login ssr=SsrMode::Async/>
                 <Route path=path!("/invite/:token") view=Invite ssr=SsrMode::Async/>
+                <Route path=path!("/account") view=AccountPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace") view=Overview ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/agents") view=Agents ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/agents/:agent") view=AgentPage ssr=SsrMode::Async/>
@@ -60,6 +76,9 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/w/:workspace/billing") view=Billing ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/members") view=Members ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/caps") view=CapsPage ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/webhooks") view=Webhooks ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/webhooks/:webhook") view=WebhookPage ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/settings") view=SettingsPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/models") view=Models ssr=SsrMode::Async/>
             </Routes>
         </Router>

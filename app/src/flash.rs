@@ -54,6 +54,13 @@ impl Flash {
         Self { done: Some(text.into()), ..Self::default() }
     }
 
+    /// With an input to be shown again.
+    #[must_use]
+    pub fn keeping(mut self, name: &str, value: &str) -> Self {
+        self.kept.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// A secret, and what it is.
     pub fn secret(text: impl Into<String>, secret: String) -> Self {
         Self { done: Some(text.into()), secret: Some(secret), ..Self::default() }

@@ -91,6 +91,10 @@ pub enum Permission {
     ReadSettings,
     /// Change settings, retention, residency.
     ChangeSettings,
+    /// See webhooks, their deliveries and alerts.
+    ReadWebhooks,
+    /// Change webhooks and alerts.
+    ChangeWebhooks,
     /// Read decrypted prompts.
     ReadPrompts,
     /// File requests of data subjects, see them, and withdraw one's own.
@@ -103,7 +107,7 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission, for tests that walk the table.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::ReadWorkspace,
         Self::ReadActivity,
         Self::ReadBilling,
@@ -116,6 +120,8 @@ impl Permission {
         Self::RotateMcpUrl,
         Self::ReadSettings,
         Self::ChangeSettings,
+        Self::ReadWebhooks,
+        Self::ChangeWebhooks,
         Self::ReadPrompts,
         Self::FileDataRequests,
         Self::DecideDataRequests,
@@ -133,11 +139,13 @@ impl Permission {
             | Self::ChangeAgents
             | Self::ReadMcpUrl
             | Self::ReadSettings
+            | Self::ReadWebhooks
             | Self::ReadPrompts => Role::Developer,
             Self::ChangeBilling
             | Self::ChangeMembers
             | Self::RotateMcpUrl
             | Self::ChangeSettings
+            | Self::ChangeWebhooks
             | Self::DecideDataRequests
             | Self::DeleteWorkspace => Role::Admin,
         }
@@ -151,7 +159,7 @@ mod tests {
     #[test]
     fn each_role_has_what_the_contract_says() {
         let rights = |role: Role| Permission::ALL.into_iter().filter(|right| role.may(*right)).count();
-        assert_eq!((rights(Role::Viewer), rights(Role::Developer), rights(Role::Admin)), (4, 10, 16));
+        assert_eq!((rights(Role::Viewer), rights(Role::Developer), rights(Role::Admin)), (4, 11, 18));
         assert!(!Role::Viewer.may(Permission::ReadBilling) && !Role::Viewer.may(Permission::ReadPrompts));
         assert!(
             Role::Developer.may(Permission::ChangeAgents) && !Role::Developer.may(Permission::ChangeBilling)

@@ -116,6 +116,8 @@ ids! {
     AttemptId = "att_";
     /// A request of a data subject.
     DataRequestId = "dr_";
+    /// An event as webhooks deliver it.
+    EventId = "evt_";
     /// A generation: one call's result files.
     GenerationId = "g_";
     /// A legal hold.
@@ -136,6 +138,10 @@ ids! {
     SavedSearchId = "search_";
     /// A run over a log that proves it.
     VerificationId = "ver_";
+    /// A delivery to a webhook endpoint.
+    DeliveryId = "whd_";
+    /// A webhook endpoint.
+    WebhookId = "wh_";
     /// A workspace.
     WorkspaceId = "ws_";
 }

@@ -1,6 +1,8 @@
 //! The rules, without I/O, clock or randomness: those are arguments. Compiles to WASM.
 
 pub mod access;
+pub mod addresses;
+pub mod alerts;
 pub mod audit;
 pub mod catalog;
 pub mod checkpoint;
@@ -17,3 +19,4 @@ pub mod retention;
 pub mod search;
 pub mod settings;
 pub mod time;
+pub mod webhooks;

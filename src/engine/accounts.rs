@@ -1,17 +1,67 @@
-//! A person's own account: deleting it. Name and e-mail go, the log keeps the opaque id.
+//! A person's own account: name, password, sessions, and its end, when name and e-mail go and the log keeps the opaque id.
 
 use serde_json::json;
 
 use super::Engine;
 use super::error::{Error, Result};
+use super::passwords;
 use super::scope::{Origin, Scope};
+pub use super::store::people::SessionView;
 use super::store::people::{self, User};
 use super::store::{keys, workspaces};
 use crate::domain::access::Role;
-use crate::domain::field::FieldError;
+use crate::domain::field::{self, FieldError};
 use crate::domain::ids::UserId;
 
 impl Engine {
+    /// Changes a person's name.
+    ///
+    /// # Errors
+    /// The field `name`.
+    pub async fn set_name(&self, user: &UserId, name: &str) -> Result<()> {
+        people::set_name(&self.0.control, user, &field::text("name", name, 1, 100)?).await
+    }
+
+    /// Changes the password after the one in force was given, and ends every session: whoever knew the old one is out
+    /// (ASVS 6.2.3, 7.4.3). The caller begins a new session.
+    ///
+    /// # Errors
+    /// The fields `current_password` or `new_password`.
+    pub async fn change_password(&self, user: &UserId, current: &str, new: &str) -> Result<()> {
+        self.check_password(user, "current_password", current).await?;
+        passwords::check(new).map_err(|error| FieldError::new("new_password", error.message))?;
+        let hash = self.0.passwords.hash(new).await?;
+        people::set_password_hash(&self.0.control, user, &hash).await?;
+        people::end_sessions(&self.0.control, user).await?;
+        tracing::info!(%user, "a password was changed");
+        Ok(())
+    }
+
+    /// Where a person is signed in, the last used first.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn sessions_of(&self, user: &UserId) -> Result<Vec<SessionView>> {
+        people::sessions_of(&self.0.control, user, self.0.clock.now()).await
+    }
+
+    /// Ends one of a person's own sessions.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn end_session(&self, user: &UserId, id: &str) -> Result<()> {
+        if people::end_session(&self.0.control, user, id).await? { Ok(()) } else { Err(Error::NotFound) }
+    }
+
+    async fn check_password(&self, user: &UserId, field: &str, password: &str) -> Result<User> {
+        let user = self.user(user).await?.ok_or(Error::NotFound)?;
+        let (_, hash) = people::by_email(&self.0.control, &user.email).await?.ok_or(Error::NotFound)?;
+        if !self.0.passwords.verify(password, Some(&hash)).await? {
+            return Err(FieldError::new(field, "is not right; nothing was changed").into());
+        }
+        Ok(user)
+    }
+
     /// Deletes a person's account after the password was given once more: the person leaves every workspace, the REST
     /// keys made by that person end, and nothing but the id is left.
     ///
@@ -19,11 +69,7 @@ impl Engine {
     /// The field `password`; [`Error::Conflict`] where a workspace would have no Admin left; [`Error::WrongRegion`] where
     /// another server has to write that the person left. Nothing was changed then.
     pub async fn delete_account(&self, user: &UserId, password: &str, origin: Origin) -> Result<()> {
-        let user = self.user(user).await?.ok_or(Error::NotFound)?;
-        let (_, hash) = people::by_email(&self.0.control, &user.email).await?.ok_or(Error::NotFound)?;
-        if !self.0.passwords.verify(password, Some(&hash)).await? {
-            return Err(FieldError::new("password", "is not right; nothing was deleted").into());
-        }
+        let user = self.check_password(user, "password", password).await?;
         let scopes = self.scopes_to_leave(&user, &origin).await?;
         for scope in scopes {
             self.leave(&scope, &user.id).await?;

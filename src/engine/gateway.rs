@@ -19,6 +19,7 @@ use crate::domain::ledger::Refusal;
 use crate::domain::money::Usd;
 use crate::domain::policy::Tool;
 use crate::domain::time::Time;
+use crate::domain::webhooks::event::GENERATION_FAILED;
 
 /// A refusal or failure, as the model reads it. Nothing was charged.
 #[derive(Debug, Clone, PartialEq)]
@@ -177,6 +178,17 @@ impl Call {
         }
     }
 
+    /// The log entry that tells of a provider's failure.
+    pub(crate) fn failure(&self, error: &CallError, model: &str, prompt_hash: &str) -> Entry {
+        Entry {
+            model: Some(model.to_owned()),
+            prompt_hash: Some(prompt_hash.to_owned()),
+            event: Some(GENERATION_FAILED.to_owned()),
+            data: Some(json!({ "code": error.code, "message": error.message })),
+            ..self.entry()
+        }
+    }
+
     pub(crate) fn usage(&self, model: &str) -> Usage {
         Usage {
             workspace_id: self.caller.workspace().id.clone(),
@@ -271,7 +283,7 @@ impl Engine {
         model: Option<String>,
         prompt_hash: Option<String>,
     ) {
-        let attempt = call.attempt(error, model, prompt_hash, self.0.clock.now());
+        let attempt = call.attempt(error, model, prompt_hash.clone(), self.0.clock.now());
         metrics::counter!("agentframer_calls_total", "tool" => call.tool.as_str(), "outcome" => error.code)
             .increment(1);
         let Ok(cell) = self.cell(call.caller.workspace()) else { return };
@@ -279,6 +291,7 @@ impl Engine {
         if let Err(error) = cell.writer.submit(&call.caller.workspace().id, work).await {
             tracing::error!(%error, request_id = %call.request_id, "an attempt was not written");
         }
+        self.follow_up(call, error, prompt_hash.as_deref()).await;
     }
 
     async fn free_call(&self, call: &Call, arguments: &Value) -> Answer {

@@ -409,11 +409,17 @@ impl Engine {
         metrics::counter!("agentframer_calls_total", "tool" => call.tool.as_str(), "outcome" => error.code)
             .increment(1);
         let Ok(cell) = self.cell(call.caller.workspace()) else { return };
-        let work = Work::Release { request_id: call.request_id.clone(), attempt: Some(Box::new(attempt)) };
+        let event = call.failure(error, &priced.job.model, &priced.prompt_hash);
+        let work = Work::Release {
+            request_id: call.request_id.clone(),
+            attempt: Some(Box::new(attempt)),
+            event: Some(Box::new(event)),
+        };
         if let Err(error) = cell.writer.submit(&call.caller.workspace().id, work).await {
             // The sweeper gives it back at its deadline.
             tracing::error!(%error, request_id = %call.request_id, "a reservation was not released");
         }
+        self.follow_up(call, error, Some(&priced.prompt_hash)).await;
     }
 }
 

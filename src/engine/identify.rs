@@ -57,10 +57,16 @@ pub(crate) struct Known {
 }
 
 impl Known {
-    fn lives_at(&self, workspace: &str, url_key: &str) -> bool {
-        self.workspace.id.as_str() == workspace
-            && bool::from(self.workspace.url_key.as_bytes().ct_eq(url_key.as_bytes()))
+    fn lives_at(&self, workspace: &str, url_key: &str, now: Time) -> bool {
+        self.workspace.id.as_str() == workspace && opens(&self.workspace, url_key, now)
     }
+}
+
+/// Whether a URL key is the workspace's, or the one before it while that works.
+fn opens(workspace: &Workspace, url_key: &str, now: Time) -> bool {
+    let is = |key: &str| bool::from(key.as_bytes().ct_eq(url_key.as_bytes()));
+    let previous = workspace.previous_url_key.as_ref().filter(|(_, end)| now < *end);
+    is(&workspace.url_key) || previous.is_some_and(|(key, _)| is(key))
 }
 
 impl AgentCaller {
@@ -162,7 +168,8 @@ impl Engine {
     ) -> std::result::Result<AgentCaller, Refused> {
         let secret = bearer.filter(|secret| secret.starts_with("af_agent_")).ok_or(Refused::Unauthorized)?;
         let known = self.known(secret).await.map_err(|_| Refused::Unavailable)?;
-        let is_home = known.as_ref().is_some_and(|known| known.lives_at(workspace, url_key));
+        let is_home =
+            known.as_ref().is_some_and(|known| known.lives_at(workspace, url_key, self.0.clock.now()));
         if !is_home && self.elsewhere(workspace, url_key).await? {
             return Err(Refused::WrongRegion);
         }
@@ -191,8 +198,7 @@ impl Engine {
         let Ok(id) = workspace.parse() else { return Ok(false) };
         let found = workspaces::get(&self.0.control, &id).await.map_err(|_| Refused::Unavailable)?;
         Ok(found.is_some_and(|found| {
-            !self.0.cells.contains_key(&found.cell)
-                && bool::from(found.url_key.as_bytes().ct_eq(url_key.as_bytes()))
+            !self.0.cells.contains_key(&found.cell) && opens(&found, url_key, self.0.clock.now())
         }))
     }
 

@@ -27,6 +27,8 @@ const RECONCILE: Duration = Duration::from_secs(24 * 60 * 60);
 const REQUESTS: Duration = Duration::from_secs(2);
 /// How often new media is copied.
 const REPLICATE: Duration = Duration::from_secs(5);
+/// How often workspaces in which something happened are looked at for alerts.
+const BUDGETS: Duration = Duration::from_secs(10);
 /// Sweeps between two cleanings of old rows.
 const CLEAN_EVERY: u32 = 600;
 
@@ -47,6 +49,11 @@ impl Engine {
         self.repeat("data requests", REQUESTS, |engine| async move {
             engine.execute_data_requests().await.map(drop)
         });
+        for node in self.0.cells.values() {
+            let (engine, node) = (self.clone(), node.clone());
+            self.0.running.spawn(async move { engine.deliver_for_ever(node).await });
+        }
+        self.repeat("alerts", BUDGETS, |engine| async move { engine.watch_budgets().await.map(drop) });
         self.repeat("replication", REPLICATE, |engine| async move { engine.replicate().await.map(drop) });
     }
 
@@ -116,7 +123,11 @@ impl Engine {
         for node in self.0.cells.values() {
             for (workspace, hold) in books::expired(&node.db, self.0.clock.now(), SWEPT).await? {
                 let attempt = self.expired_attempt(node, &workspace, &hold).await?;
-                let work = Work::Release { request_id: hold.request_id, attempt: attempt.map(Box::new) };
+                let work = Work::Release {
+                    request_id: hold.request_id,
+                    attempt: attempt.map(Box::new),
+                    event: None,
+                };
                 node.writer.submit(&workspace, work).await?;
                 released += 1;
             }
@@ -153,6 +164,9 @@ impl Engine {
             if let Err(error) = books::delete_old_keys(&node.db, now.plus(-KEY_WINDOW)).await {
                 tracing::warn!(%error, "old idempotency keys were not removed");
             }
+        }
+        if let Err(error) = self.forget_deliveries().await {
+            tracing::warn!(%error, "old deliveries were not removed");
         }
         if let Err(error) = people::delete_ended_sessions(&self.0.control, now).await {
             tracing::warn!(%error, "ended sessions were not removed");

@@ -5,9 +5,10 @@
 //! commits once and answers everyone. There is no timer: a batch is whatever waited while the last one committed.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use sqlx::AnyConnection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::clock::Clock;
@@ -78,6 +79,8 @@ pub enum Work {
         request_id: RequestId,
         /// What is told about it.
         attempt: Option<Box<Attempt>>,
+        /// The event that says so in the log.
+        event: Option<Box<Entry>>,
     },
     /// Money comes in.
     TopUp {
@@ -122,13 +125,21 @@ struct Job {
 #[derive(Debug, Clone)]
 pub struct LedgerWriter {
     jobs: mpsc::Sender<Job>,
+    committed: Arc<Notify>,
 }
 
 impl LedgerWriter {
     /// Starts the writer of one cell.
     pub fn start(db: Db, clock: Clock) -> (Self, JoinHandle<()>) {
         let (jobs, waiting) = mpsc::channel(QUEUE);
-        (Self { jobs }, tokio::spawn(write_all(db, clock, waiting)))
+        let committed = Arc::new(Notify::new());
+        let writing = write_all(db, clock, waiting, Arc::clone(&committed));
+        (Self { jobs, committed }, tokio::spawn(writing))
+    }
+
+    /// Waits for the next commit: webhooks deliver at once what it wrote.
+    pub async fn committed(&self) {
+        self.committed.notified().await;
     }
 
     /// Hands `work` to the writer and waits until it is durable.
@@ -147,11 +158,12 @@ impl LedgerWriter {
     }
 }
 
-async fn write_all(db: Db, clock: Clock, mut waiting: mpsc::Receiver<Job>) {
+async fn write_all(db: Db, clock: Clock, mut waiting: mpsc::Receiver<Job>, committed: Arc<Notify>) {
     let mut batch = Vec::with_capacity(LARGEST_BATCH);
     while waiting.recv_many(&mut batch, LARGEST_BATCH).await > 0 {
         metrics::histogram!("agentframer_ledger_batch_size").record(batch.len() as f64);
         commit(&db, &clock, std::mem::take(&mut batch)).await;
+        committed.notify_one();
     }
 }
 
@@ -250,7 +262,9 @@ impl Batch {
         match &job.work {
             Work::Reserve(reserve) => self.reserve(workspace, reserve),
             Work::Settle { request_id, cost, record } => self.settle(workspace, request_id, *cost, record),
-            Work::Release { request_id, attempt } => self.release(workspace, request_id, attempt.as_deref()),
+            Work::Release { request_id, attempt, event } => {
+                self.release(workspace, request_id, attempt.as_deref(), event.as_deref())
+            }
             Work::TopUp { amount, reference, act } => self.top_up(workspace, *amount, reference, act),
             Work::Call(record) => self.call(workspace, record),
             Work::Act(act) => self.act(on, workspace, act).await,
@@ -393,6 +407,7 @@ impl Batch {
         workspace: &WorkspaceId,
         id: &RequestId,
         attempt: Option<&Attempt>,
+        event: Option<&Entry>,
     ) -> Result<Outcome> {
         let key = self.ledger(workspace)?.books.holds.get(id).and_then(|hold| hold.key.clone());
         let posting = self.decide(workspace, &Command::Release { request_id: id.clone() })?;
@@ -402,6 +417,9 @@ impl Batch {
                 .filter(|key| self.ledgers.get(workspace).is_some_and(|l| !l.books.keys.contains_key(key)));
             self.changes.freed_keys.extend(freed.map(|key| books::key_id(workspace, &key)));
             self.rows.attempts.extend(attempt.cloned());
+            if let Some(event) = event {
+                self.append(workspace, event.clone())?;
+            }
         }
         Ok(self.outcome(workspace, Some(posting)))
     }

@@ -63,7 +63,7 @@ impl Bucket {
     }
 
     fn open_s3(place: &str) -> std::result::Result<Self, String> {
-        super::providers::http::install_tls();
+        super::outbound::install_tls();
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         let store = AmazonS3Builder::from_env().with_bucket_name(bucket).build();
         let store = store.map_err(|error| format!("Cannot open the bucket {bucket}: {error}."))?;

@@ -12,7 +12,7 @@ use super::store::workspaces::{self, Workspace};
 pub use super::store::workspaces::{Invitation, Member};
 use crate::domain::access::Role;
 use crate::domain::field::{self, FieldError};
-use crate::domain::ids::{UserId, WorkspaceId};
+use crate::domain::ids::{InvitationId, UserId, WorkspaceId};
 use crate::domain::time::{DAY, Time};
 
 /// How long an invitation's link works (issue “The dashboard”, 4).
@@ -72,6 +72,91 @@ impl Engine {
         self.submit_act(scope, act.await?).await?;
         self.mail_invitation(scope, &invitation, &token).await?;
         Ok(invitation)
+    }
+
+    /// Gives a member another role.
+    ///
+    /// # Errors
+    /// The field `role`; [`Error::NotFound`] for somebody else; [`Error::Conflict`] for the last Admin.
+    pub async fn change_role(&self, scope: &Scope, user: &UserId, role: &str) -> Result<Member> {
+        let (before, role) = (self.member(scope, user).await?, role.parse::<Role>()?);
+        let data = json!({ "user_id": user, "from": before.role, "to": role });
+        let act = self.act(scope, "member.role_changed", data, Vec::new()).await?;
+        if !workspaces::change_member(&self.0.control, &scope.workspace.id, user, Some(role)).await? {
+            return Err(last_admin("changed"));
+        }
+        self.submit_act(scope, act).await?;
+        Ok(Member { role, ..before })
+    }
+
+    /// Takes a person out of the workspace. What the person's REST keys could do there ends at once.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for somebody else; [`Error::Conflict`] for the last Admin.
+    pub async fn remove_member(&self, scope: &Scope, user: &UserId) -> Result<()> {
+        let before = self.member(scope, user).await?;
+        let data = json!({ "user_id": user, "role": before.role });
+        let act = self.act(scope, "member.removed", data, Vec::new()).await?;
+        if !workspaces::change_member(&self.0.control, &scope.workspace.id, user, None).await? {
+            return Err(last_admin("removed"));
+        }
+        self.submit_act(scope, act).await.map(|_| ())
+    }
+
+    async fn member(&self, scope: &Scope, user: &UserId) -> Result<Member> {
+        let members = self.members(scope).await?;
+        members.into_iter().find(|member| &member.user_id == user).ok_or(Error::NotFound)
+    }
+
+    /// The invitations that nobody took up yet, the newest first.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn invitations(&self, scope: &Scope) -> Result<Vec<Invitation>> {
+        workspaces::open_invitations(&self.0.control, &scope.workspace.id).await
+    }
+
+    /// Sends an open invitation once more, with a new link; the old link ends.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where it was taken up or withdrawn.
+    pub async fn resend_invitation(&self, scope: &Scope, id: &InvitationId) -> Result<Invitation> {
+        let open = self.invitations(scope).await?;
+        let invitation = open.into_iter().find(|open| &open.id == id).ok_or(Error::NotFound)?;
+        self.invite(scope, &invitation.email, invitation.role.as_str()).await
+    }
+
+    /// Takes an open invitation back: its link ends.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where it was taken up or withdrawn.
+    pub async fn withdraw_invitation(&self, scope: &Scope, id: &InvitationId) -> Result<()> {
+        let act = self
+            .act(scope, "member.invitation_withdrawn", json!({ "invitation_id": id }), Vec::new())
+            .await?;
+        if !workspaces::withdraw_invitation(&self.0.control, &scope.workspace.id, id).await? {
+            return Err(Error::NotFound);
+        }
+        self.submit_act(scope, act).await.map(|_| ())
+    }
+
+    /// Invites everybody in a list of `email,role` lines, or nobody where one line is wrong.
+    ///
+    /// # Errors
+    /// The field `people`, naming the line.
+    pub async fn invite_all(&self, scope: &Scope, list: &str) -> Result<usize> {
+        let people = people_list(list)?;
+        let members = self.members(scope).await?;
+        if let Some((email, _)) =
+            people.iter().find(|(email, _)| members.iter().any(|member| &member.email == email))
+        {
+            let message = format!("names {email}, who is a member already; nobody was invited");
+            return Err(FieldError::new("people", message).into());
+        }
+        for (email, role) in &people {
+            self.invite(scope, email, role.as_str()).await?;
+        }
+        Ok(people.len())
     }
 
     async fn mail_invitation(&self, scope: &Scope, invitation: &Invitation, token: &str) -> Result<()> {
@@ -161,5 +246,71 @@ impl Engine {
         workspaces::set_member(&mut transaction, &invitation.workspace_id, &user.id, invitation.role, now)
             .await?;
         Ok(transaction.commit().await?)
+    }
+}
+
+fn last_admin(what: &str) -> Error {
+    let text = format!(
+        "The last Admin of a workspace cannot be {what}. Nothing was changed; make somebody else Admin first."
+    );
+    Error::Conflict(text)
+}
+
+/// People that one list may hold.
+const LONGEST_LIST: usize = 100;
+
+/// The people of a list of `email,role` lines; a head line may stand first, and a missing role is Viewer.
+///
+/// # Errors
+/// The field `people`, naming the line.
+pub fn people_list(list: &str) -> std::result::Result<Vec<(String, Role)>, FieldError> {
+    let lines = list.lines().enumerate().filter(|(number, line)| {
+        let is_head = *number == 0 && line.trim().to_lowercase().starts_with("email");
+        !line.trim().is_empty() && !is_head
+    });
+    let read = |(number, line): (usize, &str)| {
+        let wrong = |error: FieldError| {
+            FieldError::new("people", format!("line {}: {} {}", number + 1, error.field, error.message))
+        };
+        let (email, role) = line.split_once([',', ';']).unwrap_or((line, "viewer"));
+        let email = field::email("e-mail", email.trim().trim_matches('"')).map_err(wrong)?;
+        let role = role.trim().trim_matches('"').to_lowercase().parse().map_err(wrong)?;
+        Ok((email, role))
+    };
+    let people: Vec<(String, Role)> = lines.map(read).collect::<std::result::Result<_, FieldError>>()?;
+    match people.len() {
+        0 => Err(FieldError::new("people", "is empty; write email,role in each line")),
+        count if count > LONGEST_LIST => Err(FieldError::new(
+            "people",
+            format!("has {count} lines; at most {LONGEST_LIST} are taken at a time"),
+        )),
+        _ => Ok(people),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_people_is_read_or_its_wrong_line_named() {
+        let people = people_list(
+            "email,role\nAda@example.com,admin\n\n\"bob@example.com\";developer\neve@example.com\n",
+        )
+        .unwrap();
+        let roles: Vec<_> = people.iter().map(|(email, role)| (email.as_str(), *role)).collect();
+        assert_eq!(
+            roles,
+            [
+                ("ada@example.com", Role::Admin),
+                ("bob@example.com", Role::Developer),
+                ("eve@example.com", Role::Viewer)
+            ]
+        );
+        for (list, named) in
+            [("a@b.co,admin\nnobody,viewer", "line 2"), ("a@b.co,king", "line 1"), ("", "empty")]
+        {
+            assert!(people_list(list).unwrap_err().message.contains(named), "{list}");
+        }
     }
 }

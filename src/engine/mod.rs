@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod agents;
+pub mod alerts;
 pub mod backup;
 pub mod billing;
 pub mod bootstrap;
@@ -23,6 +24,7 @@ pub mod ledger_writer;
 pub mod mail;
 pub mod media;
 pub mod members;
+mod outbound;
 pub mod overview;
 pub mod passwords;
 pub mod people;
@@ -43,6 +45,7 @@ pub mod store;
 pub mod tasks;
 pub mod tools;
 pub mod verification;
+pub mod webhooks;
 pub mod workspaces;
 
 use std::collections::BTreeMap;
@@ -86,6 +89,7 @@ struct Inner {
     mailer: Mailer,
     urls: UrlSigner,
     signer: Signer,
+    sender: webhooks::Sender,
     /// Calls that run on although their client hung up, and jobs.
     running: TaskTracker,
     stopping: CancellationToken,
@@ -141,6 +145,7 @@ impl Engine {
             mailer: Mailer::new(&config).map_err(StartError)?,
             urls: UrlSigner::new(&keys),
             signer,
+            sender: webhooks::Sender::new(config.webhooks.allow_private_addresses).map_err(StartError)?,
             identities: Identities::new(config.limits.calls_per_minute_per_agent),
             sign_ins: SignInGuard::default(),
             passwords: passwords

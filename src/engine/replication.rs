@@ -7,12 +7,11 @@ use serde_json::json;
 use super::error::{Error, Result};
 use super::leases::Lease;
 use super::media::{Bucket, all_keys};
-use super::scope::{Origin, Scope};
+use super::scope::Scope;
 use super::store::generations::NewGeneration;
 use super::store::replicas::{self, Replica, Replicated};
 use super::store::workspaces;
 use super::{CellNode, Engine};
-use crate::domain::access::Role;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::region::Region;
 use crate::domain::time::Time;
@@ -149,12 +148,6 @@ impl Engine {
         let act =
             self.act(&scope, "replication.copies_deleted", json!({ "generations": deleted }), Vec::new());
         self.submit_act(&scope, act.await?).await.map(|_| ())
-    }
-
-    /// The right of the product itself to write into a workspace's log.
-    pub(crate) fn system_scope(&self, workspace: workspaces::Workspace) -> Scope {
-        let origin = Origin::new(self.new_request_id(), None);
-        Scope { workspace, role: Role::Admin, actor: "system".into(), origin }
     }
 
     /// Deletes the copies of these generations, wherever they are.

@@ -87,6 +87,18 @@ impl Engine {
         Ok(Scope { workspace, role, actor, origin })
     }
 
+    /// The right of the system itself.
+    pub(crate) fn system_scope(&self, workspace: Workspace) -> Scope {
+        let origin = Origin::new(self.new_request_id(), None);
+        Scope { workspace, role: Role::Admin, actor: "system".into(), origin }
+    }
+
+    /// As [`Engine::system_scope`], by id; `None` where the workspace was deleted.
+    pub(crate) async fn system_in(&self, id: &WorkspaceId) -> Result<Option<Scope>> {
+        let workspace = workspaces::get(&self.0.control, id).await?;
+        Ok(workspace.map(|workspace| self.system_scope(workspace)))
+    }
+
     /// The workspace's account.
     pub(crate) async fn account(&self, workspace: &Workspace) -> Result<AccountRow> {
         workspaces::account(&self.cell(workspace)?.db, &workspace.id).await?.ok_or(Error::NotFound)

@@ -143,7 +143,7 @@ impl Engine {
         let request = &row.entry.request_id;
         let beside = Between { after: row.seq - 2, before: row.seq + 2 };
         let (mut beside, hold) =
-            (log::between(db, id, beside).await?, books::reservation(db, id, request).await?);
+            (log::rows(db, id, beside).await?, books::reservation(db, id, request).await?);
         beside.retain(|found| found.seq != row.seq);
         let ledger = match scope.role.may(Permission::ReadBilling) {
             true => ledger::of_request(db, id, request).await?,

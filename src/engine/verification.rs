@@ -112,7 +112,7 @@ impl Engine {
         let (mut after, mut pieces) = (end.floor, 0);
         while after < end.seq {
             let places = Between { after, before: (after + PIECE).min(end.seq) + 1 };
-            for row in log::between(&node.db, &run.workspace, places).await? {
+            for row in log::rows(&node.db, &run.workspace, places).await? {
                 if let Err(fault) = proof.next(&row) {
                     return Ok(Found { done_seq: proof.head().0, fault: Some(told(&fault)) });
                 }

@@ -17,6 +17,7 @@ use crate::domain::money::Usd;
 use crate::domain::region::Region;
 use crate::domain::retention::Retention;
 use crate::domain::settings::{Caps, Inference};
+use crate::domain::time::HOUR;
 use crate::domain::time::Time;
 
 /// What a new workspace needs.
@@ -56,6 +57,9 @@ pub struct WorkspaceRow {
     /// Agents that are not revoked.
     pub agents: i64,
 }
+
+/// The longest time for which an old MCP URL works, in hours.
+const LONGEST_GRACE: i64 = 168;
 
 impl Engine {
     /// Makes a workspace in the emptiest cell of its region; its maker is its first Admin.
@@ -99,6 +103,7 @@ impl Engine {
             region,
             cell: self.emptiest_cell(region).await?,
             url_key: hex::encode(random::bytes::<20>()),
+            previous_url_key: None,
             created_by: maker.clone(),
             created_at: now,
         })
@@ -162,6 +167,27 @@ impl Engine {
             workspace,
             role,
         })
+    }
+
+    /// Gives the workspace another MCP URL; the old one works for `grace_hours` more (0 to 168, none by default). Tells the
+    /// new URL and when the old one ends.
+    ///
+    /// # Errors
+    /// The field `grace_hours`.
+    pub async fn rotate_mcp_url(&self, scope: &Scope, grace_hours: Option<i64>) -> Result<(String, Time)> {
+        let hours = grace_hours.unwrap_or(0);
+        if !(0..=LONGEST_GRACE).contains(&hours) {
+            let message = format!("is not a number of hours from 0 to {LONGEST_GRACE}");
+            return Err(FieldError::new("grace_hours", message).into());
+        }
+        let (id, key) = (&scope.workspace.id, hex::encode(random::bytes::<20>()));
+        let ends_at = self.0.clock.now().plus(hours * HOUR);
+        let act =
+            self.act(scope, "mcp_url.rotated", json!({ "previous_ends_at": ends_at }), Vec::new()).await?;
+        workspaces::rotate_url_key(&self.0.control, id, &key, ends_at).await?;
+        self.submit_act(scope, act).await?;
+        let rotated = Workspace { url_key: key, ..scope.workspace.clone() };
+        Ok((self.mcp_url(&rotated), ends_at))
     }
 
     /// Deletes a workspace: its calls end at once, its media and prompts go, its log stays until its own retention

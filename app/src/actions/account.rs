@@ -9,6 +9,7 @@ use tower_sessions::Session;
 
 use super::{Answer, Next, answer, form_before, here, own_path};
 use crate::ask::SESSION_USER;
+use crate::flash::Flash;
 
 /// A new session id comes with each sign-in (ASVS 7.2.4).
 async fn begin_session(user: &agentframer::domain::ids::UserId) -> Result<()> {
@@ -101,4 +102,50 @@ pub async fn set_theme(theme: String) -> Answer {
     let theme = if age == 0 { "system" } else { theme.as_str() };
     ask.header(header::SET_COOKIE, format!("theme={theme}; Path=/; Max-Age={age}; SameSite=Lax; HttpOnly"));
     answer(&ask, Ok(Next::page(form_before(&ask))), &[])
+}
+
+/// Changes one's own name.
+#[server(endpoint = "set_name")]
+pub async fn set_name(name: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        ask.engine.set_name(ask.user()?, &name).await?;
+        Ok(Next::saying("/account", Flash::done("Saved.")))
+    };
+    answer(&ask, done.await, &[("name", &name)])
+}
+
+/// Changes one's own password; every other session ends.
+#[server(endpoint = "change_password")]
+pub async fn change_password(current_password: String, new_password: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let user = ask.user()?;
+        ask.engine.change_password(user, &current_password, &new_password).await?;
+        begin_session(user).await?;
+        Ok(Next::saying("/account", Flash::done("Changed. Every other session of yours has ended.")))
+    };
+    answer(&ask, done.await, &[])
+}
+
+/// Ends one of one's own sessions.
+#[server(endpoint = "end_session")]
+pub async fn end_session(session: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        ask.engine.end_session(ask.user()?, &session).await?;
+        Ok(Next::saying("/account", Flash::done("That session has ended.")))
+    };
+    answer(&ask, done.await, &[])
+}
+
+/// Deletes one's own account.
+#[server(endpoint = "delete_account")]
+pub async fn delete_account(password: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        ask.engine.delete_account(ask.user()?, &password, ask.origin()).await?;
+        Ok(Next::saying("/login", Flash::done("Your account is deleted.")))
+    };
+    answer(&ask, done.await, &[])
 }

@@ -1,10 +1,17 @@
 //! Who belongs to a workspace.
 
 use agentframer::domain::access::Permission;
+use agentframer::domain::ids::{InvitationId, UserId};
+use agentframer::engine::error::{Error, Result};
+use agentframer::engine::members::people_list;
 use leptos::prelude::server;
 
 use super::{Answer, Next, answer, here};
 use crate::flash::Flash;
+
+fn members_page(workspace: &str) -> String {
+    format!("/w/{workspace}/members")
+}
 
 /// Invites a person by mail.
 #[server(endpoint = "invite")]
@@ -14,7 +21,84 @@ pub async fn invite(workspace: String, email: String, role: String) -> Answer {
         let scope = ask.scope(&workspace, Permission::ChangeMembers).await?;
         let invitation = ask.engine.invite(&scope, &email, &role).await?;
         let text = format!("{} is invited as {}.", invitation.email, invitation.role.title());
-        Ok(Next::saying(format!("/w/{workspace}/members"), Flash::done(text)))
+        Ok(Next::saying(members_page(&workspace), Flash::done(text)))
     };
     answer(&ask, done.await, &[("email", &email), ("role", &role)])
+}
+
+/// Shows what a list would do, or, with `send`, invites everybody in it.
+#[server(endpoint = "invite_list")]
+pub async fn invite_list(workspace: String, people: String, send: Option<String>) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let scope = ask.scope(&workspace, Permission::ChangeMembers).await?;
+        let flash = if send.is_some() {
+            let count = ask.engine.invite_all(&scope, &people).await?;
+            Flash::done(format!("{count} invitations are on their way."))
+        } else {
+            people_list(&people)?;
+            Flash::default().keeping("people", &people)
+        };
+        Ok(Next::saying(members_page(&workspace), flash))
+    };
+    answer(&ask, done.await, &[("people", &people)])
+}
+
+/// Gives a member another role.
+#[server(endpoint = "change_role")]
+pub async fn change_role(workspace: String, user: String, role: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let scope = ask.scope(&workspace, Permission::ChangeMembers).await?;
+        let member = ask.engine.change_role(&scope, &person(&user)?, &role).await?;
+        let text =
+            format!("{} is {} now. It holds from the next request on.", member.name, member.role.title());
+        Ok(Next::saying(members_page(&workspace), Flash::done(text)))
+    };
+    answer(&ask, done.await, &[])
+}
+
+/// Takes a person out of the workspace.
+#[server(endpoint = "remove_member")]
+pub async fn remove_member(workspace: String, user: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let scope = ask.scope(&workspace, Permission::ChangeMembers).await?;
+        ask.engine.remove_member(&scope, &person(&user)?).await?;
+        Ok(Next::saying(members_page(&workspace), Flash::done("Removed. The person has no access any more.")))
+    };
+    answer(&ask, done.await, &[])
+}
+
+/// Sends an open invitation once more.
+#[server(endpoint = "resend_invitation")]
+pub async fn resend_invitation(workspace: String, invitation: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let scope = ask.scope(&workspace, Permission::ChangeMembers).await?;
+        let sent = ask.engine.resend_invitation(&scope, &open(&invitation)?).await?;
+        let text = format!("{} has a new link; the old one does not work any more.", sent.email);
+        Ok(Next::saying(members_page(&workspace), Flash::done(text)))
+    };
+    answer(&ask, done.await, &[])
+}
+
+/// Takes an open invitation back.
+#[server(endpoint = "withdraw_invitation")]
+pub async fn withdraw_invitation(workspace: String, invitation: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let scope = ask.scope(&workspace, Permission::ChangeMembers).await?;
+        ask.engine.withdraw_invitation(&scope, &open(&invitation)?).await?;
+        Ok(Next::saying(members_page(&workspace), Flash::done("Withdrawn. The link does not work any more.")))
+    };
+    answer(&ask, done.await, &[])
+}
+
+fn person(id: &str) -> Result<UserId> {
+    id.parse().map_err(|_| Error::NotFound)
+}
+
+fn open(id: &str) -> Result<InvitationId> {
+    id.parse().map_err(|_| Error::NotFound)
 }

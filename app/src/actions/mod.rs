@@ -6,6 +6,8 @@ mod agents;
 mod audit;
 mod members;
 mod money;
+mod settings;
+mod webhooks;
 
 use agentframer::domain::field::FieldError;
 use agentframer::domain::money::Usd;
@@ -18,6 +20,8 @@ pub use self::agents::*;
 pub use self::audit::*;
 pub use self::members::*;
 pub use self::money::*;
+pub use self::settings::*;
+pub use self::webhooks::*;
 use crate::ask::Ask;
 use crate::flash::Flash;
 

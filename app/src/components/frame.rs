@@ -22,9 +22,15 @@ const WATCH: [Place; 3] = [
     Place("/audit", "Audit log", Permission::ReadActivity, "M3 4h10M3 8h10M3 12h7"),
     Place("/generations", "Generations", Permission::ReadActivity, "M2 3h12v10H2zM2 11l4-4 4 4 2-2 2 2"),
 ];
-const CONTROL: [Place; 4] = [
+const CONTROL: [Place; 5] = [
     Place("/agents", "Agents", Permission::ReadAgents, "M4 6h8v7H4zM8 6V3M2 9v2M14 9v2"),
     Place("/caps", "Caps and alerts", Permission::ReadBilling, "M2 12a6 6 0 1 1 12 0M8 12l3-4"),
+    Place(
+        "/webhooks",
+        "Webhooks",
+        Permission::ReadWebhooks,
+        "M5 10a3 3 0 1 0 3 3M8 2a3 3 0 0 1 2 5l2 4M5 10l3-5M12 11a2 2 0 1 1-1 3H8",
+    ),
     Place("/models", "Models", Permission::ReadWorkspace, "M3 3h5v11H3zM8 3h5v11H8z"),
     Place(
         "/members",
@@ -33,6 +39,8 @@ const CONTROL: [Place; 4] = [
         "M8 8a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM3 14c0-3 2-4 5-4s5 1 5 4",
     ),
 ];
+const ABOUT: [Place; 1] =
+    [Place("/settings", "Settings", Permission::ReadSettings, "M8 5v6M5 8h6M8 1v2M8 13v2M1 8h2M13 8h2")];
 const MONEY: [Place; 1] = [Place("/billing", "Billing", Permission::ReadBilling, "M2 4h12v8H2zM2 7h12")];
 
 /// Renders what `load` gives; a fault becomes a page with the right status.
@@ -101,7 +109,7 @@ fn side(ask: &Ask, scope: &Scope) -> impl IntoView {
             <label for="menu" class="btn menu-label" aria-hidden="true">"Menu"</label>
             <div class="menu">
                 <nav aria-label="Workspace">
-                    {group(None, &WATCH)} {group(Some("Control"), &CONTROL)} {group(Some("Money"), &MONEY)}
+                    {group(None, &WATCH)} {group(Some("Control"), &CONTROL)} {group(Some("Money"), &MONEY)} {group(Some("Workspace"), &ABOUT)}
                 </nav>
                 {foot(ask)}
             </div>
@@ -128,6 +136,7 @@ pub fn foot(ask: &Ask) -> impl IntoView + use<> {
             <form method="post" action=SetTheme::url() class="seg" aria-label="Colours">
                 {choice("system", "Auto")} {choice("light", "Light")} {choice("dark", "Dark")}
             </form>
+            <a class="quiet" href="/account">"Account"</a>
             <form method="post" action=SignOut::url()><button class="quiet">"Sign out"</button></form>
         </div>
     }

@@ -1,54 +1,135 @@
 //! `/w/{id}/members`
 
 use agentframer::domain::access::{Permission, Role};
-use agentframer::engine::members::Member;
+use agentframer::engine::members::{Invitation, Member, people_list};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
-use crate::actions::Invite;
+use crate::actions::{ChangeRole, Invite, InviteList, RemoveMember, ResendInvitation, WithdrawInvitation};
 use crate::components::field::{Field, Said};
 use crate::components::frame::{page, workspace_page};
+use crate::components::text_area::TextArea;
 use crate::flash::Flash;
 use crate::words;
 
-/// The people of a workspace, and a form to invite one more.
+/// The people of a workspace, those who are invited, and forms for more.
 #[component]
 pub fn Members() -> impl IntoView {
     page(|ask| async move {
         let scope = ask.scope(ask.segment(1), Permission::ReadMembers).await?;
         let (flash, members) = (ask.flash(), ask.engine.members(&scope).await?);
-        let form = scope
-            .role
-            .may(Permission::ChangeMembers)
-            .then(|| form(scope.workspace.id.to_string(), flash.clone()));
+        let may = scope.role.may(Permission::ChangeMembers);
+        let invitations = if may { ask.engine.invitations(&scope).await? } else { Vec::new() };
+        let workspace = scope.workspace.id.to_string();
+        let me = ask.info.user.as_ref().map(ToString::to_string).unwrap_or_default();
+        let lines: Vec<_> =
+            members.into_iter().map(|member| line(&workspace, member, may, &me).into_any()).collect();
+        let now = ask.engine.clock().now();
+        let forms = may.then(|| {
+            view! {
+                {invite(workspace.clone(), flash.clone()).into_any()}
+                {list(workspace.clone(), flash.clone()).into_any()}
+            }
+        });
+        let open = (!invitations.is_empty()).then(|| open(&workspace, invitations, now).into_any());
         let body = view! {
-            <Said flash=flash/>
-            {form}
+            <Said flash=flash.clone()/>
             <div class="card scroll">
                 <table>
-                    <thead><tr><th>"Name"</th><th>"E-mail"</th><th>"Role"</th><th>"Joined"</th><th>"Last seen"</th></tr></thead>
-                    <tbody>{members.into_iter().map(line).collect_view()}</tbody>
+                    <thead><tr><th>"Name"</th><th>"E-mail"</th><th>"Role"</th><th>"Joined"</th><th>"Last seen"</th>{may.then(|| view! { <th></th> })}</tr></thead>
+                    <tbody>{lines}</tbody>
                 </table>
             </div>
+            {open} {forms}
         };
         Ok(workspace_page(&ask, &scope, "Members", "Who may see and change what", (), body))
     })
 }
 
-fn line(member: Member) -> impl IntoView {
+fn line(workspace: &str, member: Member, may: bool, me: &str) -> impl IntoView + use<> {
+    let (workspace, user) = (workspace.to_owned(), member.user_id.to_string());
+    let is_me = user == me;
+    let label = format!("Role of {}", member.name);
+    let role = if may {
+        let option = |role: Role| view! { <option value=role.as_str() selected=role == member.role>{role.title()}</option> };
+        view! {
+            <form method="post" action=ChangeRole::url() class="row">
+                <input type="hidden" name="workspace" value=workspace.clone()/><input type="hidden" name="user" value=user.clone()/>
+                <select name="role" aria-label=label>{Role::ALL.map(option).collect_view()}</select>
+                <button class="btn small">"Change"</button>
+            </form>
+        }
+        .into_any()
+    } else {
+        member.role.title().into_any()
+    };
+    let remove = may.then(|| {
+        view! {
+            <td class="num"><form method="post" action=RemoveMember::url()>
+                <input type="hidden" name="workspace" value=workspace/><input type="hidden" name="user" value=user/>
+                <button class="quiet">{if is_me { "Leave" } else { "Remove" }}</button>
+            </form></td>
+        }
+    });
     view! {
         <tr>
-            <td><b>{member.name}</b></td>
+            <td><b>{member.name}</b>{is_me.then_some(" (you)")}</td>
             <td>{member.email}</td>
-            <td>{member.role.title()}</td>
+            <td>{role}</td>
             <td>{words::day(member.joined_at)}</td>
             <td>{words::or_dash(member.last_seen_at.map(words::moment))}</td>
+            {remove}
         </tr>
     }
 }
 
-fn form(workspace: String, flash: Flash) -> impl IntoView {
-    let is_open = flash.problem.is_some();
+fn open(
+    workspace: &str,
+    invitations: Vec<Invitation>,
+    now: agentframer::domain::time::Time,
+) -> impl IntoView + use<> {
+    let lines: Vec<_> =
+        invitations.into_iter().map(|open| invitation(workspace, open, now).into_any()).collect();
+    view! {
+        <section class="card scroll">
+            <header><h2>"Invited"</h2></header>
+            <table>
+                <thead><tr><th>"E-mail"</th><th>"Role"</th><th>"Link"</th><th></th></tr></thead>
+                <tbody>{lines}</tbody>
+            </table>
+        </section>
+    }
+}
+
+fn invitation(
+    workspace: &str,
+    open: Invitation,
+    now: agentframer::domain::time::Time,
+) -> impl IntoView + use<> {
+    let (workspace, id) = (workspace.to_owned(), open.id.to_string());
+    let link = if open.expires_at > now {
+        format!("works until {}", words::moment(open.expires_at))
+    } else {
+        "is over".into()
+    };
+    let form = |action: &'static str, label: &'static str| {
+        view! {
+            <form method="post" action=action>
+                <input type="hidden" name="workspace" value=workspace.clone()/><input type="hidden" name="invitation" value=id.clone()/>
+                <button class="quiet">{label}</button>
+            </form>
+        }
+    };
+    view! {
+        <tr>
+            <td>{open.email}</td><td>{open.role.title()}</td><td>{link}</td>
+            <td class="num"><div class="row end">{form(ResendInvitation::url(), "Send again")}{form(WithdrawInvitation::url(), "Withdraw")}</div></td>
+        </tr>
+    }
+}
+
+fn invite(workspace: String, flash: Flash) -> impl IntoView {
+    let is_open = flash.field.as_deref().is_some_and(|field| matches!(field, "email" | "role"));
     let chosen = flash.value("role");
     let about = |role: Role| match role {
         Role::Admin => "changes everything",
@@ -73,6 +154,41 @@ fn form(workspace: String, flash: Flash) -> impl IntoView {
                 <fieldset class="field"><legend>"Role"</legend><div class="choices">{Role::ALL.map(choice).collect_view()}</div></fieldset>
                 <div><button class="btn first">"Send invitation"</button></div>
             </form>
+        </details>
+    }
+}
+
+/// Two steps: the list is shown as it was read, then it is sent.
+fn list(workspace: String, flash: Flash) -> impl IntoView {
+    let typed = flash.value("people");
+    let wrong = flash.error_at("people", "The list");
+    let read = people_list(&typed).ok().filter(|_| wrong.is_none());
+    let is_open = !typed.is_empty();
+    let send = read.map(|people| {
+        let count = people.len();
+        let line = |(email, role): (String, Role)| view! { <tr><td>{email}</td><td>{role.title()}</td></tr> };
+        view! {
+            <div class="in stack">
+                <table><thead><tr><th>"E-mail"</th><th>"Role"</th></tr></thead><tbody>{people.into_iter().map(line).collect_view()}</tbody></table>
+                <form method="post" action=InviteList::url()>
+                    <input type="hidden" name="workspace" value=workspace.clone()/>
+                    <input type="hidden" name="people" value=typed.clone()/>
+                    <button class="btn first" name="send" value="yes">{format!("Send {count} invitations")}</button>
+                </form>
+            </div>
+        }
+    });
+    view! {
+        <details class="card" open=is_open>
+            <summary class="in"><b>"Invite a list"</b></summary>
+            <form method="post" action=InviteList::url() class="in stack narrow">
+                <input type="hidden" name="workspace" value=workspace.clone()/>
+                <label for="people">"One person a line: email,role"</label>
+                <TextArea name="people" value=typed.clone() rows=6/>
+                <p class="error" id="people-error">{wrong}</p>
+                <div><button class="btn">"Check the list"</button></div>
+            </form>
+            {send}
         </details>
     }
 }

@@ -1,5 +1,6 @@
 //! One file a page. Each asks for its right first, calls the engine, and shows what it gives.
 
+pub mod account;
 pub mod agent;
 pub mod agents;
 pub mod audit;
@@ -12,7 +13,9 @@ pub mod login;
 pub mod members;
 pub mod models;
 pub mod overview;
+pub mod settings;
 pub mod setup;
+pub mod webhooks;
 
 use agentframer::engine::reading::Page;
 

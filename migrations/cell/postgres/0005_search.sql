@@ -38,7 +38,6 @@ CREATE INDEX log_entries_by_prompt ON log_entries (workspace_id, prompt_hash, se
 DROP INDEX log_entries_by_time;
 CREATE INDEX log_entries_by_time ON log_entries (workspace_id, ts_us, seq);
 
-CREATE INDEX attempts_by_user ON attempts (workspace_id, user_id, last_us, id);
 CREATE INDEX attempts_by_code ON attempts (workspace_id, code, last_us, id);
 CREATE INDEX attempts_by_prompt ON attempts (workspace_id, prompt_hash, last_us, id);
 

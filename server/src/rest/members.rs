@@ -1,6 +1,7 @@
 //! Members and invitations.
 
 use agentframer::domain::access::Permission;
+use agentframer::domain::ids::UserId;
 use agentframer::domain::time::Time;
 use agentframer::engine::members;
 use axum::Json;
@@ -11,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Rest;
-use super::auth::Caller;
+use super::auth::{Caller, PathId};
 use super::input::Body;
 use super::paging::List;
 use super::problem::{Problem, Refusals};
@@ -79,7 +80,7 @@ pub struct Invitation {
 }
 
 pub(super) fn routes() -> OpenApiRouter<Rest> {
-    OpenApiRouter::new().routes(routes!(list, invite))
+    OpenApiRouter::new().routes(routes!(list, invite)).routes(routes!(change, remove))
 }
 
 /// The people of the workspace.
@@ -110,4 +111,36 @@ async fn invite(
         expires_at: made.expires_at,
     };
     Ok((StatusCode::CREATED, Json(invitation)))
+}
+
+/// Another role.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRole {
+    /// `admin`, `developer` or `viewer`.
+    #[schema(example = "viewer")]
+    role: String,
+}
+
+/// Gives a member another role; the last Admin stays one.
+#[utoipa::path(patch, path = "/workspaces/{ws}/members/{id}", tag = "members", operation_id = "change_member",
+    params(("ws" = String, Path, description = "The workspace's id"), ("id" = String, Path, description = "The person's id")),
+    request_body = NewRole, responses((status = 200, body = Member), Refusals))]
+async fn change(
+    caller: Caller,
+    PathId(id): PathId<UserId>,
+    Body(new): Body<NewRole>,
+) -> Result<Json<Member>, Problem> {
+    let scope = caller.may(Permission::ChangeMembers).await?;
+    Ok(Json(caller.engine.change_role(&scope, &id, &new.role).await?.into()))
+}
+
+/// Takes a person out of the workspace; the last Admin stays.
+#[utoipa::path(delete, path = "/workspaces/{ws}/members/{id}", tag = "members", operation_id = "remove_member",
+    params(("ws" = String, Path, description = "The workspace's id"), ("id" = String, Path, description = "The person's id")),
+    responses((status = 204, description = "Removed"), Refusals))]
+async fn remove(caller: Caller, PathId(id): PathId<UserId>) -> Result<StatusCode, Problem> {
+    let scope = caller.may(Permission::ChangeMembers).await?;
+    caller.engine.remove_member(&scope, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -14,6 +14,7 @@ mod models;
 mod paging;
 pub mod problem;
 mod settings;
+mod webhooks;
 mod workspace;
 
 use agentframer::engine::Engine;
@@ -68,7 +69,8 @@ fn api() -> OpenApiRouter<Rest> {
         .merge(generations::routes())
         .merge(models::routes())
         .merge(settings::routes())
-        .merge(data_requests::routes());
+        .merge(data_requests::routes())
+        .merge(webhooks::routes());
     prefixed(api)
 }
 

@@ -3,13 +3,14 @@
 use agentframer::domain::access::Permission;
 use agentframer::domain::time::Time;
 use axum::Json;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Rest;
 use super::auth::Caller;
+use super::input::OptionalBody;
 use super::problem::{Problem, Refusals};
 
 /// A workspace.
@@ -37,7 +38,7 @@ pub struct Workspace {
 }
 
 pub(super) fn routes() -> OpenApiRouter<Rest> {
-    OpenApiRouter::new().routes(routes!(get))
+    OpenApiRouter::new().routes(routes!(get)).routes(routes!(rotate))
 }
 
 /// Name, region and address of the workspace.
@@ -57,4 +58,36 @@ pub(super) async fn get(caller: Caller) -> Result<Json<Workspace>, Problem> {
         created_by: workspace.created_by.to_string(),
         created_at: workspace.created_at,
     }))
+}
+
+/// How long the old URL works.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Grace {
+    /// Hours, 0 to 168; the old URL ends at once where absent.
+    #[schema(minimum = 0, maximum = 168)]
+    grace_hours: Option<i64>,
+}
+
+/// The new URL.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RotatedUrl {
+    /// Where agents connect from now on.
+    mcp_url: String,
+    /// Until when the old URL works.
+    #[schema(value_type = String, format = DateTime)]
+    previous_ends_at: Time,
+}
+
+/// Gives the workspace another MCP URL.
+#[utoipa::path(post, path = "/workspaces/{ws}/mcp-url/rotate", tag = "workspace", operation_id = "rotate_mcp_url",
+    params(("ws" = String, Path, description = "The workspace's id")), request_body = Option<Grace>,
+    responses((status = 200, body = RotatedUrl), Refusals))]
+async fn rotate(
+    caller: Caller,
+    OptionalBody(grace): OptionalBody<Grace>,
+) -> Result<Json<RotatedUrl>, Problem> {
+    let scope = caller.may(Permission::RotateMcpUrl).await?;
+    let (mcp_url, previous_ends_at) = caller.engine.rotate_mcp_url(&scope, grace.grace_hours).await?;
+    Ok(Json(RotatedUrl { mcp_url, previous_ends_at }))
 }

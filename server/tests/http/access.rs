@@ -165,6 +165,7 @@ impl World {
             let value = value.as_str().unwrap();
             let value = match value {
                 "{agent}" => filled(&self.server, "agents/{id}", number).await.replace("agents/", ""),
+                "{webhook}" => filled(&self.server, "webhooks/{id}", number).await.replace("webhooks/", ""),
                 value => value.replace("{ws}", self.server.made.workspace_id.as_str()),
             };
             pairs.push((name.clone(), value));
@@ -196,6 +197,19 @@ pub async fn filled(server: &TestServer, place: &str, number: usize) -> String {
         "agents" => {
             let name = format!("target-{number}");
             server.engine.create_agent(&server.admin().await, &name, None).await.unwrap().agent.id.to_string()
+        }
+        "members" => server.person(&format!("target-{number}@example.com"), Role::Viewer).await.to_string(),
+        "webhooks" => {
+            let new = json!({ "url": format!("https://siem{number}.example.com/"), "format": "generic" });
+            let new = serde_json::from_value(new).unwrap();
+            let admin = server.admin().await;
+            let made = server.engine.create_webhook(&admin, new).await.unwrap();
+            // Not more than a workspace may have.
+            let others = server.engine.webhooks(&admin).await.unwrap();
+            if let Some(old) = others.iter().filter(|other| other.id != made.endpoint.id).nth(40) {
+                server.engine.delete_webhook(&admin, &old.id).await.unwrap();
+            }
+            made.endpoint.id.to_string()
         }
         "holds" => {
             let target = HoldTarget::Subject(format!("target-{number}"));

@@ -77,7 +77,7 @@ fn said(answer: &Response) -> Option<Value> {
 
 /// Every page and server function of the app, as the expectation names them.
 pub fn present() -> BTreeSet<String> {
-    let named = [("{workspace}", "{ws}"), ("{agent}", "{id}")];
+    let named = [("{workspace}", "{ws}"), ("{agent}", "{id}"), ("{webhook}", "{id}")];
     let pages = generate_route_list(App).into_iter().map(|route| {
         let path = named.iter().fold(route.path().to_owned(), |path, (from, to)| path.replace(from, to));
         format!("page {path}")

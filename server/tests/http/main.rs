@@ -19,6 +19,7 @@ mod operations;
 mod refusals;
 mod rest;
 mod serving;
+mod settings;
 mod support;
 mod tasks;
 mod tenants;

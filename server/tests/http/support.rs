@@ -187,11 +187,18 @@ impl TestServer {
 
     /// A person with `role`, who came by an invitation.
     pub async fn member(&self, role: Role) -> UserId {
-        let email = format!("{role}@example.com");
-        self.engine.invite(&self.admin().await, &email, role.as_str()).await.unwrap();
-        let token = self.invitation_for(&email);
-        let person =
-            NewPerson { email, name: role.title().into(), password: "a long enough passphrase".into() };
+        self.person(&format!("{role}@example.com"), role).await
+    }
+
+    /// A person with an address of its own and `role`, who came by an invitation.
+    pub async fn person(&self, email: &str, role: Role) -> UserId {
+        self.engine.invite(&self.admin().await, email, role.as_str()).await.unwrap();
+        let token = self.invitation_for(email);
+        let person = NewPerson {
+            email: email.into(),
+            name: role.title().into(),
+            password: "a long enough passphrase".into(),
+        };
         self.engine.accept_invitation(&token, None, Some(person), self.origin()).await.unwrap().0.id
     }
 

@@ -2,18 +2,17 @@
 //! key only where it belongs.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use url::{Host, Url};
 
+use super::super::outbound::{PublicAddresses, install_tls};
 use super::config::{Secret, host_region, is_loopback};
 use super::output::LARGEST_OUTPUT;
 use super::{Output, ProviderError};
@@ -216,12 +215,6 @@ impl Answer {
     }
 }
 
-/// Makes `ring` the process's TLS implementation, unless one is chosen already. Can be called often.
-pub(in crate::engine) fn install_tls() {
-    // An error says that one is chosen already, which is what is wanted.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
 fn client() -> ClientBuilder {
     Client::builder()
         .redirect(Policy::none())
@@ -313,49 +306,6 @@ fn clean_word(word: &str) -> Cow<'_, str> {
     if word.contains("://") || is_key { Cow::Borrowed("[…]") } else { Cow::Borrowed(word) }
 }
 
-/// Resolves names to public addresses only, so that a result's URL cannot reach into the operator's network.
-struct PublicAddresses;
-
-impl Resolve for PublicAddresses {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
-            if public.is_empty() {
-                return Err("the name has no public address".into());
-            }
-            Ok(Box::new(public.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// Whether an address is reachable on the public internet (IANA special-purpose registries).
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_public_v4(v4),
-        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or_else(|| is_public_v6(v6), is_public_v4),
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let special = match address.octets() {
-        [0 | 10 | 127 | 240..=255, ..] | [169, 254, ..] | [192, 168, ..] | [192, 0, 0 | 2, _] => true,
-        [100, 64..=127, ..] | [172, 16..=31, ..] | [198, 18 | 19, ..] => true,
-        [198, 51, 100, _] | [203, 0, 113, _] => true,
-        [first, ..] => (224..240).contains(&first),
-    };
-    !special
-}
-
-/// Only global unicast, 2000::/3, without documentation and the tunnels that can carry a private IPv4
-/// address.
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    match address.segments() {
-        [0x2001, 0x0 | 0xdb8, ..] | [0x2002, ..] => false,
-        [first, ..] => (0x2000..0x4000).contains(&first),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -414,33 +364,6 @@ mod tests {
             "data:,a",
         ] {
             assert!(vendor.result_url(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn special_addresses_are_not_public() {
-        for public in ["8.8.8.8", "172.32.0.1", "2606:4700::1111"] {
-            assert!(is_public(public.parse().unwrap()), "{public}");
-        }
-        for special in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "100.64.0.1",
-            "0.0.0.0",
-            "224.0.0.1",
-            "255.255.255.255",
-            "::1",
-            "::",
-            "fe80::1",
-            "fc00::1",
-            "::ffff:10.0.0.1",
-            "2002:a00:1::",
-            "64:ff9b::a00:1",
-        ] {
-            assert!(!is_public(special.parse().unwrap()), "{special}");
         }
     }
 

@@ -174,6 +174,13 @@ pub fn set_policy(workspace: &WorkspaceId, id: &AgentId, policy: &Policy) -> Sta
     )
 }
 
+/// Pauses an agent that calls; changes nothing where it does not.
+pub fn pause_active(workspace: &WorkspaceId, id: &AgentId, reason: &str) -> Statement {
+    let text = "UPDATE agents SET state = 'paused', paused_reason = $1 \
+                WHERE workspace_id = $2 AND id = $3 AND state = 'active'";
+    Statement::new(text, values![reason, workspace.as_str(), id.as_str()])
+}
+
 /// Changes whether an agent may call.
 pub fn set_state(
     workspace: &WorkspaceId,

@@ -10,7 +10,7 @@ use super::Db;
 use super::books::parse;
 use super::sql::{self, values};
 use super::usage::Usage;
-use crate::domain::ids::{RequestId, WorkspaceId};
+use crate::domain::ids::{RequestId, WorkspaceId, made_at};
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
 
@@ -46,6 +46,11 @@ impl Attempt {
         format!("{}/{}/{}/{}/{prompt}/{minute}", self.workspace_id, self.user_id, self.tool, self.code)
     }
 
+    /// When the call came in.
+    fn began_at(&self) -> Time {
+        made_at(self.request_id.as_str()).unwrap_or(self.at)
+    }
+
     /// What it counts in the roll-up.
     pub fn usage(&self) -> Usage {
         Usage {
@@ -64,7 +69,8 @@ impl Attempt {
     }
 }
 
-/// Writes attempts; repeats of one minute raise the count of its row.
+/// Writes attempts; repeats of one minute raise the count of its row. Those that began after the last counted one was
+/// answered count as a series: an agent that goes on although it was told, not one that asked many times at once.
 ///
 /// # Errors
 /// The database's own.
@@ -77,6 +83,7 @@ pub async fn fold(on: &mut AnyConnection, attempts: Vec<Attempt>) -> Result<()> 
         *count += 1;
     }
     let rows = folded.into_iter().map(|(id, (attempt, count, first))| {
+        let began = attempt.began_at().micros();
         values![
             id,
             attempt.workspace_id.as_str(),
@@ -90,13 +97,18 @@ pub async fn fold(on: &mut AnyConnection, attempts: Vec<Attempt>) -> Result<()> 
             i64::from(attempt.failed),
             first.micros(),
             attempt.at.micros(),
-            count
+            count,
+            began,
+            attempt.at.micros()
         ]
     });
     let head = "INSERT INTO attempts (id, workspace_id, user_id, tool, model, code, message, prompt_hash, request_id, \
-                failed, first_us, last_us, repeats)";
+                failed, first_us, last_us, repeats, began_us, counted_us)";
     let tail = "ON CONFLICT (id) DO UPDATE SET repeats = attempts.repeats + excluded.repeats, \
-                last_us = excluded.last_us, request_id = excluded.request_id, message = excluded.message";
+                last_us = excluded.last_us, request_id = excluded.request_id, message = excluded.message, \
+                series = attempts.series + CASE WHEN excluded.began_us >= attempts.counted_us THEN 1 ELSE 0 END, \
+                counted_us = CASE WHEN excluded.began_us >= attempts.counted_us THEN excluded.counted_us \
+                ELSE attempts.counted_us END";
     sql::insert(on, head, rows.collect(), tail).await
 }
 

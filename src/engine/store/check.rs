@@ -123,7 +123,7 @@ pub async fn chain(db: &Db, workspace: &WorkspaceId) -> Result<Option<String>> {
     let mut after = end.floor;
     while after < end.seq {
         let places = Between { after, before: (after + PIECE).min(end.seq) + 1 };
-        let rows = log::between(db, workspace, places).await?;
+        let rows = log::rows(db, workspace, places).await?;
         for row in &rows {
             if let Err(fault) = proof.next(row) {
                 return Ok(Some(format!("{workspace}: the log is broken: {fault}")));

@@ -63,7 +63,7 @@ pub async fn insert(on: &mut AnyConnection, rows: Vec<LogRow>) -> Result<()> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn between(db: &Db, workspace: &WorkspaceId, places: Between) -> Result<Vec<Linked>> {
+pub async fn rows(db: &Db, workspace: &WorkspaceId, places: Between) -> Result<Vec<Linked>> {
     let text = "SELECT * FROM log_entries WHERE workspace_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq";
     let select = Select::new(text, values![workspace.as_str(), places.after, places.before]);
     select.all(&db.read).await?.iter().map(linked).collect()
@@ -109,6 +109,23 @@ pub async fn end(db: &Db, workspace: &WorkspaceId) -> Result<Option<LogEnd>> {
         })
     };
     found.map(read).transpose()
+}
+
+/// Entries behind `after` up to `to`, oldest first, each with the balance after it: one piece of a webhook's way.
+///
+/// # Errors
+/// The database's own.
+pub async fn between(
+    db: &Db,
+    workspace: &WorkspaceId,
+    after: i64,
+    to: i64,
+    limit: i64,
+) -> Result<Vec<(Linked, Option<Usd>)>> {
+    let text = "SELECT * FROM log_entries WHERE workspace_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq";
+    let rows = Select::new(text, values![workspace.as_str(), after, to]).limit(limit).all(&db.read).await?;
+    let balance = |row: &AnyRow| row.try_get::<Option<i64>, _>("balance_after");
+    rows.iter().map(|row| Ok((linked(row)?, balance(row)?.map(Usd::from_micros)))).collect()
 }
 
 pub(super) fn linked(row: &AnyRow) -> Result<Linked> {

@@ -3,6 +3,7 @@
 //! What differs between the two lives in [`Dialect`]. Rows become domain types here.
 
 pub mod agents;
+pub mod alerts;
 pub mod attempts;
 pub mod books;
 pub mod check;
@@ -10,6 +11,7 @@ pub mod checkpoints;
 pub mod data_jobs;
 pub mod data_keys;
 pub mod data_requests;
+pub mod deliveries;
 pub mod dump;
 pub mod erasure;
 pub mod generations;
@@ -29,6 +31,7 @@ pub mod sql;
 pub mod tallies;
 pub mod usage;
 pub mod verifications;
+pub mod webhooks;
 pub mod workspaces;
 
 use std::time::Duration;

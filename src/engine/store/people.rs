@@ -175,6 +175,65 @@ pub async fn delete_session(db: &Db, hash: &str) -> Result<()> {
     run(db, "DELETE FROM sessions WHERE id_hash = $1", values![hash]).await.map(|_| ())
 }
 
+/// Changes a person's name.
+///
+/// # Errors
+/// The database's own.
+pub async fn set_name(db: &Db, id: &UserId, name: &str) -> Result<()> {
+    run(db, "UPDATE users SET name = $1 WHERE id = $2", values![name, id.as_str()]).await.map(|_| ())
+}
+
+/// A session as its person sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionView {
+    /// The beginning of its id's hash: enough to name it.
+    pub id: String,
+    /// Where from.
+    pub address: Option<String>,
+    /// The browser, as it calls itself.
+    pub user_agent: Option<String>,
+    /// Since when.
+    pub created_at: Time,
+    /// The last use, to five minutes.
+    pub last_seen_at: Time,
+}
+
+/// The sessions of a person that have not ended, the last used first.
+///
+/// # Errors
+/// The database's own.
+pub async fn sessions_of(db: &Db, user: &UserId, now: Time) -> Result<Vec<SessionView>> {
+    let text = "SELECT * FROM sessions WHERE user_id = $1 AND expires_us > $2 ORDER BY last_seen_us DESC, id_hash LIMIT 100";
+    let rows = sqlx::query(text).bind(user.as_str()).bind(now.micros()).fetch_all(&db.read).await?;
+    let view = |row: &AnyRow| {
+        Ok(SessionView {
+            id: row.try_get::<String, _>("id_hash")?.chars().take(16).collect(),
+            address: row.try_get("address")?,
+            user_agent: row.try_get("user_agent")?,
+            created_at: Time(row.try_get("created_us")?),
+            last_seen_at: Time(row.try_get("last_seen_us")?),
+        })
+    };
+    rows.iter().map(view).collect()
+}
+
+/// Ends the session of a person that has this name; false where there is none.
+///
+/// # Errors
+/// The database's own.
+pub async fn end_session(db: &Db, user: &UserId, id: &str) -> Result<bool> {
+    let text = "DELETE FROM sessions WHERE user_id = $1 AND SUBSTR(id_hash, 1, 16) = $2";
+    Ok(run(db, text, values![user.as_str(), id]).await? > 0)
+}
+
+/// Ends every session of a person.
+///
+/// # Errors
+/// The database's own.
+pub async fn end_sessions(db: &Db, user: &UserId) -> Result<()> {
+    run(db, "DELETE FROM sessions WHERE user_id = $1", values![user.as_str()]).await.map(|_| ())
+}
+
 /// Removes sessions that ended by themselves.
 ///
 /// # Errors

@@ -239,7 +239,8 @@ impl LogSearch {
         Ok(heads)
     }
 
-    /// The newest entries of several kinds.
+    /// The newest entries of several kinds. The sum keeps SQLite from merging the parts two by two, which costs ten times
+    /// what sorting them does.
     fn merge(&self, heads: &[(i64, i64)], between: Between, limit: i64) -> Select {
         let text = "SELECT e.* FROM log_entries e WHERE e.workspace_id = $1 AND e.seq IN (SELECT seq FROM (";
         let mut select = Select::new(text, values![self.workspace.as_str()]);
@@ -258,7 +259,7 @@ impl LogSearch {
                  AND e.seq > {first} AND e.seq < {last}{rest} ORDER BY e.seq DESC LIMIT {rows}) AS part_{index}"
             ));
         }
-        select.push(&format!(") AS parts ORDER BY seq DESC LIMIT {rows}) ORDER BY e.seq DESC"));
+        select.push(&format!(") AS parts ORDER BY seq + 0 DESC LIMIT {rows}) ORDER BY e.seq DESC"));
         select
     }
 

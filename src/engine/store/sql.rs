@@ -119,6 +119,14 @@ impl Statement {
     }
 }
 
+/// Runs a text that was joined from fixed parts, with its values; tells how many rows it changed.
+///
+/// # Errors
+/// The database's own.
+pub async fn run_text(on: &mut AnyConnection, text: String, values: Vec<Value>) -> Result<u64> {
+    Ok(query(text, values).execute(on).await?.rows_affected())
+}
+
 /// Numbers of rows a multi-row statement may have: few sizes, so that each is prepared once per connection.
 const SIZES: [usize; 4] = [64, 16, 4, 1];
 

@@ -28,6 +28,8 @@ pub struct Workspace {
     pub cell: String,
     /// The secret part of its MCP URL.
     pub url_key: String,
+    /// The one before a rotation, and until when it works.
+    pub previous_url_key: Option<(String, Time)>,
     /// Who made it.
     pub created_by: UserId,
     /// When.
@@ -264,19 +266,20 @@ pub async fn insert_invitation(db: &Db, invitation: &Invitation, fingerprint: &s
 pub async fn invitation(db: &Db, fingerprint: &str) -> Result<Option<Invitation>> {
     let text = "SELECT * FROM invitations WHERE token_hash = $1";
     let row = sqlx::query(text).bind(fingerprint).fetch_optional(&db.read).await?;
-    row.map(|row| {
-        Ok(Invitation {
-            id: parse(row.try_get::<String, _>("id")?)?,
-            workspace_id: parse(row.try_get::<String, _>("workspace_id")?)?,
-            email: row.try_get("email")?,
-            role: stored_role(&row)?,
-            invited_by: row.try_get("invited_by")?,
-            created_at: Time(row.try_get("created_us")?),
-            expires_at: Time(row.try_get("expires_us")?),
-            accepted_at: row.try_get::<Option<i64>, _>("accepted_us")?.map(Time),
-        })
+    row.as_ref().map(read_invitation).transpose()
+}
+
+fn read_invitation(row: &AnyRow) -> Result<Invitation> {
+    Ok(Invitation {
+        id: parse(row.try_get::<String, _>("id")?)?,
+        workspace_id: parse(row.try_get::<String, _>("workspace_id")?)?,
+        email: row.try_get("email")?,
+        role: stored_role(row)?,
+        invited_by: row.try_get("invited_by")?,
+        created_at: Time(row.try_get("created_us")?),
+        expires_at: Time(row.try_get("expires_us")?),
+        accepted_at: row.try_get::<Option<i64>, _>("accepted_us")?.map(Time),
     })
-    .transpose()
 }
 
 /// Uses an invitation up; false where somebody was faster.
@@ -408,9 +411,79 @@ fn workspace(row: &AnyRow) -> Result<Workspace> {
             .map_err(|error| internal("stored region", error))?,
         cell: row.try_get("cell")?,
         url_key: row.try_get("url_key")?,
+        previous_url_key: previous_url_key(row)?,
         created_by: parse(row.try_get::<String, _>("created_by")?)?,
         created_at: Time(row.try_get("created_us")?),
     })
+}
+
+fn previous_url_key(row: &AnyRow) -> Result<Option<(String, Time)>> {
+    let key: Option<String> = row.try_get("previous_url_key")?;
+    Ok(key.zip(row.try_get::<Option<i64>, _>("previous_url_ends_us")?.map(Time)))
+}
+
+/// Gives a workspace another URL key; the one before works until `ends_at`.
+///
+/// # Errors
+/// The database's own.
+pub async fn rotate_url_key(db: &Db, id: &WorkspaceId, key: &str, ends_at: Time) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    let text = "UPDATE workspaces SET previous_url_key = url_key, previous_url_ends_us = $1, url_key = $2 WHERE id = $3";
+    Statement::new(text, values![ends_at.micros(), key, id.as_str()]).run(&mut transaction).await?;
+    Statement::new(super::TELL_NODES, Vec::new()).run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Changes a member's role, or with `None` takes the person out; false where the person does not belong to the workspace,
+/// or is its last Admin who would not stay one.
+///
+/// # Errors
+/// The database's own.
+pub async fn change_member(db: &Db, id: &WorkspaceId, user: &UserId, role: Option<Role>) -> Result<bool> {
+    const STAYS_ONE: &str = "AND (role <> 'admin' OR EXISTS (SELECT 1 FROM memberships o WHERE o.workspace_id = $1 \
+                             AND o.user_id <> $2 AND o.role = 'admin'))";
+    let mut transaction = db.begin().await?;
+    // Two Admins who demote each other must wait for one another.
+    let lock = Statement::new("UPDATE workspaces SET name = name WHERE id = $1", values![id.as_str()]);
+    lock.run(&mut transaction).await?;
+    let mut which = values![id.as_str(), user.as_str()];
+    let text = match role {
+        Some(role) => {
+            which.push(role.as_str().into());
+            match role {
+                Role::Admin => {
+                    "UPDATE memberships SET role = $3 WHERE workspace_id = $1 AND user_id = $2".to_owned()
+                }
+                _ => format!(
+                    "UPDATE memberships SET role = $3 WHERE workspace_id = $1 AND user_id = $2 {STAYS_ONE}"
+                ),
+            }
+        }
+        None => format!("DELETE FROM memberships WHERE workspace_id = $1 AND user_id = $2 {STAYS_ONE}"),
+    };
+    let changed = super::sql::run_text(&mut transaction, text, which).await?;
+    transaction.commit().await?;
+    Ok(changed == 1)
+}
+
+/// The invitations of a workspace that nobody took up yet, the newest first.
+///
+/// # Errors
+/// The database's own.
+pub async fn open_invitations(db: &Db, workspace: &WorkspaceId) -> Result<Vec<Invitation>> {
+    let text = "SELECT * FROM invitations WHERE workspace_id = $1 AND accepted_us IS NULL ORDER BY created_us DESC, id";
+    let rows = sqlx::query(text).bind(workspace.as_str()).fetch_all(&db.read).await?;
+    rows.iter().map(read_invitation).collect()
+}
+
+/// Takes an open invitation back; false where there is none.
+///
+/// # Errors
+/// The database's own.
+pub async fn withdraw_invitation(db: &Db, workspace: &WorkspaceId, id: &InvitationId) -> Result<bool> {
+    let text = "DELETE FROM invitations WHERE workspace_id = $1 AND id = $2 AND accepted_us IS NULL";
+    let mut connection = db.write.acquire().await?;
+    Ok(Statement::new(text, values![workspace.as_str(), id.as_str()]).run(&mut connection).await? == 1)
 }
 
 /// Keeps a fact about a cell, unless there is one already; answers the one that counts.

@@ -92,7 +92,10 @@ impl Machine<'_> {
             Step::Release { request: n } => {
                 let request_id = request(n);
                 let expected = self.expect(&Command::Release { request_id: request_id.clone() });
-                assert_eq!(self.submit(Work::Release { request_id, attempt: None }).await, Some(expected));
+                assert_eq!(
+                    self.submit(Work::Release { request_id, attempt: None, event: None }).await,
+                    Some(expected)
+                );
             }
             Step::TopUp { amount } => {
                 let amount = Usd::from_micros(amount);

@@ -12,10 +12,11 @@ use super::super::clock::Clock;
 use super::super::config::{Cell, Config};
 use super::super::gateway::CallError;
 use super::super::identify::AgentCaller;
+use super::super::people::NewPerson;
 use super::super::providers::{Providers, Scripted};
 use super::super::random;
 use super::super::scope::{Origin, Principal, Scope};
-use crate::domain::access::Permission;
+use crate::domain::access::{Permission, Role};
 use crate::domain::money::Usd;
 use crate::domain::policy::Tool;
 use crate::domain::region::Region;
@@ -210,4 +211,27 @@ pub(crate) fn bootstrap(balance: &str) -> Bootstrap {
 
 pub(crate) fn usd(text: &str) -> Usd {
     text.parse().unwrap()
+}
+
+/// Every mail that was sent, as text.
+pub(crate) async fn mails(world: &World) -> Vec<String> {
+    let folder = world.engine.config().data_dir.join("mail");
+    let Ok(files) = std::fs::read_dir(folder) else { return Vec::new() };
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).replace("=\r\n", "");
+    files.map(|file| text(std::fs::read(file.unwrap().path()).unwrap())).collect()
+}
+
+/// A person who came by an invitation.
+pub(crate) async fn add_member(world: &World, email: &str, role: Role) {
+    world.engine.invite(&world.admin().await, email, role.as_str()).await.unwrap();
+    let mail = mails(world).await.into_iter().find(|mail| mail.contains(email)).unwrap();
+    let link = mail.split("/invite/").nth(1).unwrap();
+    let token: String = link.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let person = NewPerson {
+        email: email.into(),
+        name: role.title().into(),
+        password: "a long enough passphrase".into(),
+    };
+    let origin = Origin::new(world.engine.new_request_id(), None);
+    world.engine.accept_invitation(&token, None, Some(person), origin).await.unwrap();
 }

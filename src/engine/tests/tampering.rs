@@ -91,7 +91,7 @@ both_engines! {
         let world = world(on).await;
         let places = Between { after: 5, before: 7 };
         let node = &world.engine.0.cells["eu"];
-        let row = log::between(&node.db, &world.made.workspace_id, places).await.unwrap().remove(0);
+        let row = log::rows(&node.db, &world.made.workspace_id, places).await.unwrap().remove(0);
         tamper(&world, "UPDATE log_entries SET seq = seq + 1000 WHERE workspace_id = '{ws}' AND seq >= 6; \
                         UPDATE log_entries SET seq = seq - 999 WHERE workspace_id = '{ws}' AND seq >= 1000").await;
         let forged = link(5, &row.prev_hash, row.entry);
@@ -116,7 +116,7 @@ both_engines! {
         let world = world(on).await;
         let node = &world.engine.0.cells["eu"];
         let all = Between::ALL;
-        let rows = log::between(&node.db, &world.made.workspace_id, all).await.unwrap();
+        let rows = log::rows(&node.db, &world.made.workspace_id, all).await.unwrap();
         let mut head = rows[4].hash.clone();
         let mut changes = format!("DELETE {OF_LOG} AND seq > 5;");
         tamper(&world, &changes).await;

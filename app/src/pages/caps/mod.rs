@@ -1,5 +1,7 @@
 //! `/w/{id}/caps`: what may be spent, and where the month stands against it.
 
+mod alerts;
+
 use agentframer::domain::access::Permission;
 use agentframer::domain::money::Usd;
 use agentframer::engine::billing::CapView;
@@ -18,6 +20,7 @@ pub fn CapsPage() -> impl IntoView {
         let scope = ask.scope(ask.segment(1), Permission::ReadBilling).await?;
         let (flash, caps) = (ask.flash(), ask.engine.caps(&scope).await?);
         let credits = ask.engine.credits(&scope).await?;
+        let alerts = ask.engine.alerts(&scope).await?;
         let may = scope.role.may(Permission::ChangeBilling);
         let amount = |usd: Option<Usd>| usd.map(|usd| usd.to_string()).unwrap_or_default();
         let values = Values {
@@ -36,7 +39,8 @@ pub fn CapsPage() -> impl IntoView {
                 <p class="in">{format!("Calls are refused when the balance cannot pay them. {} is available now.", credits.available_usd.display())}</p>
                 {used}
             </section>
-            {form(scope.workspace.id.to_string(), values, may, flash).into_any()}
+            {form(scope.workspace.id.to_string(), values, may, flash.clone()).into_any()}
+            {alerts::section(scope.workspace.id.to_string(), alerts, scope.role.may(Permission::ChangeWebhooks), flash).into_any()}
         };
         Ok(workspace_page(
             &ask,

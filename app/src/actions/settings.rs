@@ -1,0 +1,114 @@
+//! The workspace itself: name, MCP URL, API keys, and its end.
+
+use agentframer::domain::access::Permission;
+use agentframer::domain::field::FieldError;
+use agentframer::engine::error::Error;
+use agentframer::engine::settings::SettingsChange;
+use leptos::prelude::server;
+
+use super::{Answer, Next, answer, here};
+use crate::flash::Flash;
+use crate::words;
+
+fn settings_page(workspace: &str) -> String {
+    format!("/w/{workspace}/settings")
+}
+
+/// Changes name, cost centre and where models may infer.
+#[server(endpoint = "set_settings")]
+pub async fn set_settings(workspace: String, name: String, cost_centre: String, inference: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let scope = ask.scope(&workspace, Permission::ChangeSettings).await?;
+        let change = SettingsChange {
+            name: Some(name.clone()),
+            cost_centre: Some(Some(cost_centre.clone()).filter(|text| !text.trim().is_empty())),
+            inference: Some(
+                serde_json::from_value(inference.clone().into())
+                    .map_err(|_| FieldError::new("inference", "is not any or region_only"))?,
+            ),
+            ..SettingsChange::default()
+        };
+        ask.engine.set_settings(&scope, change).await?;
+        Ok(Next::saying(settings_page(&workspace), Flash::done("Saved.")))
+    };
+    answer(&ask, done.await, &[("name", &name), ("cost_centre", &cost_centre)])
+}
+
+/// Replaces the MCP URL.
+#[server(endpoint = "rotate_mcp_url")]
+pub async fn rotate_mcp_url(workspace: String, grace_hours: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let scope = ask.scope(&workspace, Permission::RotateMcpUrl).await?;
+        let hours = grace_hours.trim().parse();
+        let hours =
+            hours.map_err(|_| FieldError::new("grace_hours", "is not a number of hours from 0 to 168"))?;
+        let (_, ends_at) = ask.engine.rotate_mcp_url(&scope, Some(hours)).await?;
+        let text = match hours {
+            0 => "The MCP address is new; the old one does not work any more.".to_owned(),
+            _ => format!("The MCP address is new; the old one works until {}.", words::moment(ends_at)),
+        };
+        Ok(Next::saying(settings_page(&workspace), Flash::done(text)))
+    };
+    answer(&ask, done.await, &[("grace_hours", &grace_hours)])
+}
+
+/// Makes an API key and shows it once.
+#[server(endpoint = "create_api_key")]
+pub async fn create_api_key(
+    workspace: String,
+    key_name: String,
+    role: String,
+    expires_in_days: String,
+) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let scope = ask.scope(&workspace, Permission::ChangeAgents).await?;
+        let days =
+            match expires_in_days.trim() {
+                "" => None,
+                text => Some(text.parse().map_err(|_| {
+                    FieldError::new("expires_in_days", "is not a number of days from 1 to 3650")
+                })?),
+            };
+        let made = ask.engine.create_key(&scope, &key_name, &role, days).await.map_err(at_key_name)?;
+        let text = "The key is ready. Copy it now: it is not shown again.";
+        Ok(Next::saying(settings_page(&workspace), Flash::secret(text, made.key)))
+    };
+    answer(&ask, done.await, &[("key_name", &key_name), ("expires_in_days", &expires_in_days)])
+}
+
+/// The engine's `name` is this form's `key_name`; the page has another `name`.
+fn at_key_name(error: Error) -> Error {
+    match error {
+        Error::Field(field) if field.field == "name" => FieldError::new("key_name", field.message).into(),
+        error => error,
+    }
+}
+
+/// Ends an API key.
+#[server(endpoint = "end_api_key")]
+pub async fn end_api_key(workspace: String, key: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let scope = ask.scope(&workspace, Permission::ChangeAgents).await?;
+        ask.engine.end_key(&scope, &key.parse().map_err(|_| Error::NotFound)?).await?;
+        Ok(Next::saying(settings_page(&workspace), Flash::done("Ended. The key does not work any more.")))
+    };
+    answer(&ask, done.await, &[])
+}
+
+/// Deletes the workspace.
+#[server(endpoint = "delete_workspace")]
+pub async fn delete_workspace(workspace: String, confirm: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let scope = ask.scope(&workspace, Permission::DeleteWorkspace).await?;
+        ask.engine.delete_workspace(&scope, &confirm).await?;
+        let text =
+            format!("{} is deleted. Its log stays until its own retention ends.", scope.workspace.name);
+        Ok(Next::saying("/", Flash::done(text)))
+    };
+    answer(&ask, done.await, &[("confirm", &confirm)])
+}

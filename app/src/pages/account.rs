@@ -1,0 +1,120 @@
+//! `/account`: a person's own name, password, sessions, and the account's end.
+
+use agentframer::engine::accounts::SessionView;
+use agentframer::engine::error::Error;
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+use leptos_meta::Title;
+
+use crate::actions::{ChangePassword, DeleteAccount, EndSession, SetName};
+use crate::components::field::{Field, Said};
+use crate::components::frame::{foot, page};
+use crate::flash::Flash;
+use crate::words;
+
+/// One's own account.
+#[component]
+pub fn AccountPage() -> impl IntoView {
+    page(|ask| async move {
+        let user = ask.engine.user(ask.user()?).await?.ok_or(Error::Unauthenticated)?;
+        let (flash, sessions) = (ask.flash(), ask.engine.sessions_of(&user.id).await?);
+        Ok(view! {
+            <Title text="Account"/>
+            <main class="page alone" id="page">
+                <div class="head"><div><h1>"Account"</h1><p class="muted">{user.email.clone()}</p></div><div class="row"><a class="btn" href="/">"All workspaces"</a></div></div>
+                <div class="stack">
+                    <Said flash=flash.clone()/>
+                    {person(user.name, flash.clone()).into_any()}
+                    {password(flash.clone()).into_any()}
+                    {signed_in(sessions).into_any()}
+                    {end(flash).into_any()}
+                    {foot(&ask)}
+                </div>
+            </main>
+        }
+        .into_any())
+    })
+}
+
+fn person(name: String, flash: Flash) -> impl IntoView {
+    view! {
+        <section class="card">
+            <header><h2>"Name"</h2></header>
+            <form method="post" action=SetName::url() class="in stack narrow">
+                <Field name="name" label="Your name" value=name autocomplete="name" hint="Members of your workspaces see it. The audit log holds an opaque id instead." flash=flash/>
+                <div><button class="btn first">"Save"</button></div>
+            </form>
+        </section>
+    }
+}
+
+fn password(flash: Flash) -> impl IntoView {
+    view! {
+        <section class="card">
+            <header><h2>"Password"</h2></header>
+            <form method="post" action=ChangePassword::url() class="in stack narrow">
+                <Field name="current_password" label="Password now" kind="password" autocomplete="current-password" flash=flash.clone()/>
+                <Field name="new_password" label="New password" kind="password" autocomplete="new-password" hint="12 characters or more; a sentence is good." flash=flash/>
+                <p class="muted">"Every other session of yours ends."</p>
+                <div><button class="btn first">"Change password"</button></div>
+            </form>
+        </section>
+    }
+}
+
+fn signed_in(sessions: Vec<SessionView>) -> impl IntoView {
+    let line = |session: SessionView| {
+        view! {
+            <tr>
+                <td>{words::or_dash(session.user_agent.map(|agent| browser(&agent)))}</td>
+                <td class="mono">{words::or_dash(session.address)}</td>
+                <td>{words::moment(session.created_at)}</td>
+                <td>{words::moment(session.last_seen_at)}</td>
+                <td class="num"><form method="post" action=EndSession::url()><input type="hidden" name="session" value=session.id/><button class="quiet">"End"</button></form></td>
+            </tr>
+        }
+    };
+    view! {
+        <section class="card scroll">
+            <header><h2>"Where you are signed in"</h2></header>
+            <table>
+                <thead><tr><th>"Browser"</th><th>"Address"</th><th>"Since"</th><th>"Last used"</th><th></th></tr></thead>
+                <tbody>{sessions.into_iter().map(line).collect_view()}</tbody>
+            </table>
+        </section>
+    }
+}
+
+/// The part of a browser's name that tells people something.
+fn browser(agent: &str) -> String {
+    const KNOWN: [&str; 5] = ["Edg/", "OPR/", "Firefox/", "Chrome/", "Safari/"];
+    const NAMES: [&str; 5] = ["Edge", "Opera", "Firefox", "Chrome", "Safari"];
+    let known = KNOWN.iter().zip(NAMES).find(|(sign, _)| agent.contains(*sign));
+    known.map_or_else(|| agent.chars().take(40).collect(), |(_, name)| name.to_owned())
+}
+
+fn end(flash: Flash) -> impl IntoView {
+    let is_open = flash.field.as_deref() == Some("password");
+    view! {
+        <details class="card" open=is_open>
+            <summary class="in"><b>"Delete this account"</b></summary>
+            <form method="post" action=DeleteAccount::url() class="in stack narrow">
+                <p>"You leave every workspace, your API keys end, and your name and e-mail are deleted. Logs keep an opaque id. It cannot be undone."</p>
+                <Field name="password" label="Your password" kind="password" autocomplete="current-password" flash=flash/>
+                <div><button class="btn bad">"Delete for good"</button></div>
+            </form>
+        </details>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_are_named_as_people_know_them() {
+        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36";
+        assert_eq!(browser(chrome), "Chrome");
+        assert_eq!(browser("curl/8.5"), "curl/8.5");
+    }
+}

@@ -1,0 +1,221 @@
+//! `/w/{id}/webhooks/{id}`: one endpoint's health, deliveries, and what may be done with it.
+
+use agentframer::domain::access::Permission;
+use agentframer::engine::error::Error;
+use agentframer::engine::reading::{Page, Paged};
+use agentframer::engine::webhooks::{DeliveryView, EndpointState, EndpointView};
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+
+use super::{filter_and_headers, lag, rate, short, state_tag};
+use crate::actions::{
+    ChangeWebhook, DeleteWebhook, ReplayWebhook, RotateWebhookSecret, SetWebhookState, TestWebhook,
+};
+use crate::components::field::{Field, Said};
+use crate::components::frame::{page, workspace_page};
+use crate::flash::Flash;
+use crate::words;
+
+/// Everything about one endpoint.
+#[component]
+pub fn WebhookPage() -> impl IntoView {
+    page(|ask| async move {
+        let scope = ask.scope(ask.segment(1), Permission::ReadWebhooks).await?;
+        let id = ask.segment(3).parse().map_err(|_| Error::NotFound)?;
+        let (flash, hook) = (ask.flash(), ask.engine.webhook(&scope, &id).await?);
+        let only_failed = ask.query("show").as_deref() == Some("failed");
+        let at = Page { limit: Some(50), cursor: ask.query("cursor") };
+        let deliveries = ask.engine.webhook_deliveries(&scope, &id, only_failed, at).await?;
+        let parked = ask.engine.parked_events(&scope, &id).await?;
+        let ids = Ids { workspace: scope.workspace.id.to_string(), webhook: hook.id.to_string() };
+        let may = scope.role.may(Permission::ChangeWebhooks);
+        let body = view! {
+            <Said flash=flash.clone()/>
+            {hook.reason.clone().map(|why| view! { <p class="note bad"><span class="tag bad">"stopped"</span>{why}". Events wait; none is lost."</p> })}
+            {health(&hook).into_any()}
+            {(!parked.is_empty()).then(|| put_aside(&ids, &parked, may).into_any())}
+            {table(&ids, deliveries, only_failed).into_any()}
+            {may.then(|| forms(&ids, &hook, &flash).into_any())}
+        };
+        let actions = may.then(|| buttons(&ids, &hook).into_any());
+        Ok(workspace_page(
+            &ask,
+            &scope,
+            &short(&hook.url),
+            hook.format.title(),
+            (state_tag(&hook), actions),
+            body,
+        ))
+    })
+}
+
+/// What each form of this page sends along.
+struct Ids {
+    workspace: String,
+    webhook: String,
+}
+
+impl Ids {
+    fn fields(&self) -> impl IntoView + use<> {
+        view! {
+            <input type="hidden" name="workspace" value=self.workspace.clone()/>
+            <input type="hidden" name="webhook" value=self.webhook.clone()/>
+        }
+    }
+}
+
+fn buttons(ids: &Ids, hook: &EndpointView) -> impl IntoView + use<> {
+    let (state, label) = match hook.state {
+        EndpointState::Active => ("paused", "Pause"),
+        _ => ("active", "Resume"),
+    };
+    view! {
+        <form method="post" action=TestWebhook::url()>{ids.fields()}<button class="btn">"Send test event"</button></form>
+        <form method="post" action=SetWebhookState::url()>
+            {ids.fields()}<input type="hidden" name="state" value=state/><button class="btn">{label}</button>
+        </form>
+    }
+}
+
+fn health(hook: &EndpointView) -> impl IntoView + use<> {
+    let health = &hook.health;
+    let stat = |name: &'static str, value: String, about: String| {
+        view! { <div class="card stat"><dl><dt>{name}</dt><dd>{value}</dd></dl><p>{about}</p></div> }
+    };
+    let next = health.next_attempt_at.map(|at| format!("next attempt {}", words::to_the_second(at)));
+    let failing = health.failing_since.map(|since| format!("failing since {}", words::moment(since)));
+    let last = health.delivered_at.map(|at| format!("last {}", words::moment(at)));
+    view! {
+        <div class="grid g4">
+            {stat("Waiting", health.lag_events.to_string(), "log entries behind the log’s end".into())}
+            {stat("Lag", lag(health), next.unwrap_or_else(|| "since the oldest of them".into()))}
+            {stat("Delivered, 24 h", rate(health), format!("of {} requests", health.requests))}
+            {stat("Failures in a row", health.failures.to_string(), failing.or(last).unwrap_or_else(|| "nothing sent yet".into()))}
+        </div>
+    }
+}
+
+fn put_aside(
+    ids: &Ids,
+    parked: &[agentframer::engine::webhooks::ParkedRow],
+    may: bool,
+) -> impl IntoView + use<> {
+    let lines = parked.iter().map(|row| {
+        view! { <tr><td class="num">{row.seq}</td><td class="mono">{row.event.clone()}</td><td>{row.reason.clone()}</td><td>{words::moment(row.at)}</td></tr> }
+    });
+    let replay = may.then(|| {
+        view! {
+            <form method="post" action=ReplayWebhook::url() class="grow">
+                {ids.fields()}<input type="hidden" name="failed_days" value="30"/><button class="btn">"Send them once more"</button>
+            </form>
+        }
+    });
+    view! {
+        <section class="card scroll">
+            <header><h2>"Refused by the receiver"</h2>{replay}</header>
+            <table>
+                <thead><tr><th class="num">"Place"</th><th>"Event"</th><th>"Why"</th><th>"When"</th></tr></thead>
+                <tbody>{lines.collect_view()}</tbody>
+            </table>
+        </section>
+    }
+}
+
+fn table(ids: &Ids, deliveries: Paged<DeliveryView>, only_failed: bool) -> impl IntoView + use<> {
+    let base = format!("/w/{}/webhooks/{}", ids.workspace, ids.webhook);
+    let show = if only_failed { "show=failed&" } else { "" };
+    let older = deliveries.next_cursor.map(|cursor| format!("{base}?{show}cursor={cursor}"));
+    let is_empty = deliveries.items.is_empty();
+    view! {
+        <section class="card">
+            <header>
+                <h2>"Deliveries"</h2>
+                <nav class="seg grow" aria-label="Which deliveries">
+                    <a class="btn small" class:on=!only_failed href=base.clone()>"All"</a>
+                    <a class="btn small" class:on=only_failed href=format!("{base}?show=failed")>"Not delivered"</a>
+                </nav>
+            </header>
+            {is_empty.then(|| view! { <p class="in muted">"Nothing was sent in the last 30 days."</p> })}
+            <div class="deliveries">{deliveries.items.into_iter().map(delivery).collect_view()}</div>
+            {older.map(|href| view! { <footer><a class="link" href=href>"Older"</a></footer> })}
+        </section>
+    }
+}
+
+fn delivery(row: DeliveryView) -> impl IntoView {
+    let class = match row.outcome.as_str() {
+        "delivered" => "tag good",
+        "retried" | "paused" | "disabled" => "tag bad",
+        _ => "tag warn",
+    };
+    let status = row.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    let what = match row.events {
+        1 => row.event.clone(),
+        count => format!("{count} events from {}", row.event),
+    };
+    let places = format!(
+        "log {} to {} · {} · try {} · {} ms",
+        row.from_seq, row.to_seq, row.lane, row.attempt, row.duration_ms
+    );
+    view! {
+        <details>
+            <summary>
+                <span class=class>{row.outcome}</span>
+                <span class="mono">{what}</span>
+                <span class="muted">{status}</span>
+                <time class="muted grow">{words::to_the_second(row.at)}</time>
+            </summary>
+            <div class="in stack">
+                <p class="muted">{places}</p>
+                {row.fault.map(|why| view! { <p>{why}</p> })}
+                <p class="muted">"webhook-id " <code>{row.event_id}</code></p>
+                <div><p class="muted">"Request"</p><pre class="mono">{row.request}</pre></div>
+                <div><p class="muted">"Answer"</p><pre class="mono">{row.response}</pre></div>
+            </div>
+        </details>
+    }
+}
+
+fn forms(ids: &Ids, hook: &EndpointView, flash: &Flash) -> impl IntoView + use<> {
+    let rotating = hook
+        .previous_secret_ends_at
+        .map(|end| format!("The secret before signs too until {}. ", words::moment(end)));
+    view! {
+        <details class="card" open=flash.problem.is_some()>
+            <summary class="in"><b>"Change"</b></summary>
+            <form method="post" action=ChangeWebhook::url() class="in stack narrow">
+                {ids.fields()}
+                <Field name="url" label="Address" kind="url" value=hook.url.clone() flash=flash.clone()/>
+                <Field name="token" label="New token" kind="password" autocomplete="off" required=false hint="Empty: stays as it is." flash=flash.clone()/>
+                {filter_and_headers(flash, hook.events.join("\n"), "Empty: stay as they are. Otherwise they take the place of all.")}
+                <div><button class="btn first">"Save"</button></div>
+            </form>
+        </details>
+        <details class="card">
+            <summary class="in"><b>"Rotate secret"</b></summary>
+            <form method="post" action=RotateWebhookSecret::url() class="in stack narrow">
+                {ids.fields()}
+                <p class="muted">{rotating}"Receivers accept either signature while both sign."</p>
+                <Field name="overlap_hours" label="Hours that the old secret still signs" kind="number" value="24" hint="0 to 168." flash=flash.clone()/>
+                <div><button class="btn first">"Make a new secret"</button></div>
+            </form>
+        </details>
+        <details class="card">
+            <summary class="in"><b>"Replay a range"</b></summary>
+            <form method="post" action=ReplayWebhook::url() class="in stack narrow">
+                {ids.fields()}
+                <Field name="from_seq" label="From place in the log" kind="number" flash=flash.clone()/>
+                <Field name="to_seq" label="To" kind="number" required=false hint="Empty: the log’s end. Receivers drop doubles by webhook-id." flash=flash.clone()/>
+                <div><button class="btn first">"Send once more"</button></div>
+            </form>
+        </details>
+        <details class="card">
+            <summary class="in"><b>"Delete"</b></summary>
+            <form method="post" action=DeleteWebhook::url() class="in stack">
+                {ids.fields()}
+                <p>"Its delivery log goes with it. What happened stays in the audit log."</p>
+                <div><button class="btn bad">"Delete this webhook"</button></div>
+            </form>
+        </details>
+    }
+}

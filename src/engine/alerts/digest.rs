@@ -1,0 +1,58 @@
+//! The monthly digest: what the month before cost, for Viewers, who answer for the money without setting it.
+
+use super::super::Engine;
+use super::super::error::Result;
+use super::super::scope::Scope;
+use super::super::store::usage;
+use crate::domain::access::Role;
+use crate::domain::money::Usd;
+
+impl Engine {
+    /// Sends the digest of the last full month, once; answers the month that is dealt with. A workspace that is looked at
+    /// for the first time begins with the next one.
+    pub(super) async fn send_digest(&self, scope: &Scope, dealt_with: Option<String>) -> Result<String> {
+        let now = self.0.clock.now();
+        let month = now.months_back(1).month_key();
+        match dealt_with {
+            Some(dealt_with) if dealt_with != month => {}
+            _ => return Ok(month),
+        }
+        let text = self.digest(scope).await?;
+        let subject = format!("{month} in {}", scope.workspace.name);
+        for to in self.addresses(scope, Role::Viewer).await? {
+            if let Err(error) = self.0.mailer.send(&to, &subject, text.clone()).await {
+                tracing::warn!(%error, workspace = %scope.workspace.id, "a digest was not sent");
+            }
+        }
+        Ok(month)
+    }
+
+    async fn digest(&self, scope: &Scope) -> Result<String> {
+        let (db, id, now) = (&self.cell(&scope.workspace)?.db, &scope.workspace.id, self.0.clock.now());
+        let (from, to) = (now.months_back(1), now.month_start());
+        let month = usage::totals(db, id, from, to).await?;
+        let before = usage::totals(db, id, now.months_back(2), from).await?;
+        let account = self.account(&scope.workspace).await?;
+        let mut text = format!(
+            "{} spent by {} calls in {} (the month before: {}).\n{} calls were refused and {} failed; nothing was charged for them.\n\
+             Balance now: {}.\n\nBy agent:\n",
+            month.cost.display(),
+            month.calls,
+            from.month_key(),
+            before.cost.display(),
+            month.refused,
+            month.failed,
+            account.available.saturating_add(account.reserved).display()
+        );
+        let mut agents: std::collections::BTreeMap<String, Usd> = std::collections::BTreeMap::new();
+        for day in usage::by_day(db, id, from, to).await? {
+            let sum = agents.entry(day.user_id).or_insert(Usd::ZERO);
+            *sum = sum.saturating_add(day.cost);
+        }
+        for (agent, cost) in agents {
+            text.push_str(&format!("  {agent}: {}\n", cost.display()));
+        }
+        text.push_str(&format!("\n{}/w/{}/usage\n", self.0.config.public_url(), id));
+        Ok(text)
+    }
+}

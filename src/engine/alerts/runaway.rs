@@ -1,0 +1,141 @@
+//! The loop breaker: an agent that repeats what fails, or spends far more than usual, is paused before the money is gone
+//! (the brief's $4,000 story).
+
+use serde_json::json;
+
+use super::super::Engine;
+use super::super::agents::AgentState;
+use super::super::error::{Error, Result};
+use super::super::gateway::{Call, CallError};
+use super::super::scope::Scope;
+use super::super::store::{agents, alerts};
+use crate::domain::alerts::{Alert, cap_reached, exhausted};
+use crate::domain::ids::AgentId;
+use crate::domain::money::Usd;
+use crate::domain::time::{DAY, MINUTE, Time};
+
+/// The typical hour is the mean over hours with spend in this time …
+const LOOK_BACK: i64 = 28 * DAY;
+/// … of which there must be so many, or nothing is typical yet.
+const LEAST_HOURS: i64 = 24;
+/// Nobody is stopped for less than this an hour.
+const LEAST_SPEND: Usd = Usd::dollars(1);
+
+impl Engine {
+    /// Follows a refusal or failure: tells of an empty balance or a reached cap, and pauses an agent that goes round in
+    /// circles. What goes wrong here is logged; the call was answered.
+    pub(in super::super) async fn follow_up(
+        &self,
+        call: &Call,
+        error: &CallError,
+        prompt_hash: Option<&str>,
+    ) {
+        let done = async {
+            self.tell_of_refusal(call, error).await?;
+            self.break_loop(call, error, prompt_hash).await
+        };
+        if let Err(fault) = done.await {
+            tracing::error!(error = %fault, request_id = %call.request_id, "a refusal was not followed up");
+        }
+    }
+
+    async fn tell_of_refusal(&self, call: &Call, error: &CallError) -> Result<()> {
+        let Some(scope) = self.system_in(&call.caller.workspace().id).await? else { return Ok(()) };
+        let node = self.cell(&scope.workspace)?;
+        let alert = match error.code {
+            "insufficient_credits" => {
+                let funding = alerts::funding(&node.db, &scope.workspace.id).await?.to_string();
+                let available = self.account(&scope.workspace).await?.available;
+                exhausted(available, &funding)
+            }
+            "cap_exceeded" => match reached_cap(call, error, self.0.clock.now()) {
+                Some(alert) => alert,
+                None => return Ok(()),
+            },
+            _ => return Ok(()),
+        };
+        if !alerts::fired(&node.db, &scope.workspace.id).await?.contains(&alert.key) {
+            self.fire(&scope, &alert).await?;
+        }
+        Ok(())
+    }
+
+    /// A loop is the same prompt with the same answer again and again; wrong arguments never cost anything.
+    async fn break_loop(&self, call: &Call, error: &CallError, prompt_hash: Option<&str>) -> Result<()> {
+        let Some(prompt) = prompt_hash.filter(|_| error.code != "invalid_argument") else { return Ok(()) };
+        let (workspace, known) = (call.caller.workspace(), call.caller.known());
+        let db = &self.cell(workspace)?.db;
+        let limits = alerts::settings(db, &workspace.id).await?.0.runaway;
+        if limits.repeats == 0 {
+            return Ok(());
+        }
+        let since = self.0.clock.now().plus(-i64::from(limits.minutes) * MINUTE);
+        let what = [call.caller.name(), call.tool.as_str(), error.code, prompt];
+        if alerts::repeats(db, &workspace.id, what, since).await? < i64::from(limits.repeats) {
+            return Ok(());
+        }
+        let reason = format!(
+            "{} was refused or failed {} times within {} minutes with the same prompt",
+            call.tool, limits.repeats, limits.minutes
+        );
+        self.pause_runaway(&call.scope(), &known.agent.id, &reason).await
+    }
+
+    /// Pauses agents whose spend this hour is a multiple of their typical hour.
+    pub(super) async fn stop_spenders(&self, scope: &Scope) -> Result<()> {
+        let (db, id, now) = (&self.cell(&scope.workspace)?.db, &scope.workspace.id, self.0.clock.now());
+        let times = i64::from(alerts::settings(db, id).await?.0.runaway.times_typical);
+        if times == 0 {
+            return Ok(());
+        }
+        for (name, spent, before, hours) in alerts::hours(db, id, now.plus(-LOOK_BACK), now.hour()).await? {
+            let typical = before.checked_div(hours).unwrap_or_default();
+            let is_runaway = hours >= LEAST_HOURS && spent >= LEAST_SPEND.micros() && spent > times * typical;
+            let agent = agents::list(db, id).await?.into_iter().find(|agent| agent.name == name);
+            if let (true, Some(agent)) = (is_runaway, agent) {
+                let (spent, typical) = (Usd::from_micros(spent), Usd::from_micros(typical));
+                let reason = format!(
+                    "it spent {} this hour, more than {times} times its typical hour of {}",
+                    spent.display(),
+                    typical.display()
+                );
+                self.pause_runaway(scope, &agent.id, &reason).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn pause_runaway(&self, scope: &Scope, id: &AgentId, reason: &str) -> Result<()> {
+        let Some(scope) = self.system_in(&scope.workspace.id).await? else { return Ok(()) };
+        let db = &self.cell(&scope.workspace)?.db;
+        let agent = agents::get(db, &scope.workspace.id, id).await?;
+        let Some(agent) = agent.filter(|agent| agent.state == AgentState::Active) else { return Ok(()) };
+        let why = format!("paused by the loop breaker: {reason}");
+        let change = agents::pause_active(&scope.workspace.id, id, &why);
+        let data =
+            json!({ "agent_id": id, "name": agent.name, "from": "active", "to": "paused", "reason": why });
+        let act = self.act(&scope, "agent.paused", data, vec![change]).await?;
+        match self.submit_act(&scope, act).await {
+            Ok(_) => {}
+            // Another call was faster.
+            Err(Error::NotFound) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        let text = format!(
+            "{} was {why}. Its calls are refused until somebody resumes it on its page. Nothing was charged for refused calls.",
+            agent.name
+        );
+        self.tell_admins(&scope, "An agent was paused", &text).await
+    }
+}
+
+/// Which cap a refusal names, whose, and in which period.
+fn reached_cap(call: &Call, error: &CallError, now: Time) -> Option<Alert> {
+    let cap = error.details.get("cap")?.as_str()?;
+    let limit: Usd = serde_json::from_value(error.details.get("limit_usd")?.clone()).ok()?;
+    // A cap per call has no period: each call is told of it by its answer.
+    error.details.get("resets_at")?.as_str()?;
+    let period = if cap.ends_with("day") { now.day_key() } else { now.month_key() };
+    let whose = if cap.starts_with("agent") { call.caller.name() } else { "" };
+    Some(cap_reached(cap, whose, limit, &period))
+}

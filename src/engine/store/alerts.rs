@@ -1,0 +1,208 @@
+//! Alerts: their settings, which were told, and what is to be looked at.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::super::error::Result;
+use super::Db;
+use super::books::parse;
+use super::sql::{Select, Statement, values};
+use crate::domain::alerts::{Alert, AlertSettings};
+use crate::domain::ids::WorkspaceId;
+use crate::domain::time::Time;
+
+/// The key's id and the sealed Slack URL.
+pub type SealedSlack = (String, Vec<u8>);
+
+/// A workspace's settings and its Slack URL.
+///
+/// # Errors
+/// The database's own.
+pub async fn settings(db: &Db, workspace: &WorkspaceId) -> Result<(AlertSettings, Option<SealedSlack>)> {
+    let text = "SELECT * FROM alert_settings WHERE workspace_id = $1";
+    let rows = Select::new(text, values![workspace.as_str()]).all(&db.read).await?;
+    let Some(row) = rows.first() else { return Ok(Default::default()) };
+    let settings = serde_json::from_str(row.try_get("settings")?).unwrap_or_default();
+    let key: Option<String> = row.try_get("key_id")?;
+    let slack: Option<Vec<u8>> = row.try_get("slack")?;
+    Ok((settings, key.zip(slack)))
+}
+
+/// Changes them.
+pub fn set(workspace: &WorkspaceId, settings: &AlertSettings, slack: Option<SealedSlack>) -> Statement {
+    let text = "INSERT INTO alert_settings (workspace_id, settings, key_id, slack) VALUES ($1, $2, $3, $4) \
+                ON CONFLICT (workspace_id) DO UPDATE SET settings = excluded.settings, key_id = excluded.key_id, \
+                slack = excluded.slack";
+    let (key, slack) = slack.unzip();
+    let settings = serde_json::to_string(settings).unwrap_or_default();
+    Statement::new(
+        text,
+        vec![workspace.as_str().into(), settings.into(), key.into(), super::sql::Value::MaybeBlob(slack)],
+    )
+}
+
+/// Keeps an alert; changes nothing where its key was told before.
+pub fn fire(workspace: &WorkspaceId, alert: &Alert, now: Time) -> Statement {
+    let text = "INSERT INTO alerts (workspace_id, key, event, message, fired_us) VALUES ($1, $2, $3, $4, $5) \
+                ON CONFLICT (workspace_id, key) DO NOTHING";
+    let values =
+        values![workspace.as_str(), alert.key.as_str(), alert.event, alert.text.as_str(), now.micros()];
+    Statement::new(text, values)
+}
+
+/// An alert that fired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlertRow {
+    /// Whose.
+    pub workspace_id: WorkspaceId,
+    /// What and in which period.
+    pub key: String,
+    /// The event.
+    pub event: String,
+    /// The sentence.
+    pub message: String,
+    /// When.
+    pub fired_at: Time,
+    /// When it was told.
+    pub told_at: Option<Time>,
+    /// By which ways.
+    pub channels: Option<String>,
+}
+
+/// The keys of a workspace that fired since a time.
+///
+/// # Errors
+/// The database's own.
+pub async fn fired(db: &Db, workspace: &WorkspaceId) -> Result<std::collections::HashSet<String>> {
+    let text = "SELECT key FROM alerts WHERE workspace_id = $1";
+    let rows = Select::new(text, values![workspace.as_str()]).all(&db.read).await?;
+    rows.iter().map(|row| Ok(row.try_get("key")?)).collect()
+}
+
+/// A workspace's alerts, the newest first.
+///
+/// # Errors
+/// The database's own.
+pub async fn list(db: &Db, workspace: &WorkspaceId, limit: i64) -> Result<Vec<AlertRow>> {
+    let text = "SELECT * FROM alerts WHERE workspace_id = $1 ORDER BY fired_us DESC, key";
+    let rows = Select::new(text, values![workspace.as_str()]).limit(limit).all(&db.read).await?;
+    rows.iter().map(alert).collect()
+}
+
+/// Alerts that nobody was told of yet.
+///
+/// # Errors
+/// The database's own.
+pub async fn untold(db: &Db, limit: i64) -> Result<Vec<AlertRow>> {
+    let select = Select::new("SELECT * FROM alerts WHERE told_us IS NULL ORDER BY fired_us", Vec::new());
+    select.limit(limit).all(&db.read).await?.iter().map(alert).collect()
+}
+
+/// Notes by which ways an alert was told.
+///
+/// # Errors
+/// The database's own.
+pub async fn told(db: &Db, row: &AlertRow, channels: &str, now: Time) -> Result<()> {
+    let text = "UPDATE alerts SET told_us = $1, channels = $2 WHERE workspace_id = $3 AND key = $4";
+    let values = values![now.micros(), channels, row.workspace_id.as_str(), row.key.as_str()];
+    let mut connection = db.write.acquire().await?;
+    Statement::new(text, values).run(&mut connection).await?;
+    Ok(())
+}
+
+fn alert(row: &AnyRow) -> Result<AlertRow> {
+    Ok(AlertRow {
+        workspace_id: parse(row.try_get::<String, _>("workspace_id")?)?,
+        key: row.try_get("key")?,
+        event: row.try_get("event")?,
+        message: row.try_get("message")?,
+        fired_at: Time(row.try_get("fired_us")?),
+        told_at: row.try_get::<Option<i64>, _>("told_us")?.map(Time),
+        channels: row.try_get("channels")?,
+    })
+}
+
+/// A workspace to look at: its log's end, and the last month whose digest was sent.
+pub type Watched = (WorkspaceId, i64, Option<String>);
+
+/// Workspaces in which something happened since they were looked at, or that were not looked at since `stale`.
+///
+/// # Errors
+/// The database's own.
+pub async fn to_look_at(db: &Db, stale: Time) -> Result<Vec<Watched>> {
+    let text = "SELECT a.workspace_id, a.log_seq, w.digest FROM accounts a \
+                LEFT JOIN alert_watch w ON w.workspace_id = a.workspace_id \
+                WHERE a.suspended = 0 AND (w.seen_seq IS NULL OR w.seen_seq < a.log_seq OR w.looked_us <= $1) LIMIT 1000";
+    let rows = Select::new(text, values![stale.micros()]).all(&db.read).await?;
+    let read = |row: &AnyRow| {
+        Ok((
+            parse(row.try_get::<String, _>("workspace_id")?)?,
+            row.try_get("log_seq")?,
+            row.try_get("digest")?,
+        ))
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Notes that a workspace was looked at.
+///
+/// # Errors
+/// The database's own.
+pub async fn looked(db: &Db, workspace: &WorkspaceId, seq: i64, now: Time, digest: &str) -> Result<()> {
+    let text = "INSERT INTO alert_watch (workspace_id, seen_seq, looked_us, digest) VALUES ($1, $2, $3, $4) \
+                ON CONFLICT (workspace_id) DO UPDATE SET seen_seq = excluded.seen_seq, looked_us = excluded.looked_us, \
+                digest = excluded.digest";
+    let mut connection = db.write.acquire().await?;
+    Statement::new(text, values![workspace.as_str(), seq, now.micros(), digest]).run(&mut connection).await?;
+    Ok(())
+}
+
+/// The place of the last top-up: names what ends with the next one.
+///
+/// # Errors
+/// The database's own.
+pub async fn funding(db: &Db, workspace: &WorkspaceId) -> Result<i64> {
+    let text = "SELECT seq FROM ledger_entries WHERE workspace_id = $1 AND kind <> 'charge' ORDER BY seq DESC LIMIT 1";
+    let rows = Select::new(text, values![workspace.as_str()]).all(&db.read).await?;
+    rows.first().map_or(Ok(0), |row| Ok(row.try_get("seq")?))
+}
+
+/// How often one agent went on with one tool and prompt since a time, although it had got this very answer.
+///
+/// # Errors
+/// The database's own.
+pub async fn repeats(
+    db: &Db,
+    workspace: &WorkspaceId,
+    [user, tool, code, prompt]: [&str; 4],
+    since: Time,
+) -> Result<i64> {
+    let text = "SELECT CAST(COALESCE(SUM(series), 0) AS BIGINT) AS repeats FROM attempts WHERE workspace_id = $1 \
+                AND user_id = $2 AND last_us >= $3 AND tool = $4 AND code = $5 AND prompt_hash = $6";
+    let values = values![workspace.as_str(), user, since.micros(), tool, code, prompt];
+    let rows = Select::new(text, values).all(&db.read).await?;
+    rows.first().map_or(Ok(0), |row| Ok(row.try_get("repeats")?))
+}
+
+/// What each agent spent in the hour of `hour`, and its spend and its hours with spend in the time from `since` to it.
+///
+/// # Errors
+/// The database's own.
+pub async fn hours(
+    db: &Db,
+    workspace: &WorkspaceId,
+    since: Time,
+    hour: Time,
+) -> Result<Vec<(String, i64, i64, i64)>> {
+    let text = "SELECT n.user_id, n.spent, CAST(COALESCE(p.spent, 0) AS BIGINT) AS before, CAST(COALESCE(p.hours, 0) AS BIGINT) AS hours \
+                FROM (SELECT user_id, CAST(SUM(cost) AS BIGINT) AS spent FROM usage_hours WHERE workspace_id = $1 AND hour_us = $2 \
+                GROUP BY user_id) n LEFT JOIN (SELECT user_id, SUM(cost) AS spent, COUNT(DISTINCT hour_us) AS hours FROM usage_hours \
+                WHERE workspace_id = $1 AND hour_us >= $3 AND hour_us < $2 AND cost > 0 GROUP BY user_id) p ON p.user_id = n.user_id \
+                WHERE n.spent > 0";
+    let rows =
+        Select::new(text, values![workspace.as_str(), hour.micros(), since.micros()]).all(&db.read).await?;
+    let read = |row: &AnyRow| {
+        Ok((row.try_get("user_id")?, row.try_get("spent")?, row.try_get("before")?, row.try_get("hours")?))
+    };
+    rows.iter().map(read).collect()
+}
