@@ -14,7 +14,8 @@ use crate::pages::{
     agent::AgentPage,
     agents::Agents,
     audit::Audit,
-    audit_entry::AuditEntry,
+    audit::entry::AuditEntry,
+    audit::proof::Proof,
     billing::Billing,
     caps::CapsPage,
     generations::Generations,
@@ -71,6 +72,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/w/:workspace/agents") view=Agents ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/agents/:agent") view=AgentPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/audit") view=Audit ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/audit/proof") view=Proof ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/audit/:request") view=AuditEntry ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/generations") view=Generations ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/billing") view=Billing ssr=SsrMode::Async/>

@@ -5,6 +5,8 @@ pub mod assets;
 pub mod cli;
 pub mod client_address;
 mod commands;
+pub mod downloads;
+pub mod export;
 pub mod headers;
 pub mod mcp;
 pub mod media;

@@ -134,6 +134,10 @@ ids! {
     TokenId = "tok_";
     /// A person.
     UserId = "user_";
+    /// A saved search.
+    SavedSearchId = "search_";
+    /// A run over a log that proves it.
+    VerificationId = "ver_";
     /// A delivery to a webhook endpoint.
     DeliveryId = "whd_";
     /// A webhook endpoint.

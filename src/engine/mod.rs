@@ -35,15 +35,17 @@ pub mod reading;
 pub mod reconcile;
 pub mod replication;
 pub mod retention;
+pub mod saved_searches;
 pub mod scope;
 pub mod sealing;
+pub mod search;
 pub mod settings;
 pub mod signing;
 pub mod store;
 pub mod tasks;
 pub mod tools;
+pub mod verification;
 pub mod webhooks;
-
 pub mod workspaces;
 
 use std::collections::BTreeMap;
@@ -211,6 +213,11 @@ impl Engine {
             parts.push((format!("cell {name} storage"), node.bucket.answers().await));
         }
         parts
+    }
+
+    /// Whether this node is stopping: what waits for news should end.
+    pub fn is_stopping(&self) -> bool {
+        self.0.stopping.is_cancelled()
     }
 
     /// Stops taking work, finishes what runs (calls settle, though their clients are gone) and closes the databases.

@@ -7,12 +7,13 @@ use super::Engine;
 use super::agents::{AgentState, AgentView, TokenState};
 use super::billing::Credits;
 use super::error::Result;
-use super::reading::{AttemptView, AuditFilter, EntryKind, Page};
+use super::reading::{AttemptView, AuditFilter, Page};
 use super::scope::Scope;
 use super::store::usage;
 use crate::domain::audit::Linked;
 use crate::domain::ids::RequestId;
 use crate::domain::money::Usd;
+use crate::domain::search::Search;
 use crate::domain::time::{DAY, Time};
 
 /// Days from a token's due date on which it is told.
@@ -145,9 +146,9 @@ impl Engine {
 
     async fn latest(&self, scope: &Scope) -> Result<Vec<LatestCall>> {
         let ten = || Page { limit: Some(10), cursor: None };
-        let calls = AuditFilter { kind: Some(EntryKind::Calls), ..AuditFilter::default() };
-        let paid = self.audit(scope, &calls, ten()).await?.items.into_iter().map(successful);
-        let attempts = self.attempts(scope, None, ten()).await?.items.into_iter().map(unsuccessful);
+        let paid = self.audit(scope, &AuditFilter::calls(), ten()).await?.items.into_iter().map(successful);
+        let attempts =
+            self.attempts(scope, &Search::default(), ten()).await?.items.into_iter().map(unsuccessful);
         let mut latest: Vec<LatestCall> = paid.chain(attempts).collect();
         latest.sort_by_key(|call| Reverse(call.ts));
         latest.truncate(10);

@@ -1,7 +1,5 @@
-//! What pages and REST read: the log, generations, attempts, models, files.
+//! What pages and REST read: pages of lists, generations, attempts, models, files.
 
-use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
 use object_store::GetRange;
 use serde::Serialize;
 
@@ -9,12 +7,10 @@ use super::Engine;
 use super::error::{Error, Result};
 use super::media::{Media, file_key, thumbnail_key};
 use super::scope::Scope;
+pub use super::search::{AuditFilter, EntryKind};
 use super::store::attempts::{self, AttemptRow};
 pub use super::store::generations::GenerationFilter;
 use super::store::generations::{self, NewGeneration};
-use super::store::log;
-pub use super::store::log::{AuditFilter, EntryKind};
-use crate::domain::audit::Linked;
 use crate::domain::catalog::Model;
 use crate::domain::field::FieldError;
 use crate::domain::ids::{GenerationId, RequestId};
@@ -24,8 +20,6 @@ use crate::domain::time::{HOUR, Time};
 
 /// The largest page.
 const LARGEST_PAGE: u32 = 200;
-/// Log rows that an export reads at a time.
-const PIECE: i64 = 2_000;
 
 /// Which page of a list.
 #[derive(Debug, Clone, Default)]
@@ -159,40 +153,6 @@ pub struct AttemptView {
 }
 
 impl Engine {
-    /// The log, newest first.
-    ///
-    /// # Errors
-    /// The field `limit` or `cursor`.
-    pub async fn audit(&self, scope: &Scope, filter: &AuditFilter, page: Page) -> Result<Paged<Linked>> {
-        let (limit, before) = (page.rows()?, page.place()?);
-        let db = &self.cell(&scope.workspace)?.db;
-        let rows = log::page(db, &scope.workspace.id, filter, before, limit + 1).await?;
-        Ok(Paged::new(rows, limit, |row| row.seq.to_string()))
-    }
-
-    /// The whole match, oldest first, in memory that does not grow.
-    ///
-    /// # Errors
-    /// [`Error::WrongRegion`]; later faults end the stream with an error.
-    pub fn audit_stream(
-        &self,
-        scope: &Scope,
-        filter: &AuditFilter,
-    ) -> Result<BoxStream<'static, Result<Linked>>> {
-        let (db, id, filter) =
-            (self.cell(&scope.workspace)?.db.clone(), scope.workspace.id.clone(), filter.clone());
-        let pieces = stream::try_unfold(Some(0), move |after| {
-            let (db, id, filter) = (db.clone(), id.clone(), filter.clone());
-            async move {
-                let Some(after) = after else { return Ok(None) };
-                let rows = log::piece(&db, &id, &filter, after, PIECE).await?;
-                let last = rows.last().map(|row| row.seq).filter(|_| rows.len() as i64 == PIECE);
-                Ok::<_, Error>(Some((stream::iter(rows.into_iter().map(Ok)), last)))
-            }
-        });
-        Ok(pieces.try_flatten().boxed())
-    }
-
     /// Generations, newest first.
     ///
     /// # Errors
@@ -245,22 +205,6 @@ impl Engine {
         self.0.clock.now().plus(hours * HOUR).min(file_ends)
     }
 
-    /// Refused and failed calls, newest first.
-    ///
-    /// # Errors
-    /// The field `limit` or `cursor`.
-    pub async fn attempts(
-        &self,
-        scope: &Scope,
-        agent: Option<&str>,
-        page: Page,
-    ) -> Result<Paged<AttemptView>> {
-        let (limit, last) = (page.rows()?, page.time_and_id()?);
-        let db = &self.cell(&scope.workspace)?.db;
-        let rows = attempts::page(db, &scope.workspace.id, agent, last, limit + 1).await?;
-        Ok(Paged::new(rows, limit, |row| cursor_of(row.attempt.at, &row.id)).map(attempt_view))
-    }
-
     /// One refused or failed call, by its id or that of the last one it was folded into.
     ///
     /// # Errors
@@ -310,7 +254,7 @@ impl Engine {
     }
 }
 
-fn attempt_view(row: AttemptRow) -> AttemptView {
+pub(crate) fn attempt_view(row: AttemptRow) -> AttemptView {
     let AttemptRow { attempt, first_at, count, .. } = row;
     AttemptView {
         first_at,

@@ -3,6 +3,7 @@
 
 mod account;
 mod agents;
+mod audit;
 mod members;
 mod money;
 mod settings;
@@ -16,6 +17,7 @@ use leptos::prelude::ServerFnError;
 
 pub use self::account::*;
 pub use self::agents::*;
+pub use self::audit::*;
 pub use self::members::*;
 pub use self::money::*;
 pub use self::settings::*;

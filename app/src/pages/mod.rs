@@ -4,7 +4,6 @@ pub mod account;
 pub mod agent;
 pub mod agents;
 pub mod audit;
-pub mod audit_entry;
 pub mod billing;
 pub mod caps;
 pub mod generations;

@@ -5,13 +5,18 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use agentframer::domain::audit::{Linked, Verifier};
+use agentframer::domain::proof::{Fault, Proof, Witness};
+use agentframer::engine::signing;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::cli::{Failure, say};
 
 /// The part of a checkpoint that a log must agree with.
 #[derive(Debug, Deserialize)]
 struct Checkpoint {
+    #[serde(default)]
+    number: i64,
     #[serde(alias = "last")]
     last_seq: i64,
     #[serde(alias = "head")]
@@ -22,7 +27,8 @@ struct Checkpoint {
 pub fn verify(file: &Path, checkpoint: Option<&Path>) -> Result<(), Failure> {
     let checkpoint = checkpoint.map(read_checkpoint).transpose()?;
     let mut input = open(file)?;
-    let mut chain = Chain { verifier: Verifier::default(), checkpoint, place: file.display().to_string() };
+    let proof = Proof::new(Verifier::default(), checkpoint);
+    let mut chain = Chain { proof, place: file.display().to_string() };
     if begins_with_bracket(&mut input).map_err(|error| chain.unreadable(1, &error))? {
         let rows: Vec<Linked> =
             serde_json::from_reader(input).map_err(|error| chain.unreadable(error.line(), &error))?;
@@ -34,29 +40,13 @@ pub fn verify(file: &Path, checkpoint: Option<&Path>) -> Result<(), Failure> {
 }
 
 struct Chain {
-    verifier: Verifier,
-    /// Taken away once a row agreed with it.
-    checkpoint: Option<Checkpoint>,
+    proof: Proof,
     place: String,
 }
 
 impl Chain {
     fn add(&mut self, row: &Linked) -> Result<(), Failure> {
-        self.verifier.next(row).map_err(|broken| Failure::failed(format!("The log is broken: {broken}.")))?;
-        match &self.checkpoint {
-            Some(point) if point.last_seq == row.seq && point.head_hash != row.hash => {
-                let message = "has another hash than the checkpoint, so the log was rewritten before it";
-                Err(Failure::failed(format!(
-                    "The log is broken: row {} ({}) {message}.",
-                    row.seq, row.entry.request_id
-                )))
-            }
-            Some(point) if point.last_seq == row.seq => {
-                self.checkpoint = None;
-                Ok(())
-            }
-            _ => Ok(()),
-        }
+        self.proof.next(row).map_err(broken)
     }
 
     fn add_lines(&mut self, input: impl BufRead) -> Result<(), Failure> {
@@ -72,14 +62,12 @@ impl Chain {
     }
 
     fn end(self) -> Result<(), Failure> {
-        if let Some(point) = self.checkpoint {
-            let message = format!("The log is broken: row {} of the checkpoint is missing.", point.last_seq);
-            return Err(Failure::failed(message));
-        }
-        let Some((seq, head)) = self.verifier.head() else {
+        self.proof.end(None).map_err(broken)?;
+        let (seq, head) = self.proof.head();
+        if seq == 0 {
             return Err(Failure::wrong(format!("{} holds no row of a log.", self.place)));
-        };
-        say(format_args!("Whole: {} rows up to row {seq}, head {head}.", self.verifier.rows()));
+        }
+        say(format_args!("Whole: {} rows up to row {seq}, head {head}.", self.proof.rows()));
         Ok(())
     }
 
@@ -98,12 +86,23 @@ fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
     }
 }
 
-fn read_checkpoint(file: &Path) -> Result<Checkpoint, Failure> {
+/// One that carries a signature must be what was signed; who signed it, the operator compares with `keys.json`.
+fn read_checkpoint(file: &Path) -> Result<Witness, Failure> {
     let place = file.display();
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::wrong(format!("{place} cannot be read: {error}.")))?;
-    serde_json::from_str(&text)
-        .map_err(|error| Failure::wrong(format!("{place} is not a checkpoint: {error}.")))
+    let not_one = |error| Failure::wrong(format!("{place} is not a checkpoint: {error}."));
+    let signed: Value = serde_json::from_str(&text).map_err(not_one)?;
+    if signed.get("signature").is_some() {
+        signing::verify(&signed, None)
+            .map_err(|fault| Failure::failed(format!("{place} is not believed: {fault}.")))?;
+    }
+    let Checkpoint { number, last_seq, head_hash } = serde_json::from_value(signed).map_err(not_one)?;
+    Ok(Witness { number, last_seq, head_hash })
+}
+
+fn broken(fault: Fault) -> Failure {
+    Failure::failed(format!("The log is broken: {fault}."))
 }
 
 fn begins_with_bracket(input: &mut impl BufRead) -> io::Result<bool> {

@@ -4,15 +4,12 @@ use agentframer::domain::access::Permission;
 use agentframer::domain::audit::Linked;
 use agentframer::domain::field::FieldError;
 use agentframer::domain::money::Usd;
+use agentframer::domain::search::{Condition, Field, Moment, Search};
 use agentframer::domain::time::Time;
-use agentframer::engine::error::Error;
 use agentframer::engine::reading::{AuditFilter, EntryKind};
 use axum::Json;
-use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
-use http::{HeaderMap, HeaderValue, header};
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -21,10 +18,10 @@ use utoipa_axum::routes;
 
 use super::Rest;
 use super::auth::Caller;
-use super::csv;
 use super::input::{Params, parsed};
 use super::paging::{List, Paging, page};
 use super::problem::{Problem, Refusals};
+use crate::export::Form;
 
 /// Which entries; each given field must match.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -58,6 +55,9 @@ pub struct Filter {
     /// At most this cost.
     #[param(value_type = Option<f64>)]
     max_cost_usd: Option<String>,
+    /// A query in the words of the log's page, such as `agent:growth-bot cost:>0.5 -status:free`; what stands in other
+    /// parameters must match too.
+    q: Option<String>,
     /// `calls` or `administration`; both where absent.
     kind: Option<String>,
 }
@@ -67,17 +67,28 @@ impl Filter {
         const TIME: &str = "a time, such as 2026-04-29T14:22:08.413Z";
         const AMOUNT: &str = "an amount in US dollars, such as 0.042";
         let amount = |text: &str| text.parse::<Usd>().ok();
+        let from = parsed("from", self.from.as_deref(), Time::parse, TIME)?;
+        let to = parsed("to", self.to.as_deref(), Time::parse, TIME)?;
+        let least = parsed("min_cost_usd", self.min_cost_usd.as_deref(), amount, AMOUNT)?;
+        let most = parsed("max_cost_usd", self.max_cost_usd.as_deref(), amount, AMOUNT)?;
+        let texts = [
+            (Field::User, &self.user_id),
+            (Field::Tool, &self.tool),
+            (Field::Model, &self.model),
+            (Field::Request, &self.request_id),
+            (Field::Hash, &self.prompt_hash),
+        ];
+        let named = texts
+            .into_iter()
+            .filter_map(|(field, value)| Some(Condition::OneOf(field, vec![value.clone()?])));
+        let cost = (least.or(most).is_some()).then_some(Condition::Cost(least, most));
+        let times = [from.map(Moment::At).map(Condition::After), to.map(Moment::At).map(Condition::Before)];
+        let named = named.chain(cost).chain(times.into_iter().flatten());
+        let asked = self.q.as_deref().unwrap_or_default().parse::<Search>();
+        let asked = asked.map_err(|error| error.of_parameter("q"))?;
         Ok(AuditFilter {
-            from: parsed("from", self.from.as_deref(), Time::parse, TIME)?,
-            to: parsed("to", self.to.as_deref(), Time::parse, TIME)?,
-            user_id: self.user_id.clone(),
-            tool: self.tool.clone(),
-            model: self.model.clone(),
-            request_id: self.request_id.clone(),
-            prompt_hash: self.prompt_hash.clone(),
-            min_cost: parsed("min_cost_usd", self.min_cost_usd.as_deref(), amount, AMOUNT)?,
-            max_cost: parsed("max_cost_usd", self.max_cost_usd.as_deref(), amount, AMOUNT)?,
             kind: parsed("kind", self.kind.as_deref(), kind, "calls or administration")?,
+            search: named.fold(asked, Search::and),
         })
     }
 }
@@ -184,7 +195,7 @@ async fn read(
         return Ok(Json(page).into_response());
     };
     let rows = caller.engine.audit_stream(&scope, &filter)?;
-    Ok(form.answer(scope.workspace.id.as_str(), rows))
+    Ok(form.answer(&format!("audit-{}", scope.workspace.id), rows))
 }
 
 /// Hourly signed checkpoints of the log, the newest first; their public keys are at `/reference/keys.json`.
@@ -223,52 +234,4 @@ struct Checkpoint {
     /// Ed25519 over the RFC 8785 JSON of all other fields.
     #[schema(value_type = Object)]
     signature: Value,
-}
-
-/// How a stream is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    NdJson,
-    Csv,
-}
-
-impl Form {
-    fn accepted(headers: &HeaderMap) -> Option<Self> {
-        let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
-        let mut types =
-            lines.flat_map(|line| line.split(',')).map(|entry| entry.split(';').next().unwrap_or("").trim());
-        types.find_map(|essence| match essence {
-            "application/x-ndjson" => Some(Self::NdJson),
-            "text/csv" => Some(Self::Csv),
-            _ => None,
-        })
-    }
-
-    /// A fault breaks the stream off, so that nobody takes a part for the whole.
-    fn answer(self, workspace: &str, rows: BoxStream<'static, Result<Linked, Error>>) -> Response {
-        let lines = rows.map_ok(move |row| self.line(&row));
-        let head = stream::iter((self == Self::Csv).then(|| Ok(csv::head())));
-        let body = Body::from_stream(head.chain(lines).map_err(std::io::Error::other));
-        let (content_type, ending) = match self {
-            Self::NdJson => ("application/x-ndjson", "ndjson"),
-            Self::Csv => ("text/csv; charset=utf-8", "csv"),
-        };
-        let mut response = body.into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Ok(value) =
-            HeaderValue::from_str(&format!("attachment; filename=\"audit-{workspace}.{ending}\""))
-        {
-            headers.insert(header::CONTENT_DISPOSITION, value);
-        }
-        response
-    }
-
-    fn line(self, row: &Linked) -> String {
-        match self {
-            Self::NdJson => serde_json::to_string(row).map(|line| line + "\n").unwrap_or_default(),
-            Self::Csv => csv::line(row),
-        }
-    }
 }

@@ -5,7 +5,7 @@ mod audit;
 pub mod auth;
 mod billing;
 mod caps;
-mod csv;
+pub mod csv;
 mod data_requests;
 mod generations;
 mod input;

@@ -265,6 +265,12 @@ fn a_checkpoint_must_agree() {
     let cut = verify(json!({ "last_seq": 99, "head_hash": last["hash"] }));
     assert_eq!((code(&cut), errors(&cut).contains("99")), (1, true), "{}", errors(&cut));
     assert_eq!(code(&verify(json!({ "a": 1 }))), 2);
+    std::fs::write(&log, lines[1..].join("\n")).unwrap();
+    let beheaded = verify(json!({ "last_seq": 1, "head_hash": rows[0]["hash"] }));
+    assert_eq!((code(&beheaded), errors(&beheaded).contains("begins only at row 2")), (1, true));
+    let forged =
+        verify(json!({ "last_seq": 3, "head_hash": last["hash"], "signature": { "alg": "Ed25519" } }));
+    assert_eq!((code(&forged), errors(&forged).contains("not believed")), (1, true));
 }
 
 #[test]

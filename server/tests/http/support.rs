@@ -254,6 +254,16 @@ impl TestServer {
         }
     }
 
+    /// Changes the EU cell's database behind the server's back.
+    pub async fn tamper(&self, text: &'static str) {
+        let cell = self.databases.config().cells[0].clone();
+        let url = self.databases.config().cell_url(&cell);
+        sqlx::any::install_default_drivers();
+        let pool = sqlx::AnyPool::connect(&url).await.unwrap();
+        sqlx::query(text).execute(&pool).await.unwrap();
+        pool.close().await;
+    }
+
     /// The balance in plain decimals.
     pub async fn balance(&self) -> String {
         self.engine.credits(&self.admin().await).await.unwrap().balance_usd.to_string()

@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 
 use super::super::error::{Error, Result, internal};
 use super::super::media::file_key;
-use super::super::reading::AuditFilter;
 use super::super::store::data_requests::{self as store, RequestRow};
 use super::super::store::{generations, log, workspaces};
 use super::super::{CellNode, Engine};
@@ -99,8 +98,7 @@ impl Archive {
     /// `calls/REQUEST.json` with the log rows and the prompt, and the results beside it.
     async fn write_call(&mut self, request: &str) -> Result<()> {
         let id: RequestId = request.parse().map_err(|error| internal("stored id", error))?;
-        let filter = AuditFilter { request_id: Some(request.to_owned()), ..AuditFilter::default() };
-        let rows = log::piece(&self.node.db, &self.row.workspace_id, &filter, 0, 50).await?;
+        let rows = log::of_request(&self.node.db, &self.row.workspace_id, request).await?;
         let made = store::generations(&self.node.db, &[request.to_owned()]).await?.pop();
         let mut files = Vec::new();
         if let Some(made) = made.filter(|made| made.deleted_at.is_none()) {

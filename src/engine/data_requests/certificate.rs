@@ -9,6 +9,7 @@ use super::super::store::holds;
 use super::discover;
 use super::execute::Run;
 use crate::domain::data_requests::{Kind, State};
+use crate::domain::search::Field;
 use crate::domain::time::DAY;
 
 /// The shape of a certificate; raised when a field changes its meaning.
@@ -134,7 +135,7 @@ impl Run<'_> {
 
     /// The newest entry of this request in the chain: its start.
     async fn log_place(&self) -> Result<Value> {
-        let filter = AuditFilter { user_id: Some("system".into()), ..AuditFilter::default() };
+        let filter = AuditFilter::of(Field::User, "system");
         let page = Page { limit: Some(20), cursor: None };
         let rows = self.engine.audit(&self.scope, &filter, page).await?.items;
         let about = self.about();

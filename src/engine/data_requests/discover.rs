@@ -69,8 +69,11 @@ impl Criteria {
         let text = format!("SELECT {columns} FROM log_entries e {join} WHERE e.workspace_id = $1");
         let of_subject = "e.request_id IN (SELECT p.request_id FROM prompts p JOIN data_keys k ON k.id = p.key_id \
                           WHERE k.workspace_id = e.workspace_id AND k.scope = ?)";
+        // The kinds have an index, actors have none.
+        let of_kind = "e.kind IN (SELECT i.id FROM log_kinds i WHERE i.workspace_id = e.workspace_id AND i.user_id = ?)";
         let select = Select::new(&text, values![workspace.as_str()])
             .and("e.user_id = ?", self.user_id.clone().map(Value::Text))
+            .and(of_kind, self.user_id.clone().map(Value::Text))
             .and("e.prompt_hash = ?", self.prompt_hash.clone().map(Value::Text))
             .and("e.ts_us >= ?", self.from.map(Time::micros))
             .and("e.ts_us < ?", self.to.map(Time::micros))

@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, Row};
 use super::super::error::Result;
 use super::Db;
 use super::books::parse;
-use super::sql::{self, Select, values};
+use super::sql::{self, values};
 use super::usage::Usage;
 use crate::domain::ids::{RequestId, WorkspaceId, made_at};
 use crate::domain::money::Usd;
@@ -125,26 +125,7 @@ pub struct AttemptRow {
     pub count: i64,
 }
 
-/// Attempts of a workspace, newest first, after the one at `last` (its time and id).
-///
-/// # Errors
-/// The database's own.
-pub async fn page(
-    db: &Db,
-    workspace: &WorkspaceId,
-    user_id: Option<&str>,
-    last: Option<(i64, String)>,
-    limit: i64,
-) -> Result<Vec<AttemptRow>> {
-    let select = Select::new("SELECT * FROM attempts WHERE workspace_id = $1", values![workspace.as_str()])
-        .and("user_id = ?", user_id)
-        .after("last_us", "id", last)
-        .tail("ORDER BY last_us DESC, id DESC")
-        .limit(limit);
-    select.all(&db.read).await?.iter().map(row).collect()
-}
-
-fn row(row: &AnyRow) -> Result<AttemptRow> {
+pub(super) fn row(row: &AnyRow) -> Result<AttemptRow> {
     let attempt = Attempt {
         workspace_id: parse(row.try_get::<String, _>("workspace_id")?)?,
         user_id: row.try_get("user_id")?,

@@ -4,9 +4,11 @@ use sqlx::Row;
 
 use super::super::error::Result;
 use super::Db;
-use super::log::{AuditFilter, piece};
+use super::search::Between;
+use super::{checkpoints, log};
 use crate::domain::audit::Verifier;
 use crate::domain::ids::WorkspaceId;
+use crate::domain::proof::Proof;
 use crate::domain::time::Time;
 
 /// A question whose every answer row is a fault: what it means, and the SQL that selects an id.
@@ -15,8 +17,8 @@ struct Rule {
     text: &'static str,
 }
 
-/// Rules 1 to 4 of design §4. Each is one statement, so that it sees one moment of a database in use.
-const RULES: [Rule; 9] = [
+/// Rules 1 to 4 of design §4, and those of the log. Each is one statement, so that it sees one moment of a database in use.
+const RULES: [Rule; 10] = [
     Rule {
         fault: "the balance is below zero",
         text: "SELECT workspace_id AS id FROM accounts WHERE available < 0 OR reserved < 0",
@@ -65,6 +67,13 @@ const RULES: [Rule; 9] = [
                FROM log_entries e WHERE e.workspace_id = a.workspace_id AND e.event IS NULL)",
     },
     Rule {
+        fault: "a search would not find the log entry: its kind is another's",
+        text: "SELECT e.request_id AS id FROM log_entries e LEFT JOIN log_kinds k ON k.workspace_id = e.workspace_id \
+               AND k.id = e.kind WHERE k.id IS NULL OR k.user_id <> e.user_id OR k.tool <> COALESCE(e.tool, '') \
+               OR k.model <> COALESCE(e.model, '') OR k.event <> COALESCE(e.event, '') OR e.cost < k.cost_least \
+               OR e.cost > k.cost_most",
+    },
+    Rule {
         fault: "the log does not hold what a checkpoint signed",
         text: "SELECT c.workspace_id AS id FROM log_checkpoints c JOIN accounts a ON a.workspace_id = c.workspace_id \
                WHERE c.last_seq > a.log_floor_seq AND NOT EXISTS (SELECT 1 FROM log_entries e \
@@ -107,28 +116,24 @@ const PIECE: i64 = 2_000;
 ///
 /// # Errors
 /// The database's own.
-pub async fn log(db: &Db, workspace: &WorkspaceId) -> Result<Option<String>> {
-    let text =
-        "SELECT log_seq, log_head, log_floor_seq, log_floor_hash FROM accounts WHERE workspace_id = $1";
-    let Some(end) = sqlx::query(text).bind(workspace.as_str()).fetch_optional(&db.read).await? else {
-        return Ok(None);
-    };
-    let (seq, head): (i64, String) = (end.try_get("log_seq")?, end.try_get("log_head")?);
-    let (mut after, floor): (i64, String) = (end.try_get("log_floor_seq")?, end.try_get("log_floor_hash")?);
-    let mut verifier = Verifier::after(after, floor);
-    while after < seq {
-        let rows = piece(db, workspace, &AuditFilter::default(), after, PIECE.min(seq - after)).await?;
+pub async fn chain(db: &Db, workspace: &WorkspaceId) -> Result<Option<String>> {
+    let Some(end) = log::end(db, workspace).await? else { return Ok(None) };
+    let witnesses = checkpoints::witnesses(db, workspace, end.floor).await?;
+    let mut proof = Proof::new(Verifier::after(end.floor, end.floor_head), witnesses);
+    let mut after = end.floor;
+    while after < end.seq {
+        let places = Between { after, before: (after + PIECE).min(end.seq) + 1 };
+        let rows = log::rows(db, workspace, places).await?;
         for row in &rows {
-            if let Err(broken) = verifier.next(row) {
-                return Ok(Some(format!("{workspace}: the log is broken: {broken}")));
+            if let Err(fault) = proof.next(row) {
+                return Ok(Some(format!("{workspace}: the log is broken: {fault}")));
             }
         }
         let Some(last) = rows.last() else { break };
         after = last.seq;
     }
-    let found = verifier.head().unwrap_or_default();
-    let short = format!("{workspace}: the log ends at row {}, but row {seq} was written", found.0);
-    Ok((found != (seq, head.as_str())).then_some(short))
+    let fault = proof.end(Some((end.seq, &end.head))).err();
+    Ok(fault.map(|fault| format!("{workspace}: the log is broken: {fault}")))
 }
 
 /// Every workspace that has an account in this cell, with its region.

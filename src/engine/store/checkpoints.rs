@@ -9,6 +9,7 @@ use super::books::parse;
 use super::sql::{Select, Statement, values};
 use crate::domain::checkpoint::Checkpoint;
 use crate::domain::ids::WorkspaceId;
+use crate::domain::proof::Witness;
 use crate::domain::time::Time;
 
 /// Every workspace of the cell that has an account, and since when.
@@ -90,6 +91,39 @@ pub async fn page(
             .tail("ORDER BY number DESC")
             .limit(limit);
     select.all(&db.read).await?.iter().map(body).collect()
+}
+
+/// Signed checkpoints after number `after`, the oldest first.
+///
+/// # Errors
+/// The database's own.
+pub async fn following(
+    db: &Db,
+    workspace: &WorkspaceId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<serde_json::Value>> {
+    let text = "SELECT body FROM log_checkpoints WHERE workspace_id = $1 AND number > $2 ORDER BY number";
+    let select = Select::new(text, values![workspace.as_str(), after]).limit(limit);
+    select.all(&db.read).await?.iter().map(body).collect()
+}
+
+/// What the checkpoints behind the place `floor` say, the oldest first; their signatures are not looked at.
+///
+/// # Errors
+/// The database's own.
+pub async fn witnesses(db: &Db, workspace: &WorkspaceId, floor: i64) -> Result<Vec<Witness>> {
+    let text = "SELECT number, last_seq, head_hash FROM log_checkpoints WHERE workspace_id = $1 AND last_seq > $2 \
+                ORDER BY number";
+    let rows = Select::new(text, values![workspace.as_str(), floor]).all(&db.read).await?;
+    let witness = |row: &AnyRow| {
+        Ok(Witness {
+            number: row.try_get("number")?,
+            last_seq: row.try_get("last_seq")?,
+            head_hash: row.try_get("head_hash")?,
+        })
+    };
+    rows.iter().map(witness).collect()
 }
 
 /// The last checkpoint that ends at or before `to`.

@@ -6,6 +6,8 @@ use sqlx::{AnyConnection, Row};
 use super::super::error::{Result, internal};
 use super::Db;
 use super::books::parse;
+use super::kinds;
+use super::search::Between;
 use super::sql::{self, Select, values};
 use crate::domain::audit::{Entry, Linked};
 use crate::domain::field::FieldError;
@@ -22,46 +24,14 @@ pub struct LogRow {
     pub balance_after: Option<Usd>,
 }
 
-/// Calls or administrative acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EntryKind {
-    /// Successful calls.
-    Calls,
-    /// Administrative acts.
-    Administration,
-}
-
-/// Which entries; each given field must match.
-#[derive(Debug, Clone, Default)]
-pub struct AuditFilter {
-    /// At or after.
-    pub from: Option<Time>,
-    /// Before.
-    pub to: Option<Time>,
-    /// `agent.NAME`, or a person's or key's id.
-    pub user_id: Option<String>,
-    /// The tool.
-    pub tool: Option<String>,
-    /// The model.
-    pub model: Option<String>,
-    /// The call or act.
-    pub request_id: Option<String>,
-    /// `sha256:…`.
-    pub prompt_hash: Option<String>,
-    /// At least this cost.
-    pub min_cost: Option<Usd>,
-    /// At most this cost.
-    pub max_cost: Option<Usd>,
-    /// Calls or acts only.
-    pub kind: Option<EntryKind>,
-}
-
 /// Writes rows.
 ///
 /// # Errors
 /// The database's own; a place that is taken is refused by the primary key.
 pub async fn insert(on: &mut AnyConnection, rows: Vec<LogRow>) -> Result<()> {
-    let rows = rows.into_iter().map(|LogRow { linked, balance_after }| {
+    let entries: Vec<&Entry> = rows.iter().map(|row| &row.linked.entry).collect();
+    let kinds = kinds::of(on, &entries).await?;
+    let rows = rows.into_iter().zip(kinds).map(|(LogRow { linked, balance_after }, kind)| {
         let Linked { entry, seq, prev_hash, hash } = linked;
         values![
             entry.workspace_id.as_str(),
@@ -80,61 +50,65 @@ pub async fn insert(on: &mut AnyConnection, rows: Vec<LogRow>) -> Result<()> {
             entry.event,
             entry.data.map(|data| data.to_string()),
             prev_hash,
-            hash
+            hash,
+            kind
         ]
     });
     let head = "INSERT INTO log_entries (workspace_id, seq, ts_us, request_id, user_id, tool, model, prompt_hash, \
-                cost, balance_after, result_url, region, retention_days, event, data, prev_hash, hash)";
+                cost, balance_after, result_url, region, retention_days, event, data, prev_hash, hash, kind)";
     sql::insert(on, head, rows.collect(), "").await
 }
 
-fn select(workspace: &WorkspaceId, filter: &AuditFilter) -> Select {
-    let select =
-        Select::new("SELECT * FROM log_entries WHERE workspace_id = $1", values![workspace.as_str()])
-            .and("ts_us >= ?", filter.from.map(Time::micros))
-            .and("ts_us < ?", filter.to.map(Time::micros))
-            .and("user_id = ?", filter.user_id.clone().map(sql::Value::Text))
-            .and("tool = ?", filter.tool.clone().map(sql::Value::Text))
-            .and("model = ?", filter.model.clone().map(sql::Value::Text))
-            .and("request_id = ?", filter.request_id.clone().map(sql::Value::Text))
-            .and("prompt_hash = ?", filter.prompt_hash.clone().map(sql::Value::Text))
-            .and("cost >= ?", filter.min_cost.map(Usd::micros))
-            .and("cost <= ?", filter.max_cost.map(Usd::micros));
-    match filter.kind {
-        Some(EntryKind::Calls) => select.tail("AND event IS NULL"),
-        Some(EntryKind::Administration) => select.tail("AND event IS NOT NULL"),
-        None => select,
-    }
-}
-
-/// Matching rows, newest first, before the place `before`.
+/// Every row between two places, the oldest first.
 ///
 /// # Errors
 /// The database's own.
-pub async fn page(
-    db: &Db,
-    workspace: &WorkspaceId,
-    filter: &AuditFilter,
-    before: Option<i64>,
-    limit: i64,
-) -> Result<Vec<Linked>> {
-    let select = select(workspace, filter).and("seq < ?", before).tail("ORDER BY seq DESC").limit(limit);
+pub async fn rows(db: &Db, workspace: &WorkspaceId, places: Between) -> Result<Vec<Linked>> {
+    let text = "SELECT * FROM log_entries WHERE workspace_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq";
+    let select = Select::new(text, values![workspace.as_str(), places.after, places.before]);
     select.all(&db.read).await?.iter().map(linked).collect()
 }
 
-/// Matching rows, oldest first, after the place `after`: one piece of a stream.
+/// What the log says of a request, the oldest first.
 ///
 /// # Errors
 /// The database's own.
-pub async fn piece(
-    db: &Db,
-    workspace: &WorkspaceId,
-    filter: &AuditFilter,
-    after: i64,
-    limit: i64,
-) -> Result<Vec<Linked>> {
-    let select = select(workspace, filter).and("seq > ?", Some(after)).tail("ORDER BY seq").limit(limit);
+pub async fn of_request(db: &Db, workspace: &WorkspaceId, request: &str) -> Result<Vec<Linked>> {
+    let text = "SELECT * FROM log_entries WHERE workspace_id = $1 AND request_id = $2 ORDER BY seq LIMIT 50";
+    let select = Select::new(text, values![workspace.as_str(), request]);
     select.all(&db.read).await?.iter().map(linked).collect()
+}
+
+/// Where a log ends, by its account: place and hash; and where retention cut it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEnd {
+    /// The last row.
+    pub seq: i64,
+    /// Its hash.
+    pub head: String,
+    /// The last row that retention took; 0 where it took none.
+    pub floor: i64,
+    /// Its hash.
+    pub floor_head: String,
+}
+
+/// Where a log ends; `None` for a workspace without an account here.
+///
+/// # Errors
+/// The database's own.
+pub async fn end(db: &Db, workspace: &WorkspaceId) -> Result<Option<LogEnd>> {
+    let text =
+        "SELECT log_seq, log_head, log_floor_seq, log_floor_hash FROM accounts WHERE workspace_id = $1";
+    let found = sqlx::query(text).bind(workspace.as_str()).fetch_optional(&db.read).await?;
+    let read = |row: AnyRow| {
+        Ok(LogEnd {
+            seq: row.try_get("log_seq")?,
+            head: row.try_get("log_head")?,
+            floor: row.try_get("log_floor_seq")?,
+            floor_head: row.try_get("log_floor_hash")?,
+        })
+    };
+    found.map(read).transpose()
 }
 
 /// Entries behind `after` up to `to`, oldest first, each with the balance after it: one piece of a webhook's way.
@@ -154,7 +128,7 @@ pub async fn between(
     rows.iter().map(|row| Ok((linked(row)?, balance(row)?.map(Usd::from_micros)))).collect()
 }
 
-fn linked(row: &AnyRow) -> Result<Linked> {
+pub(super) fn linked(row: &AnyRow) -> Result<Linked> {
     let broken = |error: FieldError| internal("stored log entry", error);
     let data: Option<String> = row.try_get("data")?;
     let entry = Entry {

@@ -293,6 +293,17 @@ impl Select {
         self
     }
 
+    /// Binds a value and gives the text that stands for it, for [`Select::push`].
+    pub fn bound(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        format!("${}", self.values.len())
+    }
+
+    /// Adds a text of fixed parts and of what [`Select::bound`] gave.
+    pub fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
     /// All rows.
     ///
     /// # Errors

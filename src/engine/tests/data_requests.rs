@@ -24,6 +24,7 @@ use crate::domain::data_requests::State;
 use crate::domain::holds::HoldTarget;
 use crate::domain::ids::{DataRequestId, RequestId};
 use crate::domain::region::Region;
+use crate::domain::search::Field;
 use crate::domain::time::{DAY, HOUR};
 
 fn asked(kind: &str, matching: Value, now: crate::domain::time::Time) -> NewDataRequest {
@@ -138,7 +139,7 @@ both_engines! {
         let log = world.engine.audit(&world.admin().await, &AuditFilter::default(), Page::default()).await.unwrap().items;
         let events: Vec<_> = log.iter().filter_map(|row| row.entry.event.as_deref()).take(4).collect();
         assert_eq!(events, ["data_request.completed", "data_request.started", "data_request.approved", "data_request.filed"]);
-        let audit = AuditFilter { request_id: Some(hers.to_string()), ..AuditFilter::default() };
+        let audit = AuditFilter::of(Field::Request, hers.to_string());
         let rows = world.engine.audit(&world.admin().await, &audit, Page::default()).await.unwrap().items;
         assert_eq!(rows.len(), 1, "the audit row stays");
 

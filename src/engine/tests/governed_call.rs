@@ -18,6 +18,7 @@ use crate::domain::audit::Verifier;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::money::Usd;
 use crate::domain::policy::Tool;
+use crate::domain::search::{Field, Search};
 use crate::domain::time::{DAY, HOUR, MINUTE, SECOND};
 
 fn small(prompt: &str) -> Value {
@@ -40,7 +41,7 @@ both_engines! {
 
         let scope = world.admin().await;
         let request_id = answer["request_id"].as_str().unwrap().to_owned();
-        let filter = AuditFilter { request_id: Some(request_id.clone()), ..AuditFilter::default() };
+        let filter = AuditFilter::of(Field::Request, request_id.clone());
         let row = world.engine.audit(&scope, &filter, Page::default()).await.unwrap().items.remove(0).entry;
         assert_eq!((row.user_id.as_str(), row.tool.as_deref()), ("agent.growth-bot", Some("generate_image")));
         assert_eq!((row.cost_usd, row.retention_days), (usd("0.042"), 30));
@@ -81,7 +82,7 @@ both_engines! {
         let failed = world.image(small("a fox")).await.unwrap_err();
         assert_eq!(failed.code, "provider_failed");
         assert_eq!(world.money().await, (usd("1"), Usd::ZERO));
-        let attempts = world.engine.attempts(&world.admin().await, None, Page::default()).await.unwrap().items;
+        let attempts = world.engine.attempts(&world.admin().await, &Search::default(), Page::default()).await.unwrap().items;
         assert_eq!((attempts.len(), attempts[0].code.as_str(), attempts[0].failed), (1, "provider_failed", true));
         world.image(small("a fox")).await.unwrap();
         world.assert_whole().await;
@@ -92,7 +93,7 @@ both_engines! {
         for _ in 0..4 {
             assert_eq!(world.image(small("a fox")).await.unwrap_err().code, "insufficient_credits");
         }
-        let attempts = world.engine.attempts(&world.admin().await, None, Page::default()).await.unwrap().items;
+        let attempts = world.engine.attempts(&world.admin().await, &Search::default(), Page::default()).await.unwrap().items;
         assert_eq!((attempts.len(), attempts[0].count), (1, 4));
         world.assert_whole().await;
     }
@@ -263,7 +264,7 @@ both_engines! {
         }
         world.call(Tool::GetCredits, json!({})).await.unwrap();
         let rows = world.engine.audit_stream(&world.admin().await, &AuditFilter::default()).unwrap();
-        let rows: Vec<_> = rows.try_collect().await.unwrap();
+        let rows: Vec<_> = rows.try_concat().await.unwrap();
         let mut verifier = Verifier::default();
         rows.iter().for_each(|row| verifier.next(row).unwrap());
         let calls = rows.iter().filter(|row| row.entry.event.is_none()).count();

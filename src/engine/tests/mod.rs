@@ -10,5 +10,7 @@ mod random_sequences;
 mod receiver;
 mod retention;
 mod s3;
+mod search;
 mod support;
+mod tampering;
 mod webhooks;

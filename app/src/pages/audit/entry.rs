@@ -3,12 +3,14 @@
 use agentframer::domain::access::Permission;
 use agentframer::domain::audit::Linked;
 use agentframer::domain::ids::RequestId;
+use agentframer::domain::search::Field;
 use agentframer::engine::error::{Error, Result};
 use agentframer::engine::overview::Outcome;
 use agentframer::engine::reading::{AttemptView, AuditFilter, GenerationFilter, GenerationView, Page};
 use agentframer::engine::scope::Scope;
 use leptos::prelude::*;
 
+use super::details;
 use crate::ask::Ask;
 use crate::components::frame::{page, workspace_page};
 use crate::components::outcome::OutcomeTag;
@@ -20,16 +22,22 @@ pub fn AuditEntry() -> impl IntoView {
     page(|ask| async move {
         let scope = ask.scope(ask.segment(1), Permission::ReadActivity).await?;
         let id: RequestId = ask.segment(3).parse().map_err(|_| Error::NotFound)?;
-        let filter = AuditFilter { request_id: Some(id.to_string()), ..AuditFilter::default() };
+        let filter = AuditFilter::of(Field::Request, id.as_str());
         let entries = ask.engine.audit(&scope, &filter, Page::default()).await?.items;
         let body = if entries.is_empty() {
             attempt(&ask.engine.attempt(&scope, &id).await?.ok_or(Error::NotFound)?).into_any()
         } else {
             let (made, prompt) = (generation(&ask, &scope, &id).await?, prompt(&ask, &scope, &id).await?);
+            let known = ask.engine.request_details(&scope, &entries).await?;
+            let beside =
+                details::beside(&known.beside, &entries, &format!("/w/{}/audit", scope.workspace.id));
             view! {
                 {made.map(picture)}
                 {prompt.map(|text| view! { <section class="card"><header><h2>"Prompt"</h2></header><p class="in prompt">{text}</p></section> })}
-                {entries.iter().map(entry).collect_view()}
+                {entries.iter().map(|row| entry(row, &ask)).collect_view()}
+                {details::money(&known, &entries)}
+                {beside}
+                {details::json(&entries)}
             }
             .into_any()
         };
@@ -65,7 +73,7 @@ fn picture(made: GenerationView) -> impl IntoView {
     Some(view! { <section class="card in"><a href=href><img class="full" src=full alt=text/></a></section> })
 }
 
-fn entry(row: &Linked) -> impl IntoView + use<> {
+fn entry(row: &Linked, ask: &Ask) -> impl IntoView + use<> {
     let entry = &row.entry;
     let what = entry.tool.clone().or(entry.event.clone()).unwrap_or_default();
     let data = entry.data.as_ref().and_then(|data| serde_json::to_string_pretty(data).ok());
@@ -73,6 +81,8 @@ fn entry(row: &Linked) -> impl IntoView + use<> {
         ("Who", entry.user_id.clone()),
         ("When", entry.ts.to_string()),
         ("Model", words::or_dash(entry.model.clone())),
+        ("Provider", words::or_dash(details::provider(ask, entry))),
+        ("Decision", details::decision(entry)),
         ("Cost", entry.cost_usd.display()),
         ("Region", entry.region.to_string()),
         ("Prompt hash", words::or_dash(entry.prompt_hash.clone())),
@@ -110,7 +120,8 @@ fn attempt(row: &AttemptView) -> impl IntoView + use<> {
     }
 }
 
-fn list(facts: Vec<(&'static str, String)>) -> impl IntoView {
+/// Facts under their names.
+pub(super) fn list(facts: Vec<(&'static str, String)>) -> impl IntoView {
     let lines = facts.into_iter().map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> });
     view! { <dl class="facts in">{lines.collect_view()}</dl> }
 }

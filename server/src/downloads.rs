@@ -1,0 +1,193 @@
+//! What a browser takes from the log's page besides pages: a search as a file, and the log as it grows.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agentframer::domain::access::Permission;
+use agentframer::domain::audit::Linked;
+use agentframer::domain::ids::{UserId, WorkspaceId};
+use agentframer::domain::search::{QueryError, Search};
+use agentframer::engine::Engine;
+use agentframer::engine::error::{Error, Result};
+use agentframer::engine::scope::{Principal, Scope};
+use agentframer::engine::search::{AuditFilter, EntryKind};
+use axum::Router;
+use axum::extract::{Extension, Path, Query, State};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use futures::stream::{self, Stream};
+use http::header;
+use serde::Deserialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower_sessions::Session;
+
+use crate::export::Form;
+use crate::rest::problem::Problem;
+use crate::session_store::USER;
+use crate::visit::Visit;
+
+/// The paths, as the access expectation names them.
+pub const PATHS: [&str; 2] = ["/w/{ws}/audit/export", "/w/{ws}/audit/live"];
+/// Browsers that may watch logs on one node at a time.
+const WATCHERS: usize = 64;
+/// How often the log is looked at for a watcher.
+const LOOK: Duration = Duration::from_secs(1);
+/// Looks after which a watcher has to come again, so that a role that was lost ends the watching.
+const LOOKS: u32 = 60;
+
+#[derive(Clone)]
+struct Downloads {
+    engine: Engine,
+    watchers: Arc<Semaphore>,
+}
+
+/// `GET /w/{workspace}/audit/export` and `GET /w/{workspace}/audit/live`, for who is signed in.
+pub fn routes(engine: &Engine) -> Router {
+    let state = Downloads { engine: engine.clone(), watchers: Arc::new(Semaphore::new(WATCHERS)) };
+    Router::new()
+        .route("/w/{workspace}/audit/export", get(export))
+        .route("/w/{workspace}/audit/live", get(live))
+        .with_state(state)
+}
+
+/// Which search, and how it is written.
+#[derive(Debug, Deserialize)]
+struct Asked {
+    #[serde(default)]
+    tab: String,
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    format: String,
+}
+
+impl Asked {
+    fn search(&self) -> Result<Search> {
+        Ok(self.q.parse().map_err(|error: QueryError| error.of_parameter("q"))?)
+    }
+
+    /// Everything where no tab is named: only the whole log can be verified.
+    fn filter(&self) -> Result<AuditFilter> {
+        let kind = match self.tab.as_str() {
+            "calls" => Some(EntryKind::Calls),
+            "admin" => Some(EntryKind::Administration),
+            _ => None,
+        };
+        Ok(AuditFilter { kind, search: self.search()? })
+    }
+}
+
+async fn scope(engine: &Engine, session: &Session, visit: &Visit, workspace: &str) -> Result<Scope> {
+    let user = session.get::<UserId>(USER).await.map_err(|_| Error::Internal)?;
+    let user = Principal::User(user.ok_or(Error::Unauthenticated)?);
+    let workspace: WorkspaceId = workspace.parse().map_err(|_| Error::NotFound)?;
+    engine.scope(&user, &workspace, Permission::ReadActivity, visit.origin()).await
+}
+
+fn refused(error: Error) -> Response {
+    match error {
+        Error::Unauthenticated => Redirect::to("/login").into_response(),
+        Error::Forbidden(_) => Problem::from(Error::NotFound).into_response(),
+        error => Problem::from(error).into_response(),
+    }
+}
+
+/// Exactly what the search on the page matches, all of it.
+async fn export(
+    State(own): State<Downloads>,
+    session: Session,
+    Extension(visit): Extension<Visit>,
+    Path(workspace): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let made = async {
+        let scope = scope(&own.engine, &session, &visit, &workspace).await?;
+        let form = Form::named(&asked.format).unwrap_or(Form::NdJson);
+        let name = |what: &str| format!("{what}-{}", scope.workspace.id);
+        if asked.tab == "refused" {
+            return Ok(form.answer(&name("refused"), own.engine.attempts_stream(&scope, &asked.search()?)?));
+        }
+        Ok(form.answer(&name("audit"), own.engine.audit_stream(&scope, &asked.filter()?)?))
+    };
+    made.await.unwrap_or_else(refused)
+}
+
+/// New entries that match, as they are written (server-sent events).
+async fn live(
+    State(own): State<Downloads>,
+    session: Session,
+    Extension(visit): Extension<Visit>,
+    Path(workspace): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    let made = async {
+        let scope = scope(&own.engine, &session, &visit, &workspace).await?;
+        let filter = asked.filter()?;
+        let place = own.watchers.clone().try_acquire_owned();
+        let place = place.map_err(|_| Error::TooMany { retry_after_s: 30 })?;
+        let after = own.engine.log_end(&scope).await?;
+        let watch = Watch { engine: own.engine.clone(), scope, filter, after, looks: 0, _place: place };
+        let events = Sse::new(watch.events()).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)));
+        Ok((
+            [
+                (header::CACHE_CONTROL, "no-store"),
+                (header::HeaderName::from_static("x-accel-buffering"), "no"),
+            ],
+            events,
+        )
+            .into_response())
+    };
+    made.await.unwrap_or_else(refused)
+}
+
+/// One browser that watches.
+struct Watch {
+    engine: Engine,
+    scope: Scope,
+    filter: AuditFilter,
+    after: i64,
+    looks: u32,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Watch {
+    /// Ends after a minute, or with a fault; the browser comes again by itself, and its right is judged anew.
+    fn events(self) -> impl Stream<Item = std::result::Result<Event, Infallible>> {
+        stream::unfold(self, |mut watch| async move {
+            if watch.looks == LOOKS || watch.engine.is_stopping() {
+                return None;
+            }
+            if watch.looks > 0 {
+                tokio::time::sleep(LOOK).await;
+            }
+            watch.looks += 1;
+            let (rows, end) =
+                watch.engine.audit_since(&watch.scope, &watch.filter, watch.after).await.ok()?;
+            watch.after = end;
+            let event = match rows.is_empty() {
+                true => Event::default().comment(""),
+                false => Event::default().data(rows.iter().map(line).collect::<Vec<_>>().join("\n")),
+            };
+            Some((Ok(event), watch))
+        })
+    }
+}
+
+/// Time, who, what, model, cost and id, with tabs between.
+fn line(row: &Linked) -> String {
+    let entry = &row.entry;
+    let what = entry.tool.as_deref().or(entry.event.as_deref()).unwrap_or_default();
+    let cost = if entry.cost_usd.is_positive() { entry.cost_usd.display() } else { String::new() };
+    let time = entry.ts.to_string();
+    let cells = [
+        &time,
+        &entry.user_id,
+        what,
+        entry.model.as_deref().unwrap_or_default(),
+        &cost,
+        entry.request_id.as_str(),
+    ];
+    cells.map(|cell| cell.replace(['\t', '\n', '\r'], " ")).join("\t")
+}

@@ -1,0 +1,174 @@
+//! The log's page as a browser without scripts meets it: search, files, proof, and entries as they come.
+
+use std::time::Duration;
+
+use agentframer::domain::access::Role;
+use agentframer::domain::audit::{Linked, Verifier};
+use agentframer::domain::time::{HOUR, MINUTE};
+use futures::StreamExt;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::browser::{self, Session, form, open, send};
+use super::support::{Databases, TestServer, both_engines};
+
+async fn page(server: &TestServer, session: &Session, below: &str) -> (StatusCode, String) {
+    let path = format!("/w/{}/audit{below}", server.made.workspace_id);
+    let answer = open(server, &path, Some(session)).await;
+    (answer.status(), answer.text().await.unwrap())
+}
+
+async fn ada(server: &TestServer) -> Session {
+    Session::begin(server, "ada@example.com").await
+}
+
+both_engines! {
+    async fn the_box_finds_keeps_the_text_and_points_at_a_mistake(on) {
+        let server = TestServer::start(on).await;
+        let (made, session) = (server.mcp().image().await, ada(&server).await);
+        let request = made["request_id"].as_str().unwrap();
+        for query in ["agent%3Agrowth-bot+cost%3A%3E0.01", request, "tool%3Agenerate_*+-status%3Afree"] {
+            let (status, html) = page(&server, &session, &format!("?q={query}")).await;
+            assert!(status == StatusCode::OK && html.contains(&format!("/audit/{request}")), "{query}: {html}");
+        }
+        let (_, html) = page(&server, &session, "?q=agent%3Aother").await;
+        assert!(html.contains("Nothing matches") && html.contains("value=\"agent:other\""), "{html}");
+        let (status, html) = page(&server, &session, "?q=tool%3Ax+modle%3Ay").await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(html.contains("<mark>modle:</mark>") && html.contains("Did you mean model:?"), "{html}");
+        let script = "%3Cscript%3Ealert(1)%3C%2Fscript%3E";
+        let (_, html) = page(&server, &session, &format!("?q={script}")).await;
+        assert!(!html.contains("<script>alert"), "{html}");
+    }
+
+    async fn controls_become_words(on) {
+        let (server, controls) = (TestServer::start(on).await, "?tab=calls&controls=1&f_tool=generate_image&f_cost=%3E0.5&f_model=&rest=-agent%3Ax");
+        let session = ada(&server).await;
+        let path = format!("/w/{}/audit{controls}", server.made.workspace_id);
+        let answer = open(&server, &path, Some(&session)).await;
+        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        let to = answer.headers()["location"].to_str().unwrap();
+        assert!(to.ends_with("?tab=calls&q=tool%3Agenerate_image+cost%3A%3E0.5+-agent%3Ax"), "{to}");
+    }
+
+    async fn a_prompt_is_found_and_does_not_stay_in_the_address(on) {
+        let server = TestServer::start(on).await;
+        let (made, session) = (server.mcp().image().await, ada(&server).await);
+        let workspace = server.made.workspace_id.as_str();
+        let answer = send(&server, "find_by_prompt", &form(&[("workspace", workspace), ("prompt", "a fox")]), Some(&session)).await;
+        let to = answer.headers()["location"].to_str().unwrap().to_owned();
+        assert!(to.contains("q=hash%3Asha256") && !to.contains("fox"), "{to}");
+        let html = open(&server, &to, Some(&session)).await.text().await.unwrap();
+        assert!(html.contains(made["request_id"].as_str().unwrap()), "{html}");
+    }
+
+    async fn a_search_is_taken_as_a_file_in_each_form(on) {
+        let server = TestServer::start(on).await;
+        for _ in 0..3 {
+            server.mcp().image().await;
+        }
+        let session = ada(&server).await;
+        let (_, whole) = page(&server, &session, "/export?format=ndjson").await;
+        let rows: Vec<Linked> = whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let mut verifier = Verifier::default();
+        rows.iter().for_each(|row| verifier.next(row).unwrap());
+        let (_, array) = page(&server, &session, "/export?format=json&tab=calls&q=tool%3Agenerate_image").await;
+        assert_eq!(serde_json::from_str::<Vec<Linked>>(&array).unwrap().len(), 3);
+        let (_, csv) = page(&server, &session, "/export?format=csv&tab=calls&q=agent%3Anobody").await;
+        assert_eq!(csv.lines().count(), 1, "{csv}");
+        let (_, nothing) = page(&server, &session, "/export?format=json&tab=calls&q=agent%3Anobody").await;
+        assert_eq!(serde_json::from_str::<Value>(&nothing).unwrap(), json!([]));
+        let (status, _) = page(&server, &session, "/export?q=modle%3Ax").await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+
+    async fn rest_takes_the_same_words_beside_its_parameters(on) {
+        let server = TestServer::start(on).await;
+        server.mcp().image().await;
+        let count = async |query: &str| {
+            let (status, page) = server.rest_json(Method::GET, &format!("/audit?{query}"), None).await;
+            assert_eq!(status, StatusCode::OK, "{page}");
+            page["items"].as_array().unwrap().len()
+        };
+        assert_eq!(count("q=tool:generate_image%20-agent:other").await, 1);
+        assert_eq!(count("q=tool:generate_image&user_id=agent.other").await, 0);
+        assert_eq!(count("q=cost:%3E0&max_cost_usd=0.042").await, 1);
+        let (status, problem) = server.rest_json(Method::GET, "/audit?q=modle:x", None).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(problem.to_string().contains("Did you mean model:?"), "{problem}");
+    }
+
+    async fn a_search_is_saved_for_everybody_and_shown(on) {
+        let server = TestServer::start(on).await;
+        let session = ada(&server).await;
+        let workspace = server.made.workspace_id.as_str();
+        let body = form(&[("workspace", workspace), ("name", "Dear calls"), ("tab", "calls"), ("query", "cost:>1"), ("shared", "true")]);
+        send(&server, "save_search", &body, Some(&session)).await;
+        let viewer = browser::session_of(&server, Role::Viewer).await;
+        let (_, html) = page(&server, &viewer, "").await;
+        assert!(html.contains("Dear calls") && html.contains("Membership changes") && !html.contains("Remove Dear calls"), "{html}");
+    }
+
+    async fn the_page_proves_the_log_and_names_the_bad_row(on) {
+        let server = TestServer::start(on).await;
+        for _ in 0..3 {
+            server.mcp().image().await;
+        }
+        server.clock.advance(HOUR + 2 * MINUTE);
+        server.engine.make_checkpoints().await.unwrap();
+        let session = ada(&server).await;
+        assert!(proven(&server, &session).await.contains("entries hold, up to entry"));
+        server.tamper("UPDATE log_entries SET cost = 1 WHERE seq = 6").await;
+        let html = proven(&server, &session).await;
+        assert!(html.contains("Row 6 (") && html.contains("was changed") && html.contains("broken"), "{html}");
+        server.tamper("DELETE FROM log_entries WHERE seq = 5").await;
+        let html = proven(&server, &session).await;
+        assert!(html.contains("Row 6 (") && html.contains("does not follow row 4"), "{html}");
+    }
+
+    async fn a_request_shows_what_is_known_of_it(on) {
+        let server = TestServer::start(on).await;
+        let (made, session) = (server.mcp().image().await, ada(&server).await);
+        let below = format!("/{}", made["request_id"].as_str().unwrap());
+        let (_, html) = page(&server, &session, &below).await;
+        for part in ["a fox", "set aside", "Balance after", "In the chain", "prev_hash", "sketch-image-1"] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+        let viewer = browser::session_of(&server, Role::Viewer).await;
+        let (_, html) = page(&server, &viewer, &below).await;
+        assert!(!html.contains("a fox") && !html.contains("Balance after"), "a Viewer reads neither prompts nor the ledger");
+    }
+
+    async fn entries_come_as_they_are_written(on) {
+        let server = TestServer::start(on).await;
+        let session = ada(&server).await;
+        let path = format!("/w/{}/audit/live?tab=calls&q=tool%3Agenerate_image", server.made.workspace_id);
+        let answer = open(&server, &path, Some(&session)).await;
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        let made = server.mcp().image().await;
+        let (mut events, mut text) = (answer.bytes_stream(), String::new());
+        while !text.contains("data:") {
+            let piece = tokio::time::timeout(Duration::from_secs(20), events.next()).await.unwrap();
+            text += &String::from_utf8_lossy(&piece.unwrap().unwrap());
+        }
+        assert!(text.contains(made["request_id"].as_str().unwrap()) && text.contains("agent.growth-bot"), "{text}");
+    }
+}
+
+/// The proof's page after a run.
+async fn proven(server: &TestServer, session: &Session) -> String {
+    let body = form(&[("workspace", server.made.workspace_id.as_str())]);
+    let answer = send(server, "verify_log", &body, Some(session)).await;
+    assert!(answer.headers()["location"].to_str().unwrap().ends_with("/audit/proof"));
+    for _ in 0..200 {
+        let path = format!("/w/{}/audit/proof", server.made.workspace_id);
+        let page = open(server, &path, Some(session)).await;
+        let is_running = page.headers().contains_key("refresh");
+        let html = page.text().await.unwrap();
+        if !is_running {
+            return html;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the verification does not end");
+}

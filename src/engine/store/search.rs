@@ -1,0 +1,449 @@
+//! Searches of the log and of attempts, each fast whatever it combines or excludes.
+//!
+//! A search of the log is narrowed in three steps. Times become places, for both only rise. What a kind can tell (actor,
+//! tool, model, event, status, cost) selects kinds. One look at the index of each tells where its newest entry is; the
+//! newest entries of all are then in the kinds whose own are newest, so that a page is merged from at most as many kinds
+//! as it has rows. Requests and hashes have indexes of their own.
+
+use sqlx::Row;
+
+use super::super::error::Result;
+use super::kinds::is_split;
+use super::log::linked;
+use super::sql::{Select, values};
+use super::{Db, attempts};
+use crate::domain::audit::Linked;
+use crate::domain::ids::WorkspaceId;
+use crate::domain::money::Usd;
+use crate::domain::region::Region;
+use crate::domain::search::{Condition, Field, Search, Status, Term};
+use crate::domain::time::Time;
+
+/// Numbers of kinds that a merge may have: few, so that each is prepared once per connection.
+const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
+
+/// Calls or administrative acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// Successful calls.
+    Calls,
+    /// Administrative acts.
+    Administration,
+}
+
+/// Which entries of the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Calls or acts only.
+    pub kind: Option<EntryKind>,
+    /// What they must be.
+    pub search: Search,
+}
+
+impl AuditFilter {
+    /// Successful calls.
+    pub fn calls() -> Self {
+        Self { kind: Some(EntryKind::Calls), ..Self::default() }
+    }
+
+    /// Entries of which `field` is `value`.
+    pub fn of(field: Field, value: impl Into<String>) -> Self {
+        Self { kind: None, search: Search::one(field, value) }
+    }
+
+    const fn is_everything(&self) -> bool {
+        self.kind.is_none() && self.search.is_empty()
+    }
+}
+
+/// A search of one log, seen from one moment.
+#[derive(Debug, Clone)]
+pub struct LogSearch {
+    workspace: WorkspaceId,
+    region: Region,
+    filter: AuditFilter,
+    now: Time,
+}
+
+/// Places between two, neither included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Between {
+    /// After this place.
+    pub after: i64,
+    /// Before this one.
+    pub before: i64,
+}
+
+impl Between {
+    /// All places.
+    pub const ALL: Self = Self { after: 0, before: i64::MAX };
+
+    /// What is in both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { after: self.after.max(other.after), before: self.before.min(other.before) }
+    }
+
+    /// The same, but after `place`.
+    #[must_use]
+    pub fn after(self, place: i64) -> Self {
+        self.and(Self { after: place, ..Self::ALL })
+    }
+
+    /// The same, but before `place`.
+    #[must_use]
+    pub fn before(self, place: i64) -> Self {
+        self.and(Self { before: place, ..Self::ALL })
+    }
+
+    /// Whether no place is between.
+    pub const fn is_empty(self) -> bool {
+        self.after >= self.before - 1
+    }
+}
+
+impl LogSearch {
+    /// `filter` on the log of a workspace in `region`; times ago are counted from `now`.
+    pub const fn new(workspace: WorkspaceId, region: Region, filter: AuditFilter, now: Time) -> Self {
+        Self { workspace, region, filter, now }
+    }
+
+    /// The places that the search's times allow.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn places(&self, db: &Db) -> Result<Between> {
+        let mut between = Between::ALL;
+        for term in self.filter.search.terms() {
+            let (time, is_after) = match &term.condition {
+                Condition::After(moment) => (moment.seen_from(self.now), !term.negated),
+                Condition::Before(moment) => (moment.seen_from(self.now), term.negated),
+                _ => continue,
+            };
+            // The first place that is not before the time.
+            let first = self.first_since(db, time).await?;
+            between = if is_after { between.after(first - 1) } else { between.before(first) };
+        }
+        Ok(between)
+    }
+
+    async fn first_since(&self, db: &Db, time: Time) -> Result<i64> {
+        let text =
+            "SELECT seq FROM log_entries WHERE workspace_id = $1 AND ts_us >= $2 ORDER BY ts_us, seq LIMIT 1";
+        let found = sqlx::query_scalar(text).bind(self.workspace.as_str()).bind(time.micros());
+        Ok(found.fetch_optional(&db.read).await?.unwrap_or(i64::MAX))
+    }
+
+    /// Matching entries, the newest first.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn newest(&self, db: &Db, between: Between, limit: i64) -> Result<Vec<Linked>> {
+        if between.is_empty() {
+            return Ok(Vec::new());
+        }
+        if self.filter.is_everything() {
+            return rows(db, self.all(between).tail("ORDER BY e.seq DESC").limit(limit)).await;
+        }
+        if self.is_named() {
+            return rows(db, self.scan(between).tail("ORDER BY e.seq DESC").limit(limit)).await;
+        }
+        let heads = self.heads(db, between, limit).await?;
+        if heads.is_empty() {
+            return Ok(Vec::new());
+        }
+        // With as many kinds as rows, nothing before the last kind's newest entry can be on the page.
+        let last = usize::try_from(limit).ok().and_then(|limit| heads.get(limit - 1));
+        let between = last.map_or(between, |(_, head)| between.after(head - 1));
+        rows(db, self.merge(&heads, between, limit)).await
+    }
+
+    /// Matching entries between two places, the oldest first. Reads all entries between, so they should be few; a search
+    /// for named requests or prompts reads only theirs.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn oldest(&self, db: &Db, between: Between) -> Result<Vec<Linked>> {
+        let select = if self.filter.is_everything() { self.all(between) } else { self.scan(between) };
+        rows(db, select.tail("ORDER BY e.seq")).await
+    }
+
+    /// The first place with an entry that may match; none where nothing is left.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn next_place(&self, db: &Db, between: Between) -> Result<Option<i64>> {
+        if self.filter.is_everything() || self.is_named() {
+            let select = self.scan_columns("e.seq AS head", between).tail("ORDER BY e.seq").limit(1);
+            let found = select.all(&db.read).await?;
+            return Ok(found.first().map(|row| row.try_get("head")).transpose()?);
+        }
+        let select = self.each_kind("MIN", between).tail("ORDER BY head NULLS LAST").limit(1);
+        let found = select.all(&db.read).await?;
+        Ok(found.first().map(|row| row.try_get::<Option<i64>, _>("head")).transpose()?.flatten())
+    }
+
+    /// Whether requests or prompts are named: their own index is the way then.
+    fn is_named(&self) -> bool {
+        let search = &self.filter.search;
+        search.demanded(Field::Request).or(search.demanded(Field::Hash)).is_some()
+    }
+
+    fn all(&self, between: Between) -> Select {
+        let mut select = Select::new(
+            "SELECT e.* FROM log_entries e WHERE e.workspace_id = $1",
+            values![self.workspace.as_str()],
+        );
+        places(&mut select, between);
+        select
+    }
+
+    fn scan(&self, between: Between) -> Select {
+        self.scan_columns("e.*", between)
+    }
+
+    /// The plus keeps both planners from the index of kinds, which gives no order.
+    fn scan_columns(&self, columns: &str, between: Between) -> Select {
+        let text = format!("SELECT {columns} FROM log_entries e WHERE e.workspace_id = $1");
+        let mut select = Select::new(&text, values![self.workspace.as_str()]);
+        places(&mut select, between);
+        let (named, rest, kinds) = (self.named(&mut select), self.rest(&mut select), self.kinds(&mut select));
+        select.push(&format!(
+            "{named}{rest} AND +e.kind IN (SELECT k.id FROM log_kinds k WHERE k.workspace_id = $1{kinds})"
+        ));
+        select
+    }
+
+    /// Each matching kind with its first or last place between two.
+    fn each_kind(&self, first_or_last: &str, between: Between) -> Select {
+        let text = format!(
+            "SELECT k.id AS kind, (SELECT {first_or_last}(e.seq) FROM log_entries e \
+             WHERE e.workspace_id = $1 AND e.kind = k.id"
+        );
+        let mut select = Select::new(&text, values![self.workspace.as_str()]);
+        places(&mut select, between);
+        let (rest, kinds) = (self.rest(&mut select), self.kinds(&mut select));
+        select.push(&format!("{rest}) AS head FROM log_kinds k WHERE k.workspace_id = $1{kinds}"));
+        select
+    }
+
+    /// The kinds with the newest entries, the newest first, and the place of each one's newest.
+    async fn heads(&self, db: &Db, between: Between, limit: i64) -> Result<Vec<(i64, i64)>> {
+        let select = self.each_kind("MAX", between).tail("ORDER BY head DESC NULLS LAST").limit(limit);
+        let mut heads = Vec::new();
+        for row in select.all(&db.read).await? {
+            if let Some(head) = row.try_get::<Option<i64>, _>("head")? {
+                heads.push((row.try_get("kind")?, head));
+            }
+        }
+        Ok(heads)
+    }
+
+    /// The newest entries of several kinds. The sum keeps SQLite from merging the parts two by two, which costs ten times
+    /// what sorting them does.
+    fn merge(&self, heads: &[(i64, i64)], between: Between, limit: i64) -> Select {
+        let text = "SELECT e.* FROM log_entries e WHERE e.workspace_id = $1 AND e.seq IN (SELECT seq FROM (";
+        let mut select = Select::new(text, values![self.workspace.as_str()]);
+        let rows = select.bound(limit);
+        let size = SIZES.into_iter().find(|size| *size >= heads.len()).unwrap_or(heads.len());
+        // The padding is no kind.
+        let padded = heads.iter().map(|(kind, _)| *kind).chain(std::iter::repeat(0)).take(size);
+        let kinds: Vec<String> = padded.map(|kind| select.bound(kind)).collect();
+        let first = select.bound(between.after);
+        let last = select.bound(between.before);
+        let rest = self.rest(&mut select);
+        for (index, kind) in kinds.iter().enumerate() {
+            let join = if index == 0 { "" } else { " UNION ALL " };
+            select.push(&format!(
+                "{join}SELECT seq FROM (SELECT e.seq FROM log_entries e WHERE e.workspace_id = $1 AND e.kind = {kind} \
+                 AND e.seq > {first} AND e.seq < {last}{rest} ORDER BY e.seq DESC LIMIT {rows}) AS part_{index}"
+            ));
+        }
+        select.push(&format!(") AS parts ORDER BY seq + 0 DESC LIMIT {rows}) ORDER BY e.seq DESC"));
+        select
+    }
+
+    /// The demanded requests and hashes.
+    fn named(&self, select: &mut Select) -> String {
+        let terms = self.filter.search.terms().iter().filter(|term| !term.negated);
+        let texts = terms.filter_map(|term| match &term.condition {
+            Condition::OneOf(Field::Request, values) => Some(("e.request_id", values)),
+            Condition::OneOf(Field::Hash, values) => Some(("e.prompt_hash", values)),
+            _ => None,
+        });
+        texts.map(|(column, values)| format!(" AND {column} IN ({})", list(select, values))).collect()
+    }
+
+    /// What no kind can tell: excluded requests and hashes, and costs that part a kind.
+    fn rest(&self, select: &mut Select) -> String {
+        let texts = self.filter.search.terms().iter().map(|Term { negated, condition }| match condition {
+            Condition::OneOf(Field::Request, values) if *negated => {
+                format!(" AND e.request_id NOT IN ({})", list(select, values))
+            }
+            Condition::OneOf(Field::Hash, values) if *negated => {
+                format!(" AND (e.prompt_hash IS NULL OR e.prompt_hash NOT IN ({}))", list(select, values))
+            }
+            Condition::Cost(least, most) if parts_a_kind(*least, *most) => {
+                let not = if *negated { "NOT " } else { "" };
+                format!(" AND {not}({})", within(select, "e.cost", "e.cost", *least, *most))
+            }
+            _ => String::new(),
+        });
+        texts.collect()
+    }
+
+    /// The kinds `k` that may hold a match.
+    fn kinds(&self, select: &mut Select) -> String {
+        let of_tab = match self.filter.kind {
+            Some(EntryKind::Calls) => " AND k.event = ''",
+            Some(EntryKind::Administration) => " AND k.event <> ''",
+            None => "",
+        };
+        let terms = self.filter.search.terms().iter().filter_map(|term| {
+            let text = self.kind_condition(select, term)?;
+            Some(format!(" AND {}({text})", if term.negated { "NOT " } else { "" }))
+        });
+        of_tab.to_owned() + &terms.collect::<String>()
+    }
+
+    fn kind_condition(&self, select: &mut Select, term: &Term) -> Option<String> {
+        Some(match &term.condition {
+            Condition::OneOf(Field::Agent, names) => like(select, "k.user_id", &with_prefix(names)),
+            Condition::OneOf(Field::User, values) => like(select, "k.user_id", values),
+            Condition::OneOf(Field::Tool, values) => given(select, "k.tool", values),
+            Condition::OneOf(Field::Model, values) => given(select, "k.model", values),
+            Condition::OneOf(Field::Event, values) => given(select, "k.event", values),
+            Condition::OneOf(Field::Region, values) => always(self.is_here(values)),
+            Condition::OneOf(Field::Code, _) => always(false),
+            Condition::Status(statuses) => status(statuses),
+            // A kind with costs on both sides may match either way.
+            Condition::Cost(least, most) if term.negated => {
+                within(select, "k.cost_least", "k.cost_most", *least, *most)
+            }
+            Condition::Cost(least, most) => within(select, "k.cost_most", "k.cost_least", *least, *most),
+            Condition::OneOf(Field::Request | Field::Hash, _)
+            | Condition::After(_)
+            | Condition::Before(_) => return None,
+        })
+    }
+
+    fn is_here(&self, regions: &[String]) -> bool {
+        regions.iter().any(|region| region == self.region.as_str())
+    }
+}
+
+async fn rows(db: &Db, select: Select) -> Result<Vec<Linked>> {
+    select.all(&db.read).await?.iter().map(linked).collect()
+}
+
+fn places(select: &mut Select, between: Between) {
+    let (after, before) = (select.bound(between.after), select.bound(between.before));
+    select.push(&format!(" AND e.seq > {after} AND e.seq < {before}"));
+}
+
+fn list(select: &mut Select, values: &[String]) -> String {
+    let bound: Vec<String> = values.iter().map(|value| select.bound(value.as_str())).collect();
+    bound.join(",")
+}
+
+fn always(holds: bool) -> String {
+    if holds { "1 = 1".into() } else { "1 = 0".into() }
+}
+
+fn with_prefix(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| format!("agent.{name}")).collect()
+}
+
+/// One of the values, or a beginning where a value ends in `*`. Both engines tell large from small letters so.
+fn like(select: &mut Select, column: &str, values: &[String]) -> String {
+    let compared = values.iter().map(|value| match value.strip_suffix('*') {
+        Some(beginning) => {
+            let length = beginning.chars().count();
+            format!("SUBSTR({column}, 1, {length}) = {}", select.bound(beginning))
+        }
+        None => format!("{column} = {}", select.bound(value.as_str())),
+    });
+    compared.collect::<Vec<_>>().join(" OR ")
+}
+
+/// As [`like`], where an empty text stands for none.
+fn given(select: &mut Select, column: &str, values: &[String]) -> String {
+    format!("{column} <> '' AND ({})", like(select, column, values))
+}
+
+fn status(statuses: &[Status]) -> String {
+    let texts = statuses.iter().map(|status| match status {
+        Status::Paid => "(k.event = '' AND k.cost_least > 0)",
+        Status::Free => "(k.event = '' AND k.cost_most <= 0)",
+        Status::Done => "k.event <> ''",
+        Status::Refused | Status::Failed => "1 = 0",
+    });
+    texts.collect::<Vec<_>>().join(" OR ")
+}
+
+fn within(select: &mut Select, upper: &str, lower: &str, least: Option<Usd>, most: Option<Usd>) -> String {
+    let least = least.map(|least| format!("{upper} >= {}", select.bound(least.micros())));
+    let most = most.map(|most| format!("{lower} <= {}", select.bound(most.micros())));
+    let texts: Vec<String> = least.into_iter().chain(most).collect();
+    if texts.is_empty() { always(true) } else { texts.join(" AND ") }
+}
+
+fn parts_a_kind(least: Option<Usd>, most: Option<Usd>) -> bool {
+    let after = |usd: Usd| Usd::from_micros(usd.micros().saturating_add(1));
+    least.is_some_and(is_split) || most.map(after).is_some_and(is_split)
+}
+
+/// Refused and failed calls that match, the newest first, after the one at `last` (its time and id). What such a call
+/// never has counts as none: it cost nothing, and no act is among them.
+///
+/// # Errors
+/// The database's own.
+pub async fn attempts(
+    db: &Db,
+    search: &LogSearch,
+    last: Option<(i64, String)>,
+    limit: i64,
+) -> Result<Vec<attempts::AttemptRow>> {
+    let text = "SELECT * FROM attempts WHERE workspace_id = $1";
+    let mut select = Select::new(text, values![search.workspace.as_str()]);
+    for term in search.filter.search.terms() {
+        let text = attempt_condition(&mut select, search, &term.condition);
+        select.push(&format!(" AND {}({text})", if term.negated { "NOT " } else { "" }));
+    }
+    let select = select.after("last_us", "id", last).tail("ORDER BY last_us DESC, id DESC").limit(limit);
+    select.all(&db.read).await?.iter().map(attempts::row).collect()
+}
+
+fn attempt_condition(select: &mut Select, search: &LogSearch, condition: &Condition) -> String {
+    match condition {
+        Condition::OneOf(Field::Agent, names) => like(select, "user_id", &with_prefix(names)),
+        Condition::OneOf(Field::User, values) => like(select, "user_id", values),
+        Condition::OneOf(Field::Tool, values) => like(select, "tool", values),
+        Condition::OneOf(Field::Model, values) => given(select, "COALESCE(model, '')", values),
+        Condition::OneOf(Field::Request, values) => format!("request_id IN ({})", list(select, values)),
+        Condition::OneOf(Field::Hash, values) => {
+            format!("prompt_hash IS NOT NULL AND prompt_hash IN ({})", list(select, values))
+        }
+        Condition::OneOf(Field::Code, values) => like(select, "code", values),
+        Condition::OneOf(Field::Event, _) => always(false),
+        Condition::OneOf(Field::Region, values) => always(search.is_here(values)),
+        Condition::Status(statuses) => {
+            let texts = statuses.iter().map(|status| match status {
+                Status::Refused => "failed = 0",
+                Status::Failed => "failed <> 0",
+                _ => "1 = 0",
+            });
+            texts.collect::<Vec<_>>().join(" OR ")
+        }
+        Condition::Cost(least, most) => {
+            let zero = Usd::ZERO;
+            always(least.is_none_or(|least| zero >= least) && most.is_none_or(|most| zero <= most))
+        }
+        Condition::After(moment) => {
+            format!("last_us >= {}", select.bound(moment.seen_from(search.now).micros()))
+        }
+        Condition::Before(moment) => {
+            format!("last_us < {}", select.bound(moment.seen_from(search.now).micros()))
+        }
+    }
+}
