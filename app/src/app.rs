@@ -28,6 +28,7 @@ use crate::pages::{
     reference::Reference,
     settings::SettingsPage,
     setup::Setup,
+    usage::Usage,
     webhooks::{WebhookPage, Webhooks},
 };
 
@@ -80,6 +81,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/w/:workspace/caps") view=CapsPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/webhooks") view=Webhooks ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/webhooks/:webhook") view=WebhookPage ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/usage") view=Usage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/settings") view=SettingsPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/models") view=Models ssr=SsrMode::Async/>
             </Routes>

@@ -19,4 +19,5 @@ pub mod retention;
 pub mod search;
 pub mod settings;
 pub mod time;
+pub mod usage;
 pub mod webhooks;

@@ -16,6 +16,7 @@ pub mod overview;
 pub mod reference;
 pub mod settings;
 pub mod setup;
+pub mod usage;
 pub mod webhooks;
 
 use agentframer::engine::reading::Page;

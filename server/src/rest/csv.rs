@@ -22,13 +22,13 @@ pub struct Line<'a> {
 
 impl Line<'_> {
     /// A number, an id, a time: nothing that a person chose.
-    fn plain(&mut self, value: impl Display) {
+    pub(super) fn plain(&mut self, value: impl Display) {
         self.comma();
         self.to.extend_from_slice(value.to_string().as_bytes());
     }
 
     /// A text that may hold anything.
-    fn text(&mut self, text: &str) {
+    pub(super) fn text(&mut self, text: &str) {
         self.comma();
         let needs_quotes = text.contains([',', '"', '\r', '\n']);
         if needs_quotes {

@@ -14,6 +14,7 @@ mod models;
 mod paging;
 pub mod problem;
 mod settings;
+pub mod usage;
 mod webhooks;
 mod workspace;
 
@@ -70,7 +71,8 @@ fn api() -> OpenApiRouter<Rest> {
         .merge(models::routes())
         .merge(settings::routes())
         .merge(data_requests::routes())
-        .merge(webhooks::routes());
+        .merge(webhooks::routes())
+        .merge(usage::routes());
     prefixed(api)
 }
 

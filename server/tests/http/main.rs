@@ -23,3 +23,4 @@ mod settings;
 mod support;
 mod tasks;
 mod tenants;
+mod usage;
