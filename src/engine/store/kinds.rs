@@ -23,6 +23,7 @@ const SIZES: [usize; 4] = [1, 4, 16, 64];
 /// The kind of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Kind<'a> {
+    workspace: &'a str,
     user_id: &'a str,
     tool: &'a str,
     model: &'a str,
@@ -33,6 +34,7 @@ struct Kind<'a> {
 impl<'a> Kind<'a> {
     fn of(entry: &'a Entry) -> Self {
         Self {
+            workspace: entry.workspace_id.as_str(),
             user_id: &entry.user_id,
             tool: entry.tool.as_deref().unwrap_or_default(),
             model: entry.model.as_deref().unwrap_or_default(),
@@ -49,7 +51,7 @@ impl<'a> Kind<'a> {
     /// Follows from the rest, so that no node has to ask for it; above zero.
     fn id(&self) -> i64 {
         let mut sha = Sha256::new();
-        for part in [self.user_id, self.tool, self.model, self.event] {
+        for part in [self.workspace, self.user_id, self.tool, self.model, self.event] {
             sha.update(part.len().to_be_bytes());
             sha.update(part);
         }
@@ -60,9 +62,9 @@ impl<'a> Kind<'a> {
         i64::from_be_bytes(first) & i64::MAX
     }
 
-    fn row(&self, workspace: &str) -> Vec<Value> {
+    fn row(&self) -> Vec<Value> {
         let (least, most) = self.cost;
-        values![workspace, self.id(), self.user_id, self.tool, self.model, self.event, least, most]
+        values![self.workspace, self.id(), self.user_id, self.tool, self.model, self.event, least, most]
     }
 }
 
@@ -127,7 +129,7 @@ async fn settle(
         let kind = if count < PLENTY { kind } else { kind.with_neighbours() };
         count += 1;
         moved.insert(exact, kind.id());
-        rows.push((kind.id(), kind.row(workspace)));
+        rows.push((kind.id(), kind.row()));
     }
     rows.sort_by_key(|(id, _)| *id);
     rows.dedup_by_key(|(id, _)| *id);

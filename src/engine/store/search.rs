@@ -218,7 +218,7 @@ impl LogSearch {
     fn each_kind(&self, first_or_last: &str, between: Between) -> Select {
         let text = format!(
             "SELECT k.id AS kind, (SELECT {first_or_last}(e.seq) FROM log_entries e \
-             WHERE e.workspace_id = $1 AND e.kind = k.id"
+             WHERE e.kind = k.id"
         );
         let mut select = Select::new(&text, values![self.workspace.as_str()]);
         places(&mut select, between);
@@ -255,7 +255,7 @@ impl LogSearch {
         for (index, kind) in kinds.iter().enumerate() {
             let join = if index == 0 { "" } else { " UNION ALL " };
             select.push(&format!(
-                "{join}SELECT seq FROM (SELECT e.seq FROM log_entries e WHERE e.workspace_id = $1 AND e.kind = {kind} \
+                "{join}SELECT seq FROM (SELECT e.seq FROM log_entries e WHERE e.kind = {kind} \
                  AND e.seq > {first} AND e.seq < {last}{rest} ORDER BY e.seq DESC LIMIT {rows}) AS part_{index}"
             ));
         }
@@ -444,6 +444,38 @@ fn attempt_condition(select: &mut Select, search: &LogSearch, condition: &Condit
         }
         Condition::Before(moment) => {
             format!("last_us < {}", select.bound(moment.seen_from(search.now).micros()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Kind;
+    use super::*;
+
+    /// Whatever is asked, an entry is reached by the index of its kind, never by walking the log.
+    #[tokio::test]
+    async fn a_search_looks_into_the_index_of_kinds() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(&format!("sqlite:{}", folder.path().join("cell.db").display())).await.unwrap();
+        db.migrate(Kind::Cell).await.unwrap();
+        for text in
+            ["agent:a", "-model:x cost:>0.5", "cost:>0.0415", "-request:req_1", "-hash:sha256:a status:paid"]
+        {
+            let filter = AuditFilter { kind: Some(EntryKind::Calls), search: text.parse().unwrap() };
+            let search = LogSearch::new("ws_4kP9x2".parse().unwrap(), Region::EuWest1, filter, Time(0));
+            let parts = search.merge(&[(1, 9), (2, 8)], Between::ALL, 51).plan(&db.read).await;
+            for head in ["MAX", "MIN"] {
+                let plan = search.each_kind(head, Between::ALL).tail("ORDER BY head").plan(&db.read).await;
+                let entries: Vec<&String> =
+                    plan.iter().filter(|line| line.starts_with("SEARCH e ")).collect();
+                assert!(
+                    entries.len() == 1 && entries[0].contains("log_entries_by_kind"),
+                    "{text}: {plan:#?}"
+                );
+            }
+            let by_kind = parts.iter().filter(|line| line.contains("log_entries_by_kind")).count();
+            assert_eq!(by_kind, 4, "{text}: {parts:#?}");
         }
     }
 }

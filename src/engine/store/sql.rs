@@ -304,6 +304,14 @@ impl Select {
         self.text.push_str(text);
     }
 
+    /// How SQLite would run it, a line each.
+    #[cfg(test)]
+    pub async fn plan(mut self, on: &sqlx::AnyPool) -> Vec<String> {
+        self.text = format!("EXPLAIN QUERY PLAN {}", self.text);
+        let rows = self.all(on).await.unwrap();
+        rows.iter().map(|row| sqlx::Row::get(row, "detail")).collect()
+    }
+
     /// All rows.
     ///
     /// # Errors
