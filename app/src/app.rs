@@ -18,6 +18,7 @@ use crate::pages::{
     audit::proof::Proof,
     billing::Billing,
     caps::CapsPage,
+    data_requests::{CertificatePage, DataRequestPage, DataRequests},
     generations::Generations,
     home::Home,
     invite::Invite,
@@ -26,6 +27,8 @@ use crate::pages::{
     models::Models,
     overview::Overview,
     reference::Reference,
+    retention::Retention,
+    security::Security,
     settings::SettingsPage,
     setup::Setup,
     usage::Usage,
@@ -84,6 +87,11 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/w/:workspace/usage") view=Usage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/settings") view=SettingsPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/models") view=Models ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/data-requests") view=DataRequests ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/data-requests/:data_request") view=DataRequestPage ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/data-requests/:data_request/certificate") view=CertificatePage ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/retention") view=Retention ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/security") view=Security ssr=SsrMode::Async/>
             </Routes>
         </Router>
     }

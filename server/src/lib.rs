@@ -13,6 +13,7 @@ pub mod media;
 pub mod ops;
 pub mod origin_guard;
 mod pages;
+pub mod papers;
 mod reference;
 pub mod rest;
 pub mod router;

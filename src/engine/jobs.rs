@@ -171,5 +171,8 @@ impl Engine {
         if let Err(error) = people::delete_ended_sessions(&self.0.control, now).await {
             tracing::warn!(%error, "ended sessions were not removed");
         }
+        if let Err(error) = self.forget_sign_ins().await {
+            tracing::warn!(%error, "old sign-ins were not removed");
+        }
     }
 }

@@ -4,8 +4,11 @@
 mod account;
 mod agents;
 mod audit;
+mod data;
 mod members;
 mod money;
+mod retention;
+mod security;
 mod settings;
 mod webhooks;
 
@@ -18,8 +21,11 @@ use leptos::prelude::ServerFnError;
 pub use self::account::*;
 pub use self::agents::*;
 pub use self::audit::*;
+pub use self::data::*;
 pub use self::members::*;
 pub use self::money::*;
+pub use self::retention::*;
+pub use self::security::*;
 pub use self::settings::*;
 pub use self::webhooks::*;
 use crate::ask::Ask;

@@ -45,6 +45,16 @@ const MONEY: [Place; 2] = [
     Place("/usage", "Usage", Permission::ReadActivity, "M3 13V8M7 13V4M11 13V6M15 13H1"),
     Place("/billing", "Billing", Permission::ReadBilling, "M2 4h12v8H2zM2 7h12"),
 ];
+const DATA: [Place; 3] = [
+    Place(
+        "/retention",
+        "Retention",
+        Permission::ReadSettings,
+        "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2zM8 5v3l2 2",
+    ),
+    Place("/data-requests", "Data requests", Permission::FileDataRequests, "M3 2h7l3 3v9H3zM6 8h4M6 11h4"),
+    Place("/security", "Security", Permission::ReadSettings, "M8 2l5 2v4c0 3-2 5-5 6-3-1-5-3-5-6V4z"),
+];
 
 /// Renders what `load` gives; a fault becomes a page with the right status.
 pub fn page<F, Loaded>(load: F) -> impl IntoView
@@ -112,7 +122,8 @@ fn side(ask: &Ask, scope: &Scope) -> impl IntoView {
             <label for="menu" class="btn menu-label" aria-hidden="true">"Menu"</label>
             <div class="menu">
                 <nav aria-label="Workspace">
-                    {group(None, &WATCH)} {group(Some("Control"), &CONTROL)} {group(Some("Money"), &MONEY)} {group(Some("Workspace"), &ABOUT)}
+                    {group(None, &WATCH)} {group(Some("Control"), &CONTROL)} {group(Some("Money"), &MONEY)}
+                    {group(Some("Data"), &DATA)} {group(Some("Workspace"), &ABOUT)}
                 </nav>
                 {foot(ask)}
             </div>

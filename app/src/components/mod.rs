@@ -6,5 +6,6 @@ pub mod field;
 pub mod frame;
 pub mod icon;
 pub mod outcome;
+pub mod places;
 pub mod problem;
 pub mod text_area;

@@ -6,6 +6,7 @@ mod concurrency;
 mod data_requests;
 mod faults;
 mod governed_call;
+mod killed;
 mod random_sequences;
 mod receiver;
 mod retention;
