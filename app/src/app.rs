@@ -31,7 +31,6 @@ use crate::pages::{
     security::Security,
     settings::SettingsPage,
     setup::Setup,
-    usage::Usage,
     webhooks::{WebhookPage, Webhooks},
 };
 
@@ -84,7 +83,6 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/w/:workspace/caps") view=CapsPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/webhooks") view=Webhooks ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/webhooks/:webhook") view=WebhookPage ssr=SsrMode::Async/>
-                <Route path=path!("/w/:workspace/usage") view=Usage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/settings") view=SettingsPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/models") view=Models ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/data-requests") view=DataRequests ssr=SsrMode::Async/>

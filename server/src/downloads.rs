@@ -8,8 +8,6 @@ use agentframer::domain::access::Permission;
 use agentframer::domain::audit::Linked;
 use agentframer::domain::ids::{UserId, WorkspaceId};
 use agentframer::domain::search::{QueryError, Search};
-use agentframer::domain::time::Time;
-use agentframer::domain::usage::UsageQuery;
 use agentframer::engine::Engine;
 use agentframer::engine::error::{Error, Result};
 use agentframer::engine::scope::{Principal, Scope};
@@ -27,12 +25,11 @@ use tower_sessions::Session;
 
 use crate::export::Form;
 use crate::rest::problem::Problem;
-use crate::rest::usage::rows;
 use crate::session_store::USER;
 use crate::visit::Visit;
 
 /// The paths, as the access expectation names them.
-pub const PATHS: [&str; 3] = ["/w/{ws}/audit/export", "/w/{ws}/audit/live", "/w/{ws}/usage/download"];
+pub const PATHS: [&str; 2] = ["/w/{ws}/audit/export", "/w/{ws}/audit/live"];
 /// Browsers that may watch logs on one node at a time.
 const WATCHERS: usize = 64;
 /// How often the log is looked at for a watcher.
@@ -52,7 +49,6 @@ pub fn routes(engine: &Engine) -> Router {
     Router::new()
         .route("/w/{workspace}/audit/export", get(export))
         .route("/w/{workspace}/audit/live", get(live))
-        .route("/w/{workspace}/usage/download", get(usage))
         .with_state(state)
 }
 
@@ -114,38 +110,6 @@ async fn export(
             return Ok(form.answer(&name("refused"), own.engine.attempts_stream(&scope, &asked.search()?)?));
         }
         Ok(form.answer(&name("audit"), own.engine.audit_stream(&scope, &asked.filter()?)?))
-    };
-    made.await.unwrap_or_else(refused)
-}
-
-/// Which usage, as the page's address says it.
-#[derive(Debug, Deserialize)]
-struct Span {
-    from: Option<String>,
-    to: Option<String>,
-    interval: Option<String>,
-    group_by: Option<String>,
-    #[serde(default)]
-    format: String,
-}
-
-/// The rows behind the usage page.
-async fn usage(
-    State(own): State<Downloads>,
-    session: Session,
-    Extension(visit): Extension<Visit>,
-    Path(workspace): Path<String>,
-    Query(span): Query<Span>,
-) -> Response {
-    let made = async {
-        let scope = scope(&own.engine, &session, &visit, &workspace).await?;
-        let time = |text: Option<&str>| text.and_then(Time::parse);
-        let times = (time(span.from.as_deref()), time(span.to.as_deref()));
-        let now = own.engine.clock().now();
-        let query = UsageQuery::read(times, span.interval.as_deref(), span.group_by.as_deref(), now)?;
-        let form = Form::named(&span.format).unwrap_or(Form::Csv);
-        Ok(form
-            .answer(&format!("usage-{}", scope.workspace.id), rows(own.engine.usage(&scope, query).await?)))
     };
     made.await.unwrap_or_else(refused)
 }

@@ -19,5 +19,4 @@ pub mod retention;
 pub mod search;
 pub mod settings;
 pub mod time;
-pub mod usage;
 pub mod webhooks;

@@ -46,7 +46,6 @@ pub mod signing;
 pub mod store;
 pub mod tasks;
 pub mod tools;
-pub mod usage;
 pub mod verification;
 pub mod webhooks;
 pub mod workspaces;

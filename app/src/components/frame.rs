@@ -41,10 +41,7 @@ const CONTROL: [Place; 5] = [
 ];
 const ABOUT: [Place; 1] =
     [Place("/settings", "Settings", Permission::ReadSettings, "M8 5v6M5 8h6M8 1v2M8 13v2M1 8h2M13 8h2")];
-const MONEY: [Place; 2] = [
-    Place("/usage", "Usage", Permission::ReadActivity, "M3 13V8M7 13V4M11 13V6M15 13H1"),
-    Place("/billing", "Billing", Permission::ReadBilling, "M2 4h12v8H2zM2 7h12"),
-];
+const MONEY: [Place; 1] = [Place("/billing", "Billing", Permission::ReadBilling, "M2 4h12v8H2zM2 7h12")];
 const DATA: [Place; 3] = [
     Place(
         "/retention",

@@ -19,7 +19,6 @@ pub mod retention;
 pub mod security;
 pub mod settings;
 pub mod setup;
-pub mod usage;
 pub mod webhooks;
 
 use agentframer::engine::reading::Page;

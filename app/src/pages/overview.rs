@@ -29,7 +29,7 @@ pub fn Overview() -> impl IntoView {
             {mcp_url.filter(|_| view.agents == 0 || view.latest.is_empty()).map(|url| first_steps(&base, url, view.agents).into_any())}
             <section class="card">
                 <header><h2>"Spend by day"</h2></header>
-                <div class="in"><SpendByDay days=view.spend_by_day month=now.month_start() base=base.clone()/></div>
+                <div class="in"><SpendByDay days=view.spend_by_day month=now.month_start()/></div>
             </section>
             {latest(view.latest, &base).into_any()}
         };

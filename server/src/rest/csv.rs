@@ -22,13 +22,13 @@ pub struct Line<'a> {
 
 impl Line<'_> {
     /// A number, an id, a time: nothing that a person chose.
-    pub(super) fn plain(&mut self, value: impl Display) {
+    fn plain(&mut self, value: impl Display) {
         self.comma();
         self.to.extend_from_slice(value.to_string().as_bytes());
     }
 
     /// A text that may hold anything.
-    pub(super) fn text(&mut self, text: &str) {
+    fn text(&mut self, text: &str) {
         self.comma();
         let needs_quotes = text.contains([',', '"', '\r', '\n']);
         if needs_quotes {

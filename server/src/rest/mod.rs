@@ -14,7 +14,6 @@ mod models;
 mod paging;
 pub mod problem;
 mod settings;
-pub mod usage;
 mod webhooks;
 mod workspace;
 
@@ -71,8 +70,7 @@ fn api() -> OpenApiRouter<Rest> {
         .merge(models::routes())
         .merge(settings::routes())
         .merge(data_requests::routes())
-        .merge(webhooks::routes())
-        .merge(usage::routes());
+        .merge(webhooks::routes());
     prefixed(api)
 }
 

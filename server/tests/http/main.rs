@@ -26,4 +26,3 @@ mod settings;
 mod support;
 mod tasks;
 mod tenants;
-mod usage;

@@ -6,11 +6,10 @@ use sqlx::{AnyConnection, Row};
 
 use super::super::error::Result;
 use super::Db;
-use super::sql::{self, Select, values};
+use super::sql::{self, values};
 use crate::domain::ids::WorkspaceId;
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
-use crate::domain::usage::GroupBy;
 
 /// What one call adds to its hour.
 #[derive(Debug, Clone)]
@@ -134,67 +133,6 @@ pub async fn by_day(db: &Db, workspace: &WorkspaceId, from: Time, to: Time) -> R
                 user_id: row.try_get("user_id")?,
                 cost: Usd::from_micros(row.try_get("cost")?),
                 calls: row.try_get("calls")?,
-            })
-        })
-        .collect()
-}
-
-/// Sums of one hour or UTC day and one group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grouped {
-    /// The bucket's first moment.
-    pub start: Time,
-    /// The agent, tool or model.
-    pub key: String,
-    /// Sums.
-    pub totals: Totals,
-    /// Images made.
-    pub images: i64,
-    /// Milliseconds of video made.
-    pub video_ms: i64,
-}
-
-/// Sums from `from` until before `to` by hour (or by UTC day) and group, in order of time.
-///
-/// # Errors
-/// The database's own.
-pub async fn grouped(
-    db: &Db,
-    workspace: &WorkspaceId,
-    (from, to): (Time, Time),
-    by_day: bool,
-    group_by: GroupBy,
-) -> Result<Vec<Grouped>> {
-    let bucket = if by_day { "hour_us / 86400000000 * 86400000000" } else { "hour_us" };
-    let key = match group_by {
-        GroupBy::User => "user_id",
-        GroupBy::Tool => "tool",
-        GroupBy::Model => "CASE WHEN model = '' THEN 'none' ELSE model END",
-        GroupBy::Kind => {
-            "CASE tool WHEN 'generate_image' THEN 'image' WHEN 'generate_video' THEN 'video' ELSE 'other' END"
-        }
-    };
-    let text = format!(
-        "SELECT {bucket} AS start, {key} AS grouped, CAST(SUM(calls) AS BIGINT) AS calls, CAST(SUM(cost) AS BIGINT) AS cost, \
-         CAST(SUM(images) AS BIGINT) AS images, CAST(SUM(video_ms) AS BIGINT) AS video_ms, CAST(SUM(refused) AS BIGINT) AS refused, \
-         CAST(SUM(failed) AS BIGINT) AS failed FROM usage_hours WHERE workspace_id = $1 AND hour_us >= $2 AND hour_us < $3 \
-         GROUP BY {bucket}, {key} ORDER BY {bucket}, {key}"
-    );
-    let values = values![workspace.as_str(), from.micros(), to.micros()];
-    let rows = Select::new(&text, values).all(&db.read).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Grouped {
-                start: Time(row.try_get("start")?),
-                key: row.try_get("grouped")?,
-                totals: Totals {
-                    calls: row.try_get("calls")?,
-                    cost: Usd::from_micros(row.try_get("cost")?),
-                    refused: row.try_get("refused")?,
-                    failed: row.try_get("failed")?,
-                },
-                images: row.try_get("images")?,
-                video_ms: row.try_get("video_ms")?,
             })
         })
         .collect()
