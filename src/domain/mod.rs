@@ -17,4 +17,5 @@ pub mod region;
 pub mod retention;
 pub mod settings;
 pub mod time;
+pub mod usage;
 pub mod webhooks;

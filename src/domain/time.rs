@@ -105,7 +105,8 @@ impl Time {
     }
 }
 
-fn start_of(date: Date) -> Time {
+/// The first moment of a date in UTC.
+pub(super) fn start_of(date: Date) -> Time {
     date.to_zoned(TimeZone::UTC).map(|zoned| Time(zoned.timestamp().as_microsecond())).unwrap_or_default()
 }
 

@@ -383,9 +383,11 @@ impl Batch {
         actor: &str,
         reference: Option<String>,
     ) -> Result<LedgerEntryId> {
+        let now = self.now;
         let ledger = self.ledger(workspace)?;
-        // Its log entry is written right after it.
+        // Its log entry is written right after it, at the same time: a month's charges are those that its log tells.
         let (balance_after, seq) = (ledger.books.account.balance(), ledger.log.seq + 1);
+        let at = now.max(ledger.log.ts);
         let id: LedgerEntryId = random::id(self.now);
         self.rows.entries.push(LedgerEntry {
             id: id.clone(),
@@ -397,7 +399,7 @@ impl Batch {
             request_id: request_id.clone(),
             actor: actor.to_owned(),
             reference,
-            at: self.now,
+            at,
         });
         Ok(id)
     }

@@ -42,6 +42,7 @@ pub mod signing;
 pub mod store;
 pub mod tasks;
 pub mod tools;
+pub mod usage;
 pub mod webhooks;
 
 pub mod workspaces;
