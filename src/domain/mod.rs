@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod checkpoint;
 pub mod data_requests;
 pub mod field;
+pub mod focus;
 pub mod holds;
 pub mod ids;
 pub mod ledger;

@@ -11,4 +11,5 @@ mod receiver;
 mod retention;
 mod s3;
 mod support;
+mod usage;
 mod webhooks;
