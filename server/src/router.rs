@@ -14,7 +14,7 @@ use crate::headers::{self, SecurityHeaders};
 use crate::origin_guard::{self, OwnOrigins};
 use crate::rest::problem::Problem;
 use crate::visit::{self, Reception};
-use crate::{assets, mcp, media, ops, pages, reference, rest, session_store};
+use crate::{assets, finance_downloads, mcp, media, ops, pages, reference, rest, session_store};
 
 /// The whole server; serve it with the peers' addresses as `ConnectInfo`.
 pub fn router(engine: &Engine) -> Router {
@@ -37,6 +37,7 @@ fn browser(engine: &Engine, security: &SecurityHeaders) -> Router {
     let config = engine.config();
     let own = OwnOrigins::new(&config.public_url());
     pages::routes(engine, security)
+        .merge(finance_downloads::routes(engine))
         .layer(session_store::layer(engine))
         .layer(RequestBodyLimitLayer::new(config.limits.body_bytes))
         .layer(from_fn_with_state(own, origin_guard::guard))

@@ -6,6 +6,7 @@ mod agents;
 mod members;
 mod money;
 mod settings;
+mod usage;
 mod webhooks;
 
 use agentframer::domain::field::FieldError;
@@ -19,6 +20,7 @@ pub use self::agents::*;
 pub use self::members::*;
 pub use self::money::*;
 pub use self::settings::*;
+pub use self::usage::*;
 pub use self::webhooks::*;
 use crate::ask::Ask;
 use crate::flash::Flash;

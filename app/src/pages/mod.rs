@@ -16,6 +16,8 @@ pub mod models;
 pub mod overview;
 pub mod settings;
 pub mod setup;
+pub mod statement;
+pub mod usage;
 pub mod webhooks;
 
 use agentframer::engine::reading::Page;

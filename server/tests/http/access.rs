@@ -79,7 +79,8 @@ fn present() -> BTreeSet<String> {
         methods.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
     });
     let tools = definitions().into_iter().map(|definition| format!("tool {}", definition.tool));
-    routes.chain(tools).chain(browser::present()).collect()
+    let downloads = agentframer_server::finance_downloads::PATHS.map(|path| format!("download {path}"));
+    routes.chain(tools).chain(downloads).chain(browser::present()).collect()
 }
 
 #[tokio::test]
@@ -134,7 +135,7 @@ impl World {
     async fn outcome(&self, endpoint: &Endpoint, caller: Caller, number: usize) -> String {
         match endpoint.method {
             "tool" => self.tool(endpoint, caller, number).await,
-            "page" => self.page(endpoint, caller, number).await.to_string(),
+            "page" | "download" => self.page(endpoint, caller, number).await.to_string(),
             "form" => self.form(endpoint, caller, number).await,
             _ => self.route(endpoint, caller, number).await.to_string(),
         }

@@ -22,3 +22,4 @@ mod settings;
 mod support;
 mod tasks;
 mod tenants;
+mod usage;

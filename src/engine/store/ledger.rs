@@ -10,7 +10,7 @@ use super::sql::{self, Select, values};
 use crate::domain::field::FieldError;
 use crate::domain::ids::{LedgerEntryId, RequestId, WorkspaceId};
 use crate::domain::money::Usd;
-use crate::domain::time::Time;
+use crate::domain::time::{DAY, Time};
 use crate::domain::usage::Span;
 
 /// One entry.
@@ -71,6 +71,26 @@ pub struct LedgerFilter {
     pub actor: Option<String>,
     /// When.
     pub span: Option<Span>,
+}
+
+impl LedgerFilter {
+    /// Reads a filter as REST and pages give it: a moment or a UTC date for either end, whole hours.
+    ///
+    /// # Errors
+    /// The field `kind`, `from` or `to`.
+    pub fn read(
+        kind: Option<&str>,
+        actor: Option<&str>,
+        from: Option<&str>,
+        to: Option<&str>,
+        now: Time,
+    ) -> std::result::Result<Self, FieldError> {
+        // Without a beginning: as far back as a span reaches.
+        let long_ago = now.plus(-3_650 * DAY).to_string();
+        let begin = from.unwrap_or(&long_ago);
+        let span = from.or(to).map(|_| Span::parse(Some(begin), to, now)).transpose()?;
+        Ok(Self { kind: kind.map(str::parse).transpose()?, actor: actor.map(str::to_owned), span })
+    }
 }
 
 /// What an entry is.

@@ -194,7 +194,7 @@ both_engines! {
         let kind = |kind| LedgerFilter { kind: Some(kind), ..LedgerFilter::default() };
         let of = |actor: &str| LedgerFilter { actor: Some(actor.into()), ..LedgerFilter::default() };
         let within = |from: i64, to: i64| LedgerFilter {
-            span: Some(Span::new(START.plus(from * DAY), START.plus(to * DAY)).unwrap()),
+            span: Some(Span::new(START.plus(from * DAY), START.plus(to * DAY - HOUR)).unwrap()),
             ..LedgerFilter::default()
         };
         assert_eq!((count(kind(LedgerKind::TopUp)).await, count(kind(LedgerKind::Charge)).await), (2, 3));

@@ -156,8 +156,9 @@ fn legend(report: &UsageReport, state: &State, base: &str) -> impl IntoView + us
     let entry = |(number, name): (usize, String)| {
         let is_off = state.hides(&name);
         let (href, does) = (format!("{base}/usage?{}", state.toggled(&name)), if is_off { "Show" } else { "Hide" });
+        let title = format!("{does} {name}");
         view! {
-            <a href=href class:off=is_off title=format!("{does} {name}")>
+            <a href=href class:off=is_off title=title>
                 <i class=format!("c{}", number + 1)></i>{name}{is_off.then_some(" (hidden)")}
             </a>
         }
