@@ -31,6 +31,8 @@ use crate::pages::{
     security::Security,
     settings::SettingsPage,
     setup::Setup,
+    statement::StatementPage,
+    usage::Usage,
     webhooks::{WebhookPage, Webhooks},
 };
 
@@ -79,6 +81,8 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/w/:workspace/audit/:request") view=AuditEntry ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/generations") view=Generations ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/billing") view=Billing ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/billing/statement") view=StatementPage ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/usage") view=Usage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/members") view=Members ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/caps") view=CapsPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/webhooks") view=Webhooks ssr=SsrMode::Async/>

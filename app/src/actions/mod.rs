@@ -10,6 +10,7 @@ mod money;
 mod retention;
 mod security;
 mod settings;
+mod usage;
 mod webhooks;
 
 use agentframer::domain::field::FieldError;
@@ -27,6 +28,7 @@ pub use self::money::*;
 pub use self::retention::*;
 pub use self::security::*;
 pub use self::settings::*;
+pub use self::usage::*;
 pub use self::webhooks::*;
 use crate::ask::Ask;
 use crate::flash::Flash;

@@ -17,8 +17,9 @@ use crate::ask::Ask;
 /// A place in a workspace: its path below the workspace, name, right and sign.
 struct Place(&'static str, &'static str, Permission, &'static str);
 
-const WATCH: [Place; 3] = [
+const WATCH: [Place; 4] = [
     Place("", "Overview", Permission::ReadWorkspace, "M2 7l6-5 6 5v7H2z"),
+    Place("/usage", "Usage", Permission::ReadActivity, "M2 14V9M6 14V5M10 14V8M14 14V2"),
     Place("/audit", "Audit log", Permission::ReadActivity, "M3 4h10M3 8h10M3 12h7"),
     Place("/generations", "Generations", Permission::ReadActivity, "M2 3h12v10H2zM2 11l4-4 4 4 2-2 2 2"),
 ];

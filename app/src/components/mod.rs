@@ -1,5 +1,6 @@
 //! Parts that several pages share.
 
+pub mod bars;
 pub mod chart;
 pub mod clients;
 pub mod field;

@@ -19,6 +19,8 @@ pub mod retention;
 pub mod security;
 pub mod settings;
 pub mod setup;
+pub mod statement;
+pub mod usage;
 pub mod webhooks;
 
 use agentframer::engine::reading::Page;

@@ -8,7 +8,7 @@ use agentframer::engine::bootstrap::Bootstrapped;
 use agentframer::engine::reading::{AuditFilter, Page};
 use agentframer::engine::tools::definitions;
 use agentframer_server::rest::document;
-use agentframer_server::{downloads, papers};
+use agentframer_server::{downloads, finance_downloads, papers};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -80,7 +80,7 @@ fn present() -> BTreeSet<String> {
         methods.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
     });
     let tools = definitions().into_iter().map(|definition| format!("tool {}", definition.tool));
-    let downloads = downloads::PATHS.into_iter().chain(papers::PATHS);
+    let downloads = downloads::PATHS.into_iter().chain(papers::PATHS).chain(finance_downloads::PATHS);
     let downloads = downloads.map(|path| format!("download {path}"));
     routes.chain(tools).chain(downloads).chain(browser::present()).collect()
 }

@@ -26,3 +26,4 @@ mod settings;
 mod support;
 mod tasks;
 mod tenants;
+mod usage;

@@ -81,10 +81,11 @@ impl Engine {
     pub async fn end_member_session(&self, scope: &Scope, handle: &str) -> Result<MemberSession> {
         let ended = sign_ins::member_session(&self.0.control, &scope.workspace, handle).await?;
         let ended = ended.ok_or(Error::NotFound)?;
-        people::delete_session(&self.0.control, handle).await?;
         let data = json!({ "user_id": ended.user_id, "since": ended.since });
         let act = self.act(scope, "session.ended", data, Vec::new()).await?;
+        // The word comes first: nobody is signed out without a trace.
         self.submit_act(scope, act).await?;
+        people::delete_session(&self.0.control, handle).await?;
         Ok(ended)
     }
 

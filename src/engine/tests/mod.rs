@@ -14,4 +14,5 @@ mod s3;
 mod search;
 mod support;
 mod tampering;
+mod usage;
 mod webhooks;
