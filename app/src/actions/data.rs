@@ -99,7 +99,6 @@ fn day(field: &str, text: &str) -> Result<Option<Time>> {
 }
 
 /// Files a request, or with `step` = `preview` shows what it matches and stores nothing.
-#[expect(clippy::too_many_arguments, reason = "the inputs of one form")]
 #[server(endpoint = "file_data_request")]
 pub async fn file_data_request(
     workspace: String,
