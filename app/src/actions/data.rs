@@ -99,6 +99,7 @@ fn day(field: &str, text: &str) -> Result<Option<Time>> {
 }
 
 /// Files a request, or with `step` = `preview` shows what it matches and stores nothing.
+#[allow(clippy::too_many_arguments, reason = "the inputs of one form; the macro repeats the function")]
 #[server(endpoint = "file_data_request")]
 pub async fn file_data_request(
     workspace: String,
