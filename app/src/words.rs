@@ -2,6 +2,7 @@
 
 use agentframer::domain::money::Usd;
 use agentframer::domain::time::Time;
+use agentframer::engine::data_requests::Matches;
 use agentframer::engine::overview::Outcome;
 
 /// `29 Apr, 14:22:08`.
@@ -49,6 +50,21 @@ pub fn outcome(outcome: &Outcome) -> (&'static str, String) {
         Outcome::Refused(code) => ("tag warn", format!("refused · {code}")),
         Outcome::Failed(code) => ("tag bad", format!("failed · {code} · not charged")),
     }
+}
+
+/// `1 prompt`, `2 prompts`.
+pub fn count(number: i64, one: &str) -> String {
+    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
+/// How much a data request is about.
+pub fn matches(found: &Matches) -> String {
+    format!(
+        "{}, {} and {}",
+        count(found.prompts, "prompt"),
+        count(found.media, "result"),
+        count(found.rows, "log row")
+    )
 }
 
 /// A text, or a dash where there is none.

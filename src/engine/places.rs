@@ -96,7 +96,10 @@ impl Engine {
             kept,
             encryption,
         };
-        let mail = if self.0.config.mail.smtp_url.is_some() { "SMTP server" } else { "files on this server" };
+        let (mail, mail_kept) = match self.0.config.mail.smtp_url {
+            Some(_) => ("SMTP server", "as the mail server says"),
+            None => ("files on this server", "until the operator removes them"),
+        };
         vec![
             row(
                 "People: name, e-mail, roles",
@@ -110,9 +113,9 @@ impl Engine {
                 "The master key",
                 self.master_key_place(),
                 "until it is rotated".into(),
-                "in nobody’s database",
+                "stands in no database",
             ),
-            row("Mails to members", mail, "as the mail server says".into(), "that of the mail server"),
+            row("Mails to members", mail, mail_kept.into(), "that of the disk or mail server"),
         ]
     }
 

@@ -72,7 +72,7 @@ both_engines! {
         assert_eq!((became(&looked).as_str(), location(&looked)), ("done", list(&server)));
         assert!(!location(&looked).contains("customer"), "no subject in a URL");
         let page = after(&server, &list(&server), &looked, &viewer).await;
-        for text in ["1 log rows, 1 prompts and 1 results", "every call of the workspace", "File request", "14 Nov 2026", "value=\"customer-42\"", "Grace Hopper", "one Admin"] {
+        for text in ["1 prompt, 1 result and 1 log row", "every call of the workspace", "File request", "14 Nov 2026", "value=\"customer-42\"", "Grace Hopper", "one Admin"] {
             assert!(page.contains(text), "{text}: {page}");
         }
         assert!(page.contains("No request yet") && !html(&server, &list(&server), &viewer).await.contains("id=\"preview\""));

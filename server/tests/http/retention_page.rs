@@ -47,7 +47,7 @@ both_engines! {
         assert!(page.contains("Show what this deletes") && !page.contains("value=\"save\""), "{page}");
         let looked = change(&server, "set_retention", &days("preview", "2", "400"), &admin).await;
         let page = after(&server, &looked, &admin).await;
-        for text in ["1 results with 1 files", "and 0 log rows", "not saved yet", "value=\"2\"", "value=\"400\"", "cannot be brought back"] {
+        for text in ["1 result with 1 file ", "and 0 log rows", "not saved yet", "value=\"2\"", "value=\"400\"", "cannot be brought back"] {
             assert!(page.contains(text), "{text}: {page}");
         }
         assert_eq!(periods(&server).await, Retention::default(), "looking changes nothing");

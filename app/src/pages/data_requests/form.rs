@@ -111,10 +111,7 @@ fn about(flash: &Flash) -> impl IntoView + use<> {
 
 /// What was found. The words say that nothing was stored.
 pub fn preview(found: DataRequestPreview) -> impl IntoView {
-    let counts = format!(
-        "{} log rows, {} prompts and {} results with files match.",
-        found.matches.rows, found.matches.prompts, found.matches.media
-    );
+    let counts = format!("It matches {}.", words::matches(&found.matches));
     let title = format!("{}: what it matches", kind_word(found.kind));
     let due = format!("Not filed yet. Filed, it is due on {}.", day_of(&found.due_on));
     let nothing = (found.matches.rows == 0).then(|| {

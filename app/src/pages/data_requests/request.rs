@@ -2,6 +2,7 @@
 
 use agentframer::domain::access::{Permission, Role};
 use agentframer::domain::data_requests::{Kind, State};
+use agentframer::domain::time::Time;
 use agentframer::engine::data_requests::{DataRequestView, Progress};
 use agentframer::engine::error::Error;
 use agentframer::engine::holds::HoldView;
@@ -103,8 +104,8 @@ fn about(request: &DataRequestView) -> impl IntoView + use<> {
         ("User or agent", text("user_id")),
         ("Request", ids),
         ("Prompt’s hash", text("prompt_hash")),
-        ("From", text("from")),
-        ("Before", text("to")),
+        ("From", text("from").and_then(|at| Time::parse(&at)).map(words::moment)),
+        ("Before", text("to").and_then(|at| Time::parse(&at)).map(words::moment)),
     ];
     let lines = lines
         .into_iter()
@@ -115,7 +116,7 @@ fn about(request: &DataRequestView) -> impl IntoView + use<> {
             <header><h2>"What it is about"</h2></header>
             <dl class="in facts">
                 {lines.collect_view()}
-                <div><dt>"When filed"</dt><dd>{format!("{} prompts, {} results, {} log rows", found.prompts, found.media, found.rows)}</dd></div>
+                <div><dt>"When filed"</dt><dd>{words::matches(found)}</dd></div>
             </dl>
             <footer>{match request.kind {
                 Kind::Erasure => "Log and ledger rows stay, without content.",

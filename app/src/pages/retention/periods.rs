@@ -53,11 +53,11 @@ pub fn preview(found: RetentionPreview) -> impl IntoView {
         "Nothing is deleted now.".to_owned()
     } else {
         format!(
-            "{} results with {} files ({}) and their prompts go, and {} log rows, all by {}.",
-            media.generations,
-            media.files,
+            "{} with {} ({}) and their prompts go, and {}, all by {}.",
+            words::count(media.generations, "result"),
+            words::count(media.files, "file"),
             size(media.bytes),
-            found.log_rows,
+            words::count(found.log_rows, "log row"),
             words::moment(found.gone_by)
         )
     };
