@@ -18,6 +18,7 @@ use crate::pages::{
     audit::proof::Proof,
     billing::Billing,
     caps::CapsPage,
+    data_requests::{CertificatePage, DataRequestPage, DataRequests},
     generations::Generations,
     home::Home,
     invite::Invite,
@@ -25,8 +26,13 @@ use crate::pages::{
     members::Members,
     models::Models,
     overview::Overview,
+    reference::Reference,
+    retention::Retention,
+    security::Security,
     settings::SettingsPage,
     setup::Setup,
+    statement::StatementPage,
+    usage::Usage,
     webhooks::{WebhookPage, Webhooks},
 };
 
@@ -65,6 +71,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/setup") view=Setup ssr=SsrMode::Async/>
                 <Route path=path!("/login") view=Login ssr=SsrMode::Async/>
                 <Route path=path!("/invite/:token") view=Invite ssr=SsrMode::Async/>
+                <Route path=path!("/reference") view=Reference ssr=SsrMode::Async/>
                 <Route path=path!("/account") view=AccountPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace") view=Overview ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/agents") view=Agents ssr=SsrMode::Async/>
@@ -74,12 +81,19 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/w/:workspace/audit/:request") view=AuditEntry ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/generations") view=Generations ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/billing") view=Billing ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/billing/statement") view=StatementPage ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/usage") view=Usage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/members") view=Members ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/caps") view=CapsPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/webhooks") view=Webhooks ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/webhooks/:webhook") view=WebhookPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/settings") view=SettingsPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/models") view=Models ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/data-requests") view=DataRequests ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/data-requests/:data_request") view=DataRequestPage ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/data-requests/:data_request/certificate") view=CertificatePage ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/retention") view=Retention ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/security") view=Security ssr=SsrMode::Async/>
             </Routes>
         </Router>
     }

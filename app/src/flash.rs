@@ -97,6 +97,11 @@ impl Flash {
         format!("{NAME}={text}; Path=/; HttpOnly; SameSite=Strict")
     }
 
+    /// Whether what was typed fits.
+    pub fn fits(&self) -> bool {
+        self.encode().len() <= LONGEST
+    }
+
     fn encode(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
     }

@@ -23,6 +23,8 @@ mod words;
 pub use app::{App, shell};
 #[cfg(feature = "ssr")]
 pub use ask::{RequestInfo, SESSION_USER};
+#[cfg(feature = "ssr")]
+pub use pages::usage::{picture::picture as usage_picture, state::State as UsageState};
 
 /// Wakes the islands of a page; leptos's own script calls it.
 #[cfg(feature = "hydrate")]

@@ -15,10 +15,11 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
 
 export const ADMIN = { email: 'ada@example.com', password: 'a long enough passphrase' };
 
-/** Starts a server with 100 dollars for the agent `growth-bot`; `stop` ends it and removes its data. */
-export async function startServer() {
+/** Starts a server with 100 dollars for the agent `growth-bot`; `settings` are environment variables; `stop` ends it
+ * and removes its data. */
+export async function startServer(settings = {}) {
   const data = await mkdtemp(join(tmpdir(), 'agentframer-end2end-'));
-  const child = start(data, ['serve', '--listen', '127.0.0.1:0', '--data', data]);
+  const child = start(data, ['serve', '--listen', '127.0.0.1:0', '--data', data], settings);
   const kill = () => child.kill('SIGKILL');
   process.once('exit', kill);
   const stop = async () => {
@@ -37,10 +38,10 @@ export async function startServer() {
   }
 }
 
-function start(folder, args) {
+function start(folder, args, settings = {}) {
   // Settings of the person who runs the tests are not the test's.
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith('AGENTFRAMER_'));
-  const child = spawn(BINARY, args, { cwd: folder, env: Object.fromEntries(own) });
+  const child = spawn(BINARY, args, { cwd: folder, env: { ...Object.fromEntries(own), ...settings } });
   child.errors = '';
   child.stderr.on('data', (text) => { child.errors += text; });
   return child;

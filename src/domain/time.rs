@@ -99,13 +99,20 @@ impl Time {
         Timestamp::from_microsecond(self.0).unwrap_or_default()
     }
 
+    /// Reads a month, such as `2026-11`, as its first moment in UTC.
+    pub fn parse_month(text: &str) -> Option<Self> {
+        let is_month = text.len() == 7;
+        is_month.then(|| format!("{text}-01").parse().ok().map(start_of)).flatten()
+    }
+
     /// Reads RFC 3339; `None` where the text is not a moment.
     pub fn parse(text: &str) -> Option<Self> {
         text.parse::<Timestamp>().ok().map(|moment| Self(moment.as_microsecond()))
     }
 }
 
-fn start_of(date: Date) -> Time {
+/// The first moment of a date in UTC.
+pub(super) fn start_of(date: Date) -> Time {
     date.to_zoned(TimeZone::UTC).map(|zoned| Time(zoned.timestamp().as_microsecond())).unwrap_or_default()
 }
 
@@ -141,6 +148,8 @@ mod tests {
         assert_eq!((time.day_key().as_str(), time.month_key().as_str()), ("2026-04-29", "2026-04"));
         assert_eq!(time.next_month().to_string(), "2026-05-01T00:00:00.000Z");
         assert_eq!(time.months_back(4).to_string(), "2025-12-01T00:00:00.000Z");
+        assert_eq!(Time::parse_month("2026-04"), Some(time.month_start()));
+        assert_eq!(["2026-13", "2026-4", "soon"].map(Time::parse_month), [None; 3]);
         assert_eq!(time.next_day().to_string(), "2026-04-30T00:00:00.000Z");
     }
 }

@@ -1,5 +1,7 @@
 //! Money as people see it: balance, caps, top-ups, ledger.
 
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 use serde_json::json;
 
@@ -10,6 +12,7 @@ use super::reading::{Page, Paged};
 use super::scope::Scope;
 use super::store::books;
 use super::store::ledger::{self, LedgerEntry};
+pub use super::store::ledger::{LedgerFilter, LedgerKind};
 use super::store::{agents, tallies, usage, workspaces};
 use crate::domain::field::{self, FieldError};
 use crate::domain::ids::{LedgerEntryId, RequestId};
@@ -17,6 +20,9 @@ use crate::domain::ledger::{LARGEST_BALANCE, Period, Tally};
 use crate::domain::money::Usd;
 use crate::domain::settings::{Caps, CapsChange};
 use crate::domain::time::Time;
+
+/// Ledger entries that an export reads at a time.
+const PIECE: i64 = 2_000;
 
 /// A cap and how far it is used.
 #[derive(Debug, Clone, Serialize)]
@@ -206,15 +212,38 @@ impl Engine {
         Ok(TopUp { id, balance_usd: outcome.balance })
     }
 
-    /// The ledger, newest first.
+    /// The ledger's entries that match, newest first.
     ///
     /// # Errors
-    /// The field `cursor`.
-    pub async fn ledger(&self, scope: &Scope, page: Page) -> Result<Paged<LedgerRow>> {
+    /// The field `limit` or `cursor`.
+    pub async fn ledger(&self, scope: &Scope, filter: &LedgerFilter, page: Page) -> Result<Paged<LedgerRow>> {
         let (limit, before) = (page.rows()?, page.place()?);
         let db = &self.cell(&scope.workspace)?.db;
-        let rows = ledger::page(db, &scope.workspace.id, before, limit + 1).await?;
-        Ok(Paged::new(rows, limit, |row| row.seq.to_string()).map(ledger_row))
+        let rows = ledger::page(db, &scope.workspace.id, filter, before, limit + 1).await?;
+        Ok(Paged::new(rows, limit, |row| row.seq.to_string()).map(LedgerRow::from))
+    }
+
+    /// The whole match, newest first, in memory that does not grow.
+    ///
+    /// # Errors
+    /// [`Error::WrongRegion`]; later faults end the stream with an error.
+    pub fn ledger_stream(
+        &self,
+        scope: &Scope,
+        filter: &LedgerFilter,
+    ) -> Result<BoxStream<'static, Result<LedgerRow>>> {
+        let (db, id, filter) =
+            (self.cell(&scope.workspace)?.db.clone(), scope.workspace.id.clone(), filter.clone());
+        let pieces = stream::try_unfold(Some(i64::MAX), move |before| {
+            let (db, id, filter) = (db.clone(), id.clone(), filter.clone());
+            async move {
+                let Some(before) = before else { return Ok(None) };
+                let rows = ledger::page(&db, &id, &filter, Some(before), PIECE).await?;
+                let next = rows.last().map(|row| row.seq).filter(|_| rows.len() as i64 == PIECE);
+                Ok::<_, Error>(Some((stream::iter(rows.into_iter().map(|row| Ok(row.into()))), next)))
+            }
+        });
+        Ok(pieces.try_flatten().boxed())
     }
 
     /// The limits of a workspace.
@@ -240,15 +269,17 @@ impl Engine {
     }
 }
 
-fn ledger_row(entry: LedgerEntry) -> LedgerRow {
-    LedgerRow {
-        id: entry.id,
-        ts: entry.at,
-        kind: entry.kind,
-        amount_usd: entry.amount,
-        balance_after_usd: entry.balance_after,
-        request_id: entry.request_id,
-        actor: entry.actor,
-        reference: entry.reference,
+impl From<LedgerEntry> for LedgerRow {
+    fn from(entry: LedgerEntry) -> Self {
+        Self {
+            id: entry.id,
+            ts: entry.at,
+            kind: entry.kind,
+            amount_usd: entry.amount,
+            balance_after_usd: entry.balance_after,
+            request_id: entry.request_id,
+            actor: entry.actor,
+            reference: entry.reference,
+        }
     }
 }

@@ -46,13 +46,32 @@ impl Engine {
             let to = from.next_month().min(until);
             let end = checkpoints::log_end(&node.db, workspace, to).await?;
             let next = Checkpoint::following(last.as_ref(), workspace.clone(), created_at, end, to);
-            let signed = self.0.signer.sign(&next)?.to_string();
-            checkpoints::insert(&node.db, &next, &signed).await?;
+            let signed = self.0.signer.sign(&next)?;
+            if checkpoints::insert(&node.db, &next, &signed.to_string()).await? {
+                self.announce(node, &next, signed).await?;
+            }
             // Another node may have been first: the table says which one counts.
             let kept = checkpoints::last(&node.db, workspace, to).await?;
             last = Some(kept.ok_or_else(|| internal("checkpoint", "was not kept"))?);
             made += 1;
         }
+    }
+
+    /// Writes the checkpoint into the log, from where it goes to the SIEM, which so becomes a witness. An hour in which
+    /// nothing else happened needs no word.
+    async fn announce(
+        &self,
+        node: &CellNode,
+        checkpoint: &Checkpoint,
+        signed: serde_json::Value,
+    ) -> Result<()> {
+        if !checkpoints::covers_news(&node.db, checkpoint).await? {
+            return Ok(());
+        }
+        let Some(scope) = self.system_in(&checkpoint.workspace_id).await? else { return Ok(()) };
+        let mut act = self.act(&scope, "log.checkpoint", signed, Vec::new()).await?;
+        act.tell_nodes = false;
+        self.submit_act(&scope, act).await.map(|_| ())
     }
 
     /// A log's signed checkpoints, the newest first.

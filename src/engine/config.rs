@@ -119,7 +119,7 @@ pub struct Webhooks {
     pub allow_private_addresses: bool,
 }
 
-/// Keys.
+/// Keys, and what is shown of the operator's own controls.
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Security {
@@ -131,6 +131,19 @@ pub struct Security {
     pub previous_master_key: Option<String>,
     /// A file with it.
     pub previous_master_key_file: Option<PathBuf>,
+    /// A PDF, the SOC 2 Type II report: offered to Admins who accept `nda`. A relative path begins at the settings file.
+    pub soc2_report: Option<PathBuf>,
+    /// The confidentiality text, plain; a built-in one where unset.
+    pub nda: Option<PathBuf>,
+}
+
+impl Security {
+    /// Relative paths of documents begin at the settings file.
+    fn beside(&mut self, folder: &Path) {
+        for file in [&mut self.soc2_report, &mut self.nda].into_iter().flatten() {
+            *file = folder.join(&*file);
+        }
+    }
 }
 
 impl fmt::Debug for Security {
@@ -210,11 +223,12 @@ impl Config {
         }
         let environment = Env::prefixed("AGENTFRAMER_").split("__").ignore(&NOT_SETTINGS);
         let file = if path.is_file() { Figment::from(Toml::file_exact(path)) } else { Figment::new() };
-        let config: Self = file
+        let mut config: Self = file
             .merge(environment)
             .merge(Serialized::defaults(overrides))
             .extract()
             .map_err(|error| ConfigError(sentence(&error)))?;
+        config.security.beside(path.parent().unwrap_or(Path::new("")));
         config.check().map(|()| config)
     }
 

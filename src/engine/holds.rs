@@ -32,6 +32,8 @@ pub struct HoldView {
     pub lifted_by: Option<String>,
     /// When it ended.
     pub lifted_at: Option<Time>,
+    /// Why, where it was said.
+    pub lift_reason: Option<String>,
 }
 
 impl From<HoldRow> for HoldView {
@@ -45,6 +47,7 @@ impl From<HoldRow> for HoldView {
             placed_at: row.placed_at,
             lifted_by: row.lifted_by,
             lifted_at: row.lifted_at,
+            lift_reason: row.lift_reason,
         }
     }
 }
@@ -65,6 +68,7 @@ impl Engine {
             placed_at: now,
             lifted_by: None,
             lifted_at: None,
+            lift_reason: None,
         };
         let data = json!({ "hold_id": hold.id, "kind": hold.target.kind(), "target": hold.target.target() });
         let act = self.act(scope, "hold.placed", data, vec![holds::insert(&hold)]).await?;
@@ -72,12 +76,13 @@ impl Engine {
         Ok(hold.into())
     }
 
-    /// Ends a hold: what it kept beyond its time goes with the next purge.
+    /// Ends a hold: what it kept beyond its time goes with the next purge. Pages always give a reason.
     ///
     /// # Errors
-    /// [`super::error::Error::NotFound`] where there is none, or it has ended.
-    pub async fn lift_hold(&self, scope: &Scope, id: &HoldId) -> Result<()> {
-        let change = holds::lift(&scope.workspace.id, id, &scope.actor, self.0.clock.now());
+    /// The field `lift_reason`; [`super::error::Error::NotFound`] where there is none, or it has ended.
+    pub async fn lift_hold(&self, scope: &Scope, id: &HoldId, reason: Option<&str>) -> Result<()> {
+        let reason = reason.map(|text| field::text("lift_reason", text, 1, 500)).transpose()?;
+        let change = holds::lift(&scope.workspace.id, id, &scope.actor, reason, self.0.clock.now());
         let act = self.act(scope, "hold.lifted", json!({ "hold_id": id }), vec![change]).await?;
         self.submit_act(scope, act).await.map(|_| ())
     }

@@ -29,6 +29,8 @@ const REQUESTS: Duration = Duration::from_secs(2);
 const REPLICATE: Duration = Duration::from_secs(5);
 /// How often workspaces in which something happened are looked at for alerts.
 const BUDGETS: Duration = Duration::from_secs(10);
+/// How often nodes look whether a month has begun for which allowances are due.
+const ALLOWANCES: Duration = Duration::from_secs(60);
 /// Sweeps between two cleanings of old rows.
 const CLEAN_EVERY: u32 = 600;
 
@@ -54,6 +56,11 @@ impl Engine {
             self.0.running.spawn(async move { engine.deliver_for_ever(node).await });
         }
         self.repeat("alerts", BUDGETS, |engine| async move { engine.watch_budgets().await.map(drop) });
+        self.repeat(
+            "allowances",
+            ALLOWANCES,
+            |engine| async move { engine.give_allowances().await.map(drop) },
+        );
         self.repeat("replication", REPLICATE, |engine| async move { engine.replicate().await.map(drop) });
     }
 
@@ -170,6 +177,9 @@ impl Engine {
         }
         if let Err(error) = people::delete_ended_sessions(&self.0.control, now).await {
             tracing::warn!(%error, "ended sessions were not removed");
+        }
+        if let Err(error) = self.forget_sign_ins().await {
+            tracing::warn!(%error, "old sign-ins were not removed");
         }
     }
 }

@@ -91,6 +91,17 @@ pub enum Work {
         /// The log entry.
         act: Box<Act>,
     },
+    /// The month's allowance: brings the balance up to an amount, once.
+    Allowance {
+        /// The balance to be reached.
+        up_to: Usd,
+        /// The ledger entry's reference.
+        reference: String,
+        /// Marks the month; changes nothing where it is marked, and then nothing is done.
+        mark: Statement,
+        /// The log entry, without the amount.
+        act: Box<Act>,
+    },
     /// A free call.
     Call(Box<CallRecord>),
     /// An administrative act.
@@ -227,7 +238,8 @@ fn wanted(jobs: &[Job], now: Time) -> Wanted {
             Work::Settle { request_id, .. } | Work::Release { request_id, .. } => {
                 wanted.holds.insert(request_id.clone());
             }
-            Work::TopUp { .. } | Work::Call(_) | Work::Act(_) | Work::Attempt(_) => {}
+            Work::TopUp { .. } | Work::Allowance { .. } | Work::Call(_) | Work::Act(_) | Work::Attempt(_) => {
+            }
         }
     }
     wanted
@@ -266,6 +278,10 @@ impl Batch {
                 self.release(workspace, request_id, attempt.as_deref(), event.as_deref())
             }
             Work::TopUp { amount, reference, act } => self.top_up(workspace, *amount, reference, act),
+            Work::Allowance { up_to, reference, mark, act } => {
+                run_all(on, std::slice::from_ref(mark)).await?;
+                self.allowance(workspace, *up_to, reference, act)
+            }
             Work::Call(record) => self.call(workspace, record),
             Work::Act(act) => self.act(on, workspace, act).await,
             Work::Attempt(attempt) => self.attempt(workspace, attempt),
@@ -383,9 +399,11 @@ impl Batch {
         actor: &str,
         reference: Option<String>,
     ) -> Result<LedgerEntryId> {
+        let now = self.now;
         let ledger = self.ledger(workspace)?;
-        // Its log entry is written right after it.
+        // Its log entry is written right after it, at the same time: a month's charges are those that its log tells.
         let (balance_after, seq) = (ledger.books.account.balance(), ledger.log.seq + 1);
+        let at = now.max(ledger.log.ts);
         let id: LedgerEntryId = random::id(self.now);
         self.rows.entries.push(LedgerEntry {
             id: id.clone(),
@@ -397,7 +415,7 @@ impl Batch {
             request_id: request_id.clone(),
             actor: actor.to_owned(),
             reference,
-            at: self.now,
+            at,
         });
         Ok(id)
     }
@@ -443,21 +461,32 @@ impl Batch {
         Ok(outcome)
     }
 
+    /// Only under the account's lock is it known how much is missing.
+    fn allowance(
+        &mut self,
+        workspace: &WorkspaceId,
+        up_to: Usd,
+        reference: &str,
+        act: &Act,
+    ) -> Result<Outcome> {
+        let missing = up_to.saturating_sub(self.ledger(workspace)?.books.account.balance());
+        if !missing.is_positive() {
+            return Ok(self.outcome(workspace, None));
+        }
+        let mut act = act.clone();
+        if let Some(data) = act.entry.data.as_mut().and_then(serde_json::Value::as_object_mut) {
+            data.insert("amount_usd".into(), serde_json::to_value(missing).unwrap_or_default());
+        }
+        self.top_up(workspace, missing, reference, &act)
+    }
+
     fn call(&mut self, workspace: &WorkspaceId, record: &CallRecord) -> Result<Outcome> {
         let answer = self.write_call(workspace, record, Usd::ZERO)?;
         Ok(Outcome { answer: Some(answer), ..self.outcome(workspace, None) })
     }
 
-    /// The changes run inside a savepoint: a name that is taken fails this act, not the batch.
     async fn act(&mut self, on: &mut AnyConnection, workspace: &WorkspaceId, act: &Act) -> Result<Outcome> {
-        Statement::new("SAVEPOINT act", Vec::new()).run(on).await?;
-        for change in &act.changes {
-            if let Err(error) = run_change(on, change).await {
-                Statement::new("ROLLBACK TO SAVEPOINT act", Vec::new()).run(on).await?;
-                return Err(error);
-            }
-        }
-        Statement::new("RELEASE SAVEPOINT act", Vec::new()).run(on).await?;
+        run_all(on, &act.changes).await?;
         self.rows.tell_nodes |= act.tell_nodes;
         self.append(workspace, act.entry.clone())?;
         Ok(self.outcome(workspace, None))
@@ -533,6 +562,19 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+/// Runs an act's changes inside a savepoint: a name that is taken fails this act, not the batch.
+async fn run_all(on: &mut AnyConnection, changes: &[Statement]) -> Result<()> {
+    Statement::new("SAVEPOINT act", Vec::new()).run(on).await?;
+    for change in changes {
+        if let Err(error) = run_change(on, change).await {
+            Statement::new("ROLLBACK TO SAVEPOINT act", Vec::new()).run(on).await?;
+            return Err(error);
+        }
+    }
+    Statement::new("RELEASE SAVEPOINT act", Vec::new()).run(on).await?;
+    Ok(())
 }
 
 /// Runs one change of an act.

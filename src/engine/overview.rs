@@ -193,12 +193,12 @@ fn by_day(rows: Vec<usage::DayOfAgent>) -> Vec<DaySpend> {
     days.into_iter().map(|(day, by_agent)| DaySpend { day, total: total(&by_agent), by_agent }).collect()
 }
 
-fn runs_out(available: Usd, per_day: Usd, now: Time) -> Option<Time> {
+pub(super) fn runs_out(available: Usd, per_day: Usd, now: Time) -> Option<Time> {
     let days = available.micros().checked_div(per_day.micros())?;
     (days <= 365).then(|| now.plus(days * DAY))
 }
 
-fn notices(credits: &Credits, agents: &[AgentView], now: Time) -> Vec<Notice> {
+pub(super) fn notices(credits: &Credits, agents: &[AgentView], now: Time) -> Vec<Notice> {
     let mut notices: Vec<Notice> = balance_notice(credits).into_iter().collect();
     if credits.soft_alert.reached {
         let text = format!(

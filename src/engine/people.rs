@@ -148,12 +148,16 @@ impl Engine {
         let stored = known.as_ref().map(|(_, hash)| hash.as_str());
         if !self.0.passwords.verify(password, stored).await? {
             self.0.sign_ins.wrong(&keys, now);
+            if let Some((user, _)) = known {
+                self.note_wrong_password(user.id, origin.address);
+            }
             tracing::warn!(address = ?origin.address, "a sign-in was refused");
             return Err(FieldError::new("email", "or password is not right").into());
         }
         let (user, _) = known.ok_or(Error::Internal)?;
         self.0.sign_ins.right(&keys[..1]);
         people::seen(&self.0.control, &user.id, now).await?;
+        self.note_sign_in(&user.id, origin.address, true).await?;
         tracing::info!(user = %user.id, address = ?origin.address, "signed in");
         Ok(user)
     }

@@ -173,6 +173,11 @@ impl Sealer {
         Ok(Some(sealer))
     }
 
+    /// By which people compare the master key in force: it tells nothing of the key.
+    pub fn master_check(&self) -> &str {
+        &self.wrapped_by
+    }
+
     /// Wraps every data key with the master key in force; tells how many it were.
     ///
     /// # Errors

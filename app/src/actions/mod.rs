@@ -4,9 +4,13 @@
 mod account;
 mod agents;
 mod audit;
+mod data;
 mod members;
 mod money;
+mod retention;
+mod security;
 mod settings;
+mod usage;
 mod webhooks;
 
 use agentframer::domain::field::FieldError;
@@ -18,9 +22,13 @@ use leptos::prelude::ServerFnError;
 pub use self::account::*;
 pub use self::agents::*;
 pub use self::audit::*;
+pub use self::data::*;
 pub use self::members::*;
 pub use self::money::*;
+pub use self::retention::*;
+pub use self::security::*;
 pub use self::settings::*;
+pub use self::usage::*;
 pub use self::webhooks::*;
 use crate::ask::Ask;
 use crate::flash::Flash;

@@ -1,4 +1,5 @@
 //! Webhooks and alerts.
+#![expect(clippy::too_many_arguments, reason = "a form's fields are its function's arguments")]
 
 use std::collections::BTreeMap;
 

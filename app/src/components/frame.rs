@@ -17,8 +17,9 @@ use crate::ask::Ask;
 /// A place in a workspace: its path below the workspace, name, right and sign.
 struct Place(&'static str, &'static str, Permission, &'static str);
 
-const WATCH: [Place; 3] = [
+const WATCH: [Place; 4] = [
     Place("", "Overview", Permission::ReadWorkspace, "M2 7l6-5 6 5v7H2z"),
+    Place("/usage", "Usage", Permission::ReadActivity, "M2 14V9M6 14V5M10 14V8M14 14V2"),
     Place("/audit", "Audit log", Permission::ReadActivity, "M3 4h10M3 8h10M3 12h7"),
     Place("/generations", "Generations", Permission::ReadActivity, "M2 3h12v10H2zM2 11l4-4 4 4 2-2 2 2"),
 ];
@@ -42,6 +43,16 @@ const CONTROL: [Place; 5] = [
 const ABOUT: [Place; 1] =
     [Place("/settings", "Settings", Permission::ReadSettings, "M8 5v6M5 8h6M8 1v2M8 13v2M1 8h2M13 8h2")];
 const MONEY: [Place; 1] = [Place("/billing", "Billing", Permission::ReadBilling, "M2 4h12v8H2zM2 7h12")];
+const DATA: [Place; 3] = [
+    Place(
+        "/retention",
+        "Retention",
+        Permission::ReadSettings,
+        "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2zM8 5v3l2 2",
+    ),
+    Place("/data-requests", "Data requests", Permission::FileDataRequests, "M3 2h7l3 3v9H3zM6 8h4M6 11h4"),
+    Place("/security", "Security", Permission::ReadSettings, "M8 2l5 2v4c0 3-2 5-5 6-3-1-5-3-5-6V4z"),
+];
 
 /// Renders what `load` gives; a fault becomes a page with the right status.
 pub fn page<F, Loaded>(load: F) -> impl IntoView
@@ -109,7 +120,8 @@ fn side(ask: &Ask, scope: &Scope) -> impl IntoView {
             <label for="menu" class="btn menu-label" aria-hidden="true">"Menu"</label>
             <div class="menu">
                 <nav aria-label="Workspace">
-                    {group(None, &WATCH)} {group(Some("Control"), &CONTROL)} {group(Some("Money"), &MONEY)} {group(Some("Workspace"), &ABOUT)}
+                    {group(None, &WATCH)} {group(Some("Control"), &CONTROL)} {group(Some("Money"), &MONEY)}
+                    {group(Some("Data"), &DATA)} {group(Some("Workspace"), &ABOUT)}
                 </nav>
                 {foot(ask)}
             </div>
@@ -137,6 +149,7 @@ pub fn foot(ask: &Ask) -> impl IntoView + use<> {
                 {choice("system", "Auto")} {choice("light", "Light")} {choice("dark", "Dark")}
             </form>
             <a class="quiet" href="/account">"Account"</a>
+            <a class="quiet" href="/reference">"Reference"</a>
             <form method="post" action=SignOut::url()><button class="quiet">"Sign out"</button></form>
         </div>
     }

@@ -8,6 +8,7 @@ use leptos::server_fn::ServerFn;
 
 use super::agents::state_tag;
 use crate::actions::{PauseAgent, ResumeAgent, RevokeAgent, RotateAgent, UpdatePolicy};
+use crate::components::clients::ClientConfigurations;
 use crate::components::field::{Field, Said};
 use crate::components::frame::{page, workspace_page};
 use crate::components::text_area::TextArea;
@@ -74,15 +75,12 @@ fn pause_or_resume(ids: &Ids, agent: &AgentView) -> impl IntoView + use<> {
 /// The client's configuration, with the token while it is shown.
 fn connect(url: String, secret: Option<String>) -> impl IntoView {
     let token = secret.unwrap_or_else(|| "YOUR_TOKEN".into());
-    let claude = format!(
-        "claude mcp add --transport http agentframer {url} --header \"Authorization: Bearer {token}\""
-    );
     view! {
         <section class="card">
             <header><h2>"Connect"</h2></header>
             <div class="in stack">
-                <div><p class="muted">"MCP address"</p><div class="secret"><code class="mono">{url.clone()}</code><CopyButton text=url/></div></div>
-                <div><p class="muted">"Claude Code"</p><div class="secret"><code class="mono">{claude.clone()}</code><CopyButton text=claude/></div></div>
+                <div><p class="muted">"MCP address"</p><div class="secret"><code class="mono">{url.clone()}</code><CopyButton text=url.clone()/></div></div>
+                <ClientConfigurations url=url token=token/>
             </div>
         </section>
     }

@@ -1,55 +1,191 @@
-//! `/w/{id}/billing`: the balance, topping it up, and every movement of money.
+//! `/w/{id}/billing`: the balance, topping it up, the monthly allowance, and every movement of money.
 
 use agentframer::domain::access::Permission;
-use agentframer::engine::billing::LedgerRow;
+use agentframer::domain::field::FieldError;
+use agentframer::domain::money::Usd;
+use agentframer::domain::time::Time;
+use agentframer::engine::billing::{Credits, LedgerFilter, LedgerRow};
+use agentframer::engine::reading::Paged;
+use agentframer::engine::scope::Scope;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use super::{list_page, older};
-use crate::actions::TopUp;
+use crate::actions::{SetAllowance, TopUp};
+use crate::ask::Ask;
 use crate::components::field::{Field, Said};
 use crate::components::frame::{page, workspace_page};
+use crate::flash::Flash;
 use crate::words;
 
-/// Balance, form and ledger.
+/// The ledger's filters as the URL has them.
+struct Filters {
+    kind: String,
+    agent: String,
+    from: String,
+    to: String,
+}
+
+impl Filters {
+    fn of(ask: &Ask) -> Self {
+        let value = |name| ask.query(name).unwrap_or_default();
+        Self { kind: value("kind"), agent: value("agent"), from: value("from"), to: value("to") }
+    }
+
+    fn read(&self, now: Time) -> Result<LedgerFilter, FieldError> {
+        let [kind, agent, from, to] = [&self.kind, &self.agent, &self.from, &self.to]
+            .map(|text| Some(text.trim()).filter(|text| !text.is_empty()));
+        LedgerFilter::read(kind, agent, from, to, now)
+    }
+
+    fn to_query(&self) -> String {
+        let pairs = [("kind", &self.kind), ("agent", &self.agent), ("from", &self.from), ("to", &self.to)];
+        let given = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish()
+    }
+
+    fn is_set(&self) -> bool {
+        !self.to_query().is_empty()
+    }
+}
+
+/// Balance, forms and ledger.
 #[component]
 pub fn Billing() -> impl IntoView {
     page(|ask| async move {
         let scope = ask.scope(ask.segment(1), Permission::ReadBilling).await?;
-        let (flash, id) = (ask.flash(), scope.workspace.id.to_string());
+        let (flash, filters) = (ask.flash(), Filters::of(&ask));
+        let (filter, wrong) = match filters.read(ask.engine.clock().now()) {
+            Ok(filter) => (filter, None),
+            Err(wrong) => (LedgerFilter::default(), Some(wrong)),
+        };
         let credits = ask.engine.credits(&scope).await?;
-        let ledger = ask.engine.ledger(&scope, list_page(&ask)).await?;
-        let may = scope.role.may(Permission::ChangeBilling);
-        let audit = format!("/w/{id}/audit");
+        let allowance = ask.engine.allowance(&scope).await?;
+        let agents = ask.engine.agents(&scope).await?.into_iter().map(|agent| agent.name).collect();
+        let ledger = ask.engine.ledger(&scope, &filter, list_page(&ask)).await?;
         let body = view! {
             <Said flash=flash.clone()/>
-            <div class="card grid g3 figures">
-                <dl class="stat"><dt>"Balance"</dt><dd>{credits.balance_usd.display()}</dd><p>"Calls are refused when it cannot pay them."</p></dl>
-                <dl class="stat"><dt>"Reserved"</dt><dd>{credits.reserved_usd.display()}</dd><p>"set aside for calls that run"</p></dl>
-                <dl class="stat"><dt>"Available"</dt><dd>{credits.available_usd.display()}</dd><p>"what the next call can use"</p></dl>
-            </div>
-            {may.then(|| view! {
-                <section class="card">
-                    <header><h2>"Top up"</h2></header>
-                    <form method="post" action=TopUp::url() class="in stack narrow">
-                        <input type="hidden" name="workspace" value=id.clone()/>
-                        <Field name="amount_usd" label="Amount in US dollars" flash=flash.clone()/>
-                        <Field name="reference" label="Reference" hint="An invoice or order number; it stays in the ledger." flash=flash/>
-                        <div><button class="btn first">"Add to the balance"</button></div>
-                    </form>
-                </section>
-            })}
-            <section class="card scroll">
-                <header><h2>"Ledger"</h2></header>
-                <table class="opens">
-                    <thead><tr><th>"Time (UTC)"</th><th>"What"</th><th>"Who"</th><th>"Reference"</th><th class="num">"Amount"</th><th class="num">"Balance"</th></tr></thead>
-                    <tbody>{ledger.items.into_iter().map(|row| line(row, &audit)).collect_view()}</tbody>
-                </table>
-                <footer class="row"><span>"Newest first"</span>{older(&ask, ledger.next_cursor).map(|href| view! { <a class="btn grow" rel="next" href=href>"Older"</a> })}</footer>
-            </section>
+            {figures(&credits).into_any()}
+            {money_in(&scope, allowance, ask.engine.clock().now(), flash)}
+            {ledger_card(&ask, &scope, ledger, &filters, wrong, agents)}
         };
-        Ok(workspace_page(&ask, &scope, "Billing", "Prepaid: the balance can never be overdrawn", (), body))
+        let statement = format!("/w/{}/billing/statement", scope.workspace.id);
+        let actions = view! { <a class="btn" href=statement>"Statements"</a> };
+        Ok(workspace_page(
+            &ask,
+            &scope,
+            "Billing",
+            "Prepaid: the balance can never be overdrawn",
+            actions,
+            body,
+        ))
     })
+}
+
+fn figures(credits: &Credits) -> impl IntoView + use<> {
+    view! {
+        <div class="card grid g3 figures">
+            <dl class="stat"><dt>"Balance"</dt><dd>{credits.balance_usd.display()}</dd><p>"Calls are refused when it cannot pay them."</p></dl>
+            <dl class="stat"><dt>"Reserved"</dt><dd>{credits.reserved_usd.display()}</dd><p>"set aside for calls that run"</p></dl>
+            <dl class="stat"><dt>"Available"</dt><dd>{credits.available_usd.display()}</dd><p>"what the next call can use"</p></dl>
+        </div>
+    }
+}
+
+fn money_in(scope: &Scope, allowance: Option<Usd>, now: Time, flash: Flash) -> AnyView {
+    let id = scope.workspace.id.to_string();
+    let next = words::day(now.next_month());
+    let says = match allowance {
+        Some(amount) => format!(
+            "On {next} the balance is brought up to {}; a fuller one stays as it is.",
+            amount.display()
+        ),
+        None => "None. With one, the balance is brought up to it on the first of each month.".to_owned(),
+    };
+    if !scope.role.may(Permission::ChangeBilling) {
+        return view! { <section class="card"><header><h2>"Monthly allowance"</h2></header><p class="in">{says}</p></section> }.into_any();
+    }
+    let typed = allowance.map(|amount| amount.to_string()).unwrap_or_default();
+    view! {
+        <div class="grid halves">
+            <section class="card">
+                <header><h2>"Top up"</h2></header>
+                <form method="post" action=TopUp::url() class="in stack">
+                    <input type="hidden" name="workspace" value=id.clone()/>
+                    <Field name="amount_usd" label="Amount in US dollars" flash=flash.clone()/>
+                    <Field name="reference" label="Reference" hint="An invoice or order number; it stays in the ledger." flash=flash.clone()/>
+                    <div><button class="btn first">"Add to the balance"</button></div>
+                </form>
+            </section>
+            <section class="card">
+                <header><h2>"Monthly allowance"</h2></header>
+                <form method="post" action=SetAllowance::url() class="in stack">
+                    <p>{says}</p>
+                    <input type="hidden" name="workspace" value=id/>
+                    <Field name="allowance_usd" label="Balance on the first, in US dollars" hint="A new allowance begins with the next month. Empty: none." value=typed required=false flash=flash/>
+                    <div><button class="btn">"Save"</button></div>
+                </form>
+            </section>
+        </div>
+    }
+    .into_any()
+}
+
+fn ledger_card(
+    ask: &Ask,
+    scope: &Scope,
+    ledger: Paged<LedgerRow>,
+    filters: &Filters,
+    wrong: Option<FieldError>,
+    agents: Vec<String>,
+) -> AnyView {
+    let base = format!("/w/{}", scope.workspace.id);
+    let audit = format!("{base}/audit");
+    let csv = format!("{base}/billing/export?{}", filters.to_query());
+    let is_empty = ledger.items.is_empty();
+    let wrong =
+        wrong.map(|wrong| format!("The filter’s {} {}. Everything is shown.", wrong.field, wrong.message));
+    let next = older(ask, ledger.next_cursor);
+    view! {
+        <section class="card scroll" id="ledger">
+            <header><h2>"Ledger"</h2><a class="btn grow" href=csv download="">"CSV"</a></header>
+            {filter_form(filters, &base, agents)}
+            {wrong.map(|text| view! { <p class="error in" role="alert">{text}</p> })}
+            {is_empty.then(|| view! { <p class="empty">"No entry matches. Take a filter away to see more."</p> })}
+            <table class="opens">
+                <thead><tr><th>"Time (UTC)"</th><th>"What"</th><th>"Who"</th><th>"Reference"</th><th class="num">"Amount"</th><th class="num">"Balance"</th></tr></thead>
+                <tbody>{ledger.items.into_iter().map(|row| line(row, &audit)).collect_view()}</tbody>
+            </table>
+            <footer class="row"><span>"Newest first; the balance is the one after each entry"</span>{next.map(|href| view! { <a class="btn grow" rel="next" href=href>"Older"</a> })}</footer>
+        </section>
+    }
+    .into_any()
+}
+
+fn filter_form(filters: &Filters, base: &str, agents: Vec<String>) -> AnyView {
+    let option = |value: &str, label: &str, chosen: &str| {
+        view! { <option value=value.to_owned() selected=value == chosen>{label.to_owned()}</option> }
+    };
+    let kinds = [("", "Everything"), ("charge", "Charges"), ("top_up", "Money in")]
+        .map(|(value, label)| option(value, label, &filters.kind));
+    let mut everybody = vec![option("", "Everybody", &filters.agent)];
+    everybody.extend(agents.iter().map(|name| option(name, name, &filters.agent)));
+    // A link may name somebody who is no agent.
+    let other = !filters.agent.is_empty() && !agents.contains(&filters.agent);
+    everybody.extend(other.then(|| option(&filters.agent, &filters.agent, &filters.agent)));
+    let path = format!("{base}/billing");
+    let clear = filters.is_set().then(|| view! { <a class="link" href=path.clone()>"Clear"</a> });
+    view! {
+        <form method="get" action=path class="filters in">
+            <label>"What" <select name="kind">{kinds.collect_view()}</select></label>
+            <label>"Who" <select name="agent">{everybody}</select></label>
+            <label>"From" <input type="date" name="from" value=filters.from.clone()/></label>
+            <label>"To" <input type="date" name="to" value=filters.to.clone()/></label>
+            <button class="btn">"Filter"</button>
+            {clear}
+        </form>
+    }
+    .into_any()
 }
 
 fn line(row: LedgerRow, audit: &str) -> impl IntoView + use<> {

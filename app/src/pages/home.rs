@@ -1,29 +1,38 @@
-//! `/`: every workspace that the reader belongs to.
+//! `/`: every workspace that the reader belongs to, side by side; where finance does its charge-back.
 
-use agentframer::domain::money::Usd;
-use agentframer::engine::workspaces::WorkspaceRow;
+use agentframer::domain::money::{Usd, thousands};
+use agentframer::domain::time::Time;
+use agentframer::engine::overview::{DaySpend, Severity};
+use agentframer::engine::portfolio::{PortfolioRow, Standing};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
 
+use super::usage::{picture::cents, table::change};
 use crate::actions::CreateWorkspace;
+use crate::components::chart::SpendByDay;
 use crate::components::field::{Field, RegionChoice, Said};
 use crate::components::frame::{foot, page};
+use crate::words;
 
-/// The workspaces with their figures, the totals, and a form for a new one.
+/// The workspaces with their figures, the totals, a chart, and a form for a new one.
 #[component]
 pub fn Home() -> impl IntoView {
     page(|ask| async move {
         let flash = ask.flash();
-        let rows = ask.engine.workspaces_of(ask.user()?).await?;
+        let rows = ask.engine.portfolio(ask.user()?).await?;
+        let now = ask.engine.clock().now();
         let is_open = rows.is_empty() || flash.problem.is_some();
         let colours = foot(&ask);
+        let line =
+            format!("{} so far, beside the same days of {} · UTC", month(now), month(now.months_back(1)));
         Ok(view! {
             <Title text="Workspaces"/>
             <main class="page wide" id="page">
-                <div class="head"><div><h1>"Workspaces"</h1><p class="muted">"This month, in UTC"</p></div>{colours}</div>
+                <div class="head"><div><h1>"Workspaces"</h1><p class="muted">{line}</p></div>{colours}</div>
                 <div class="stack">
                     <Said flash=flash.clone()/>
+                    {(rows.len() > 1).then(|| chart(&rows, now).into_any())}
                     {table(rows)}
                     <details class="card" open=is_open>
                         <summary class="in"><b>"New workspace"</b></summary>
@@ -40,36 +49,103 @@ pub fn Home() -> impl IntoView {
     })
 }
 
-fn table(rows: Vec<WorkspaceRow>) -> AnyView {
+fn month(time: Time) -> String {
+    time.date().strftime("%B").to_string()
+}
+
+fn chart(rows: &[PortfolioRow], now: Time) -> impl IntoView + use<> {
+    let mut days = std::collections::BTreeMap::<Time, Vec<(String, Usd)>>::new();
+    for row in rows {
+        for (day, cost) in row.standing.iter().flat_map(|standing| &standing.days) {
+            days.entry(*day).or_default().push((row.workspace.name.clone(), *cost));
+        }
+    }
+    let total = |parts: &[(String, Usd)]| parts.iter().map(|(_, cost)| *cost).sum();
+    let days = days.into_iter().map(|(day, by_agent)| DaySpend { day, total: total(&by_agent), by_agent });
+    view! {
+        <section class="card">
+            <header><h2>"Spend by day and workspace"</h2></header>
+            <div class="in"><SpendByDay days=days.collect() month=now.month_start() by="workspace"/></div>
+        </section>
+    }
+}
+
+fn table(rows: Vec<PortfolioRow>) -> AnyView {
     if rows.is_empty() {
         return view! { <p class="card empty">"You belong to no workspace yet. Create one, or ask an Admin to invite you."</p> }.into_any();
     }
-    let (balance, spent): (Usd, Usd) =
-        (rows.iter().map(|row| row.balance).sum(), rows.iter().map(|row| row.month_to_date).sum());
-    let calls: i64 = rows.iter().map(|row| row.calls_this_month).sum();
+    let totals = totals(&rows);
     view! {
         <div class="card scroll">
+            <header><h2>"All workspaces"</h2><a class="btn grow" href="/workspaces/export" download="">"CSV"</a></header>
             <table class="opens">
-                <thead><tr><th>"Workspace"</th><th>"Region"</th><th>"Your role"</th><th class="num">"Agents"</th><th class="num">"Calls"</th><th class="num">"Spent"</th><th class="num">"Balance"</th></tr></thead>
+                <thead><tr>
+                    <th>"Workspace"</th><th>"Region"</th><th>"Cost centre"</th><th>"Now"</th><th class="num">"Calls"</th><th class="num">"Spent"</th>
+                    <th class="num">"Change"</th><th class="num">"Forecast"</th><th class="num">"Balance"</th><th class="num">"Runs out"</th>
+                </tr></thead>
                 <tbody>{rows.into_iter().map(line).collect_view()}</tbody>
-                <tfoot><tr><th scope="row" colspan="4">"Total"</th><td class="num">{calls}</td><td class="num">{spent.display()}</td><td class="num">{balance.display()}</td></tr></tfoot>
+                {totals}
             </table>
+            <footer><p>"Change: against the same days of last month. Balances are shown to those who may read billing."</p></footer>
         </div>
     }
     .into_any()
 }
 
-fn line(row: WorkspaceRow) -> impl IntoView {
-    let reserved = row.reserved.is_positive().then(|| format!("{} reserved", row.reserved.display()));
+fn totals(rows: &[PortfolioRow]) -> impl IntoView + use<> {
+    let standings = || rows.iter().filter_map(|row| row.standing.as_ref());
+    let spent: Usd = standings().map(|standing| standing.month.cost).sum();
+    let before = standings().map(|standing| standing.before).sum();
+    let forecast: Usd = standings().map(|standing| standing.forecast).sum();
+    let balance: Usd = standings().filter_map(|standing| standing.balance).sum();
+    let calls: i64 = standings().map(|standing| standing.month.calls).sum();
+    view! {
+        <tfoot><tr>
+            <th scope="row" colspan="4">"Total"</th><td class="num">{thousands(&calls.to_string())}</td><td class="num">{spent.display()}</td>
+            <td class="num">{change(spent, before)}</td><td class="num">{cents(forecast)}</td><td class="num">{balance.display()}</td><td></td>
+        </tr></tfoot>
+    }
+}
+
+fn line(row: PortfolioRow) -> impl IntoView {
+    let (workspace, role) = (row.workspace, row.role.title());
+    let figures = match row.standing {
+        Some(standing) => figures(standing),
+        None => view! { <td colspan="8" class="muted">"served by another node"</td> }.into_any(),
+    };
     view! {
         <tr>
-            <td><a href=format!("/w/{}", row.workspace.id)><b>{row.workspace.name}</b></a></td>
-            <td>{row.workspace.region.as_str()}</td>
-            <td>{row.role.title()}</td>
-            <td class="num">{row.agents}</td>
-            <td class="num">{row.calls_this_month}</td>
-            <td class="num">{row.month_to_date.display()}</td>
-            <td class="num" title=reserved>{row.balance.display()}</td>
+            <td><a href=format!("/w/{}", workspace.id)><b>{workspace.name}</b></a>" "<span class="muted">{role}</span></td>
+            <td>{workspace.region.as_str()}</td>
+            {figures}
         </tr>
     }
+}
+
+fn figures(standing: Standing) -> AnyView {
+    let reserved =
+        standing.reserved.filter(|usd| usd.is_positive()).map(|usd| format!("{} reserved", usd.display()));
+    view! {
+        <td>{words::or_dash(standing.cost_centre.clone())}</td>
+        <td>{alerts(&standing)}</td>
+        <td class="num">{thousands(&standing.month.calls.to_string())}</td>
+        <td class="num">{standing.month.cost.display()}</td>
+        <td class="num">{change(standing.month.cost, standing.before)}</td>
+        <td class="num">{cents(standing.forecast)}</td>
+        <td class="num" title=reserved>{words::or_dash(standing.balance.map(Usd::display))}</td>
+        <td class="num">{words::or_dash(standing.runs_out.map(words::short_day))}</td>
+    }
+    .into_any()
+}
+
+/// What is wrong, each by its word; the whole sentence on hover.
+fn alerts(standing: &Standing) -> AnyView {
+    if standing.notices.is_empty() {
+        return view! { <span class="muted">"–"</span> }.into_any();
+    }
+    let tag = |notice: &agentframer::engine::overview::Notice| {
+        let class = if notice.severity == Severity::Bad { "tag bad" } else { "tag warn" };
+        view! { <span class=class title=notice.text.clone()>{notice.tag}</span>" " }
+    };
+    standing.notices.iter().take(3).map(tag).collect_view().into_any()
 }

@@ -112,8 +112,8 @@ pub async fn fill(place: &Place, rows: i64) -> Log {
     let request = write_rows(&db, &made, rows).await;
     let rows_per_s = rows as f64 / began.elapsed().as_secs_f64();
     // What the server's autovacuum does by itself, a little later.
-    if place.urls.is_some() {
-        statement(&place.urls.as_ref().unwrap()[1], &["VACUUM ANALYZE".into()]).await;
+    if let Some(urls) = &place.urls {
+        statement(&urls[1], &["VACUUM ANALYZE".into()]).await;
     }
     db.close().await;
     Log { engine, scope, made, rows_per_s, request }

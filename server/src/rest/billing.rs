@@ -3,9 +3,13 @@
 use agentframer::domain::access::Permission;
 use agentframer::domain::money::Usd;
 use agentframer::domain::time::Time;
-use agentframer::engine::billing::{self, CapView};
+use agentframer::engine::billing::{self, CapView, LedgerFilter};
+use agentframer::engine::error;
 use axum::Json;
-use http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -14,8 +18,10 @@ use utoipa_axum::routes;
 use super::Rest;
 use super::auth::Caller;
 use super::input::{Body, Params};
-use super::paging::{List, Paging};
+use super::paging::{List, page};
 use super::problem::{Problem, Refusals};
+use super::usage::wants_csv;
+use crate::sheet::{CSV, Cell, file, line};
 
 /// The balance, this month and the caps.
 #[derive(Debug, Serialize, ToSchema)]
@@ -174,13 +180,66 @@ async fn credits(caller: Caller) -> Result<Json<Credits>, Problem> {
     Ok(Json(caller.engine.credits(&scope).await?.into()))
 }
 
-/// Every movement of money, newest first.
+/// Which movements of money.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields, default)]
+pub struct LedgerParams {
+    /// Rows, 1 to 200; 50 where absent.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
+    limit: Option<String>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// `top_up` or `charge`; both where absent.
+    kind: Option<String>,
+    /// Who caused it: `agent.NAME`, a person's or key's id, `system`.
+    actor: Option<String>,
+    /// The beginning: a moment or a UTC date; whole hours.
+    from: Option<String>,
+    /// The end: a moment (exclusive) or a UTC date (its whole day).
+    to: Option<String>,
+}
+
+/// Every movement of money, newest first in pages. With `Accept: text/csv` the whole match streams as a sheet.
 #[utoipa::path(get, path = "/workspaces/{ws}/ledger", tag = "billing", operation_id = "list_ledger",
-    params(("ws" = String, Path, description = "The workspace's id"), Paging),
-    responses((status = 200, body = List<LedgerEntry>), Refusals))]
-async fn ledger(caller: Caller, Params(paging): Params<Paging>) -> Result<Json<List<LedgerEntry>>, Problem> {
+    params(("ws" = String, Path, description = "The workspace's id"), LedgerParams),
+    responses(
+        (status = 200, content((List<LedgerEntry> = "application/json"), (String = "text/csv"))),
+        Refusals))]
+async fn ledger(
+    caller: Caller,
+    Params(params): Params<LedgerParams>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let scope = caller.may(Permission::ReadBilling).await?;
-    Ok(Json(caller.engine.ledger(&scope, paging.page()?).await?.into()))
+    let LedgerParams { limit, cursor, kind, actor, from, to } = params;
+    let now = caller.engine.clock().now();
+    let filter = LedgerFilter::read(kind.as_deref(), actor.as_deref(), from.as_deref(), to.as_deref(), now)?;
+    if wants_csv(&headers) {
+        return Ok(ledger_sheet(caller.engine.ledger_stream(&scope, &filter)?));
+    }
+    let page = page(limit.as_deref(), cursor)?;
+    let list: List<LedgerEntry> = caller.engine.ledger(&scope, &filter, page).await?.into();
+    Ok(Json(list).into_response())
+}
+
+/// The rows as a sheet, streamed. A fault in the middle ends the connection, so that nobody takes a part for the whole.
+pub fn ledger_sheet(rows: BoxStream<'static, error::Result<billing::LedgerRow>>) -> Response {
+    let columns = ["id", "ts", "kind", "amount_usd", "balance_after_usd", "request_id", "actor", "reference"];
+    let head = stream::once(async move { Ok(line(columns.map(Cell::plain))) });
+    let lines = rows.map_ok(|row| {
+        line([
+            Cell::plain(row.id),
+            Cell::plain(row.ts),
+            Cell::plain(row.kind),
+            Cell::amount(Some(row.amount_usd)),
+            Cell::amount(Some(row.balance_after_usd)),
+            Cell::plain(row.request_id),
+            Cell::text(row.actor),
+            Cell::text(row.reference.unwrap_or_default()),
+        ])
+    });
+    file("ledger.csv", CSV, axum::body::Body::from_stream(head.chain(lines)))
 }
 
 /// Adds money to the balance.

@@ -14,6 +14,7 @@ mod models;
 mod paging;
 pub mod problem;
 mod settings;
+mod usage;
 mod webhooks;
 mod workspace;
 
@@ -29,7 +30,9 @@ use utoipa::openapi::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
+pub use billing::ledger_sheet;
 use problem::Problem;
+pub use usage::{UsageAnswer, usage_sheet};
 
 /// Where the API begins.
 pub const PREFIX: &str = "/api/v1";
@@ -64,6 +67,7 @@ fn api() -> OpenApiRouter<Rest> {
         .merge(members::routes())
         .merge(agents::routes())
         .merge(billing::routes())
+        .merge(usage::routes())
         .merge(caps::routes())
         .merge(audit::routes())
         .merge(generations::routes())

@@ -153,6 +153,9 @@ struct HoldDocument {
     /// When it ended.
     #[schema(format = DateTime, required = true)]
     lifted_at: Option<String>,
+    /// Why, where it was said.
+    #[schema(required = true)]
+    lift_reason: Option<String>,
 }
 
 /// A hold to place.
@@ -241,6 +244,6 @@ async fn place(caller: Caller, Body(new): Body<NewHold>) -> Result<(StatusCode, 
     responses((status = 204, description = "Lifted"), Refusals))]
 async fn lift(caller: Caller, PathId(id): PathId<HoldId>) -> Result<StatusCode, Problem> {
     let scope = caller.may(Permission::ChangeSettings).await?;
-    caller.engine.lift_hold(&scope, &id).await?;
+    caller.engine.lift_hold(&scope, &id, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

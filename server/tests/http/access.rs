@@ -8,6 +8,7 @@ use agentframer::engine::bootstrap::Bootstrapped;
 use agentframer::engine::reading::{AuditFilter, Page};
 use agentframer::engine::tools::definitions;
 use agentframer_server::rest::document;
+use agentframer_server::{downloads, finance_downloads, papers};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -79,7 +80,8 @@ fn present() -> BTreeSet<String> {
         methods.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
     });
     let tools = definitions().into_iter().map(|definition| format!("tool {}", definition.tool));
-    let downloads = agentframer_server::downloads::PATHS.map(|path| format!("download {path}"));
+    let downloads = downloads::PATHS.into_iter().chain(papers::PATHS).chain(finance_downloads::PATHS);
+    let downloads = downloads.map(|path| format!("download {path}"));
     routes.chain(tools).chain(downloads).chain(browser::present()).collect()
 }
 
@@ -165,6 +167,10 @@ impl World {
             let value = value.as_str().unwrap();
             let value = match value {
                 "{agent}" => filled(&self.server, "agents/{id}", number).await.replace("agents/", ""),
+                "{data_request}" => {
+                    filled(&self.server, "data-requests/{id}", number).await.replace("data-requests/", "")
+                }
+                "{hold}" => filled(&self.server, "holds/{id}", number).await.replace("holds/", ""),
                 "{webhook}" => filled(&self.server, "webhooks/{id}", number).await.replace("webhooks/", ""),
                 value => value.replace("{ws}", self.server.made.workspace_id.as_str()),
             };

@@ -28,6 +28,16 @@ impl Session {
     }
 }
 
+impl Session {
+    /// The same browser with what a form left to say on the next page.
+    pub fn with_flash(&self, answer: &Response) -> Self {
+        let cookies = answer.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
+        let flash =
+            cookies.into_iter().find(|cookie| cookie.starts_with("af_flash=")).expect("something to say");
+        Self(format!("{}; {}", self.0, flash.split(';').next().unwrap()))
+    }
+}
+
 /// Opens a page.
 pub async fn open(server: &TestServer, path: &str, session: Option<&Session>) -> Response {
     let request = server.http.get(server.url(path)).header("accept", "text/html");
@@ -37,9 +47,14 @@ pub async fn open(server: &TestServer, path: &str, session: Option<&Session>) ->
 
 /// Sends a form as a browser does from our own page.
 pub async fn send(server: &TestServer, endpoint: &str, body: &str, session: Option<&Session>) -> Response {
+    post(server, &format!("/api/{endpoint}"), body, session).await
+}
+
+/// As [`send`], to any path.
+pub async fn post(server: &TestServer, path: &str, body: &str, session: Option<&Session>) -> Response {
     let request = server
         .http
-        .post(server.url(&format!("/api/{endpoint}")))
+        .post(server.url(path))
         .header("accept", "text/html")
         .header("content-type", "application/x-www-form-urlencoded")
         .header("origin", &server.base)
@@ -77,7 +92,8 @@ fn said(answer: &Response) -> Option<Value> {
 
 /// Every page and server function of the app, as the expectation names them.
 pub fn present() -> BTreeSet<String> {
-    let named = [("{workspace}", "{ws}"), ("{agent}", "{id}"), ("{webhook}", "{id}")];
+    let named =
+        [("{workspace}", "{ws}"), ("{agent}", "{id}"), ("{webhook}", "{id}"), ("{data_request}", "{id}")];
     let pages = generate_route_list(App).into_iter().map(|route| {
         let path = named.iter().fold(route.path().to_owned(), |path, (from, to)| path.replace(from, to));
         format!("page {path}")

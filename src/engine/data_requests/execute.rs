@@ -10,7 +10,7 @@ use super::super::error::{Error, Result, internal};
 use super::super::leases::Lease;
 use super::super::scope::Scope;
 use super::super::store::data_requests::{self as store, RequestRow};
-use super::super::store::{data_keys, erasure, workspaces};
+use super::super::store::{erasure, workspaces};
 use super::super::{CellNode, Engine};
 use super::discover::{self, Criteria};
 use super::{Private, about, archive, seal, step, unseal};
@@ -46,6 +46,12 @@ pub struct Progress {
     pub keys: u64,
     /// The last fault, where the run waits to be tried again.
     pub waiting_for: Option<String>,
+}
+
+impl Progress {
+    fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
 }
 
 impl Engine {
@@ -146,7 +152,7 @@ impl Run<'_> {
     }
 
     async fn save_progress(&mut self) -> Result<()> {
-        let json = serde_json::to_string(&self.progress).unwrap_or_default();
+        let json = self.progress.json();
         store::set_progress(&self.node.db, &self.row.id, &json).await?;
         self.row.progress = Some(json);
         Ok(())
@@ -172,6 +178,7 @@ impl Run<'_> {
     }
 
     async fn erase(&mut self) -> Result<bool> {
+        self.recount().await?;
         if self.progress.done == 0 && self.is_all_held().await? {
             self.progress.held = self.progress.total;
             self.move_on(Step::Block, "data_request.blocked_by_hold").await?;
@@ -234,11 +241,19 @@ impl Run<'_> {
                 "The media storage did not delete every file. It is tried again.".into(),
             ));
         }
-        let removed = store::erase(db, &self.row.workspace_id, id, &free, &gone, self.now()).await?;
-        self.progress.derived += removed.derived;
-        self.progress.done += free.len() as i64;
-        self.progress.held += held.len() as i64;
-        Ok(true)
+        let before = self.progress.clone();
+        let noted = |derived| Progress { derived: before.derived + derived, ..before }.json();
+        self.progress.derived +=
+            store::erase(db, &self.row.workspace_id, id, &free, &gone, self.now(), noted).await?;
+        self.recount().await.map(|()| true)
+    }
+
+    /// The calls themselves say how far it is: nothing is lost where a run is killed.
+    async fn recount(&mut self) -> Result<()> {
+        let (db, id) = (&self.node.db, &self.row.id);
+        self.progress.done = store::count_items(db, id, "done").await?;
+        self.progress.held = store::count_items(db, id, "held").await?;
+        Ok(())
     }
 
     /// What stands in the bucket under `erased/` is never brought back by a restore: the bucket is in no backup.
@@ -262,9 +277,9 @@ impl Run<'_> {
         if !ids.is_empty() {
             self.leave_mark(Some(&"keys".to_owned()), &json!({ "keys": ids })).await?;
             self.engine.destroy_kept_keys(self.node, &ids).await?;
-            data_keys::destroy(db, &ids).await?;
-            self.node.sealer.forget();
             self.progress.keys += ids.len() as u64;
+            erasure::destroy_keys(db, id, &ids, &self.progress.json()).await?;
+            self.node.sealer.forget();
         }
         for table in ["data_keys", "prompts"] {
             db.scrub(table).await?;

@@ -17,7 +17,7 @@ use super::scope::Scope;
 use super::store::data_requests::{self as store, RequestRow};
 use super::store::keys;
 use super::{CellNode, Engine};
-use crate::domain::access::Role;
+use crate::domain::access::{Permission, Role};
 use crate::domain::data_requests::{Kind, Match, State, Step, WrongStep, due_on, may_extend, received_on};
 use crate::domain::field;
 use crate::domain::ids::{DataRequestId, KeyId};
@@ -117,7 +117,7 @@ pub struct DataRequestView {
     pub progress: Option<Progress>,
     /// Whether there is a certificate.
     pub has_certificate: bool,
-    /// Where the archive is fetched, while the link works.
+    /// Where the archive is fetched, while the link works; only for who may read prompts.
     pub archive_url: Option<String>,
     /// Until when.
     pub archive_until: Option<Time>,
@@ -343,7 +343,7 @@ impl Engine {
     pub async fn cancel_data_request(&self, scope: &Scope, id: &DataRequestId) -> Result<DataRequestView> {
         let row = self.data_request_row(scope, id).await?;
         if scope.role != Role::Admin && self.person_behind(scope).await? != row.filed_person {
-            return Err(Error::Forbidden(crate::domain::access::Permission::DecideDataRequests));
+            return Err(Error::Forbidden(Permission::DecideDataRequests));
         }
         let ended = RequestRow { ended_at: Some(self.0.clock.now()), ..row.clone() };
         self.move_data_request(scope, ended, Step::Cancel, "data_request.cancelled").await
@@ -417,7 +417,9 @@ impl Engine {
     async fn data_request_view(&self, scope: &Scope, row: RequestRow) -> Result<DataRequestView> {
         let cell = self.cell(&scope.workspace)?;
         let (private, today) = (unseal(cell, &row).await?, self.0.clock.now().date());
-        let archive_until = row.archive_until.filter(|until| self.0.clock.now() < *until);
+        // The archive holds prompts: its link is for who may read them.
+        let may_open = scope.role.may(Permission::ReadPrompts);
+        let archive_until = row.archive_until.filter(|until| may_open && self.0.clock.now() < *until);
         let key = archive::link_key(&row);
         let url = archive_until.map(|until| self.0.urls.sign(&self.base_url(&scope.workspace), &key, until));
         Ok(DataRequestView {

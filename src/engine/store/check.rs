@@ -18,7 +18,7 @@ struct Rule {
 }
 
 /// Rules 1 to 4 of design §4, and those of the log. Each is one statement, so that it sees one moment of a database in use.
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 11] = [
     Rule {
         fault: "the balance is below zero",
         text: "SELECT workspace_id AS id FROM accounts WHERE available < 0 OR reserved < 0",
@@ -59,6 +59,13 @@ const RULES: [Rule; 10] = [
                FROM usage_hours u WHERE u.workspace_id = a.workspace_id) <> (SELECT \
                CAST(COALESCE(SUM(-l.amount), 0) AS BIGINT) FROM ledger_entries l \
                WHERE l.workspace_id = a.workspace_id AND l.kind = 'charge')",
+    },
+    Rule {
+        fault: "the roll-ups by hour and by day differ",
+        text: "SELECT h.workspace_id AS id FROM (SELECT workspace_id, hour_us / 86400000000 AS day, SUM(calls) AS calls, \
+               SUM(cost) AS cost FROM usage_hours GROUP BY workspace_id, hour_us / 86400000000) h WHERE NOT EXISTS \
+               (SELECT 1 FROM usage_days d WHERE d.workspace_id = h.workspace_id AND d.day_us = h.day * 86400000000 \
+               GROUP BY d.workspace_id HAVING SUM(d.calls) = h.calls AND SUM(d.cost) = h.cost)",
     },
     Rule {
         fault: "the roll-up does not count each logged call once",

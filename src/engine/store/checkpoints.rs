@@ -43,11 +43,11 @@ pub async fn log_end(db: &Db, workspace: &WorkspaceId, to: Time) -> Result<(i64,
     Ok((row.try_get("seq")?, row.try_get("hash")?))
 }
 
-/// Keeps a checkpoint with its signature, unless another node was first.
+/// Keeps a checkpoint with its signature; false where another node was first.
 ///
 /// # Errors
 /// The database's own.
-pub async fn insert(db: &Db, checkpoint: &Checkpoint, signed: &str) -> Result<()> {
+pub async fn insert(db: &Db, checkpoint: &Checkpoint, signed: &str) -> Result<bool> {
     let text = "INSERT INTO log_checkpoints (workspace_id, number, last_seq, head_hash, to_us, body) \
                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (workspace_id, number) DO NOTHING";
     let values = values![
@@ -59,8 +59,20 @@ pub async fn insert(db: &Db, checkpoint: &Checkpoint, signed: &str) -> Result<()
         signed
     ];
     let mut transaction = db.begin().await?;
-    Statement::new(text, values).run(&mut transaction).await?;
-    Ok(transaction.commit().await?)
+    let is_first = Statement::new(text, values).run(&mut transaction).await? == 1;
+    transaction.commit().await?;
+    Ok(is_first)
+}
+
+/// Whether a checkpoint covers more than the log's entries about checkpoints.
+///
+/// # Errors
+/// The database's own.
+pub async fn covers_news(db: &Db, checkpoint: &Checkpoint) -> Result<bool> {
+    let text = "SELECT seq FROM log_entries WHERE workspace_id = $1 AND seq >= $2 AND seq <= $3 \
+                AND COALESCE(event, '') <> 'log.checkpoint' LIMIT 1";
+    let values = values![checkpoint.workspace_id.as_str(), checkpoint.first_seq, checkpoint.last_seq];
+    Ok(!Select::new(text, values).all(&db.read).await?.is_empty())
 }
 
 /// Signed checkpoints before number `before`, the newest first.

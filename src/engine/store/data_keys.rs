@@ -1,7 +1,7 @@
 //! Data keys, wrapped by the master key. The table holds nothing else, so that it can be backed up apart.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use super::super::error::Result;
 use super::sql::{self, Select, Statement, values};
@@ -107,9 +107,14 @@ pub async fn rewrap(db: &Db, keys: Vec<WrappedKey>) -> Result<()> {
 /// The database's own.
 pub async fn destroy(db: &Db, ids: &[String]) -> Result<()> {
     let mut transaction = db.begin().await?;
-    sql::change_in(&mut transaction, "DELETE FROM data_keys WHERE id IN", Vec::new(), ids).await?;
-    Statement::new(TELL_NODES, Vec::new()).run(&mut transaction).await?;
+    destroy_in(&mut transaction, ids).await?;
     Ok(transaction.commit().await?)
+}
+
+/// As [`destroy`], inside somebody's transaction.
+pub(super) async fn destroy_in(on: &mut AnyConnection, ids: &[String]) -> Result<()> {
+    sql::change_in(on, "DELETE FROM data_keys WHERE id IN", Vec::new(), ids).await?;
+    Ok(Statement::new(TELL_NODES, Vec::new()).run(on).await.map(drop)?)
 }
 
 /// Keys of prompts made before `limit` that seal nothing any more; those of data requests are not among them.

@@ -129,7 +129,15 @@ pub fn update(row: &RequestRow, from: State) -> Statement {
 /// # Errors
 /// The database's own.
 pub async fn set_progress(db: &Db, id: &DataRequestId, progress: &str) -> Result<()> {
-    run(db, "UPDATE data_requests SET progress = $1 WHERE id = $2", values![progress, id.as_str()]).await
+    let mut transaction = db.begin().await?;
+    keep_progress(id, progress).run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// As [`set_progress`], inside somebody's transaction.
+pub(super) fn keep_progress(id: &DataRequestId, progress: &str) -> Statement {
+    let text = "UPDATE data_requests SET progress = $1 WHERE id = $2";
+    Statement::new(text, values![progress, id.as_str()])
 }
 
 /// A request of a workspace.
@@ -238,16 +246,8 @@ pub async fn generations(db: &Db, requests: &[String]) -> Result<Vec<NewGenerati
     rows.await?.iter().map(generations::generation).collect()
 }
 
-/// What an erasure removes of calls besides their files.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Removed {
-    /// Prompts.
-    pub prompts: u64,
-    /// Refused and failed calls, and the answers kept for repeats.
-    pub derived: u64,
-}
-
-/// Removes everything that was derived from the prompts of these calls and notes them as done, all at once.
+/// Removes everything that was derived from the prompts of these calls and notes them as done, all at once: with
+/// `progress`, which is told the number of derived rows, so that a kill right after loses no count.
 ///
 /// # Errors
 /// The database's own.
@@ -258,20 +258,21 @@ pub async fn erase(
     requests: &[String],
     gone: &[NewGeneration],
     now: Time,
-) -> Result<Removed> {
+    progress: impl FnOnce(u64) -> String,
+) -> Result<u64> {
     let mut transaction = db.begin().await?;
     let ids: Vec<String> = gone.iter().map(|made| made.id.to_string()).collect();
     let head = "UPDATE generations SET deleted_us = $1 WHERE deleted_us IS NULL AND id IN";
     sql::change_in(&mut transaction, head, values![now.micros()], &ids).await?;
-    let prompts =
-        sql::count_changed_in(&mut transaction, "DELETE FROM prompts WHERE request_id IN", requests).await?;
+    sql::count_changed_in(&mut transaction, "DELETE FROM prompts WHERE request_id IN", requests).await?;
     let mut derived = remove_attempts(&mut transaction, workspace, requests).await?;
     let head = "DELETE FROM idempotency_keys WHERE request_id IN";
     derived += sql::count_changed_in(&mut transaction, head, requests).await?;
     let head = "UPDATE data_request_items SET state = 'done' WHERE data_request_id = $1 AND request_id IN";
     sql::change_in(&mut transaction, head, values![id.as_str()], requests).await?;
+    keep_progress(id, &progress(derived)).run(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(Removed { prompts, derived })
+    Ok(derived)
 }
 
 /// Refused and failed calls with the same prompts.

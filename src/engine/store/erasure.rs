@@ -4,6 +4,7 @@ use super::super::error::Result;
 use super::Db;
 use super::TELL_NODES;
 use super::data_keys::{self, WrappedKey};
+use super::data_requests;
 use super::sql::{Select, Statement, values};
 use crate::domain::ids::{DataRequestId, WorkspaceId};
 
@@ -46,6 +47,17 @@ pub async fn retired_keys(db: &Db, id: &DataRequestId) -> Result<Vec<WrappedKey>
     let select =
         Select::new("SELECT * FROM data_keys WHERE scope LIKE $1", values![retired_prefix(id) + "%"]);
     select.all(&db.read).await?.iter().map(data_keys::key).collect()
+}
+
+/// Destroys the keys that a request took out of use, and notes it: a kill right after loses no count.
+///
+/// # Errors
+/// The database's own.
+pub async fn destroy_keys(db: &Db, id: &DataRequestId, keys: &[String], progress: &str) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    data_keys::destroy_in(&mut transaction, keys).await?;
+    data_requests::keep_progress(id, progress).run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// Prompts under a key: their calls and sealed bytes.

@@ -36,6 +36,8 @@ pub struct HoldRow {
     pub lifted_by: Option<String>,
     /// When it ended.
     pub lifted_at: Option<Time>,
+    /// Why, where it was said.
+    pub lift_reason: Option<String>,
 }
 
 /// Places a hold.
@@ -55,10 +57,16 @@ pub fn insert(hold: &HoldRow) -> Statement {
 }
 
 /// Ends a hold; changes nothing where it has ended.
-pub fn lift(workspace: &WorkspaceId, id: &HoldId, actor: &str, now: Time) -> Statement {
-    let text = "UPDATE legal_holds SET lifted_by = $1, lifted_us = $2 \
-                WHERE workspace_id = $3 AND id = $4 AND lifted_us IS NULL";
-    Statement::new(text, values![actor, now.micros(), workspace.as_str(), id.as_str()])
+pub fn lift(
+    workspace: &WorkspaceId,
+    id: &HoldId,
+    actor: &str,
+    reason: Option<String>,
+    now: Time,
+) -> Statement {
+    let text = "UPDATE legal_holds SET lifted_by = $1, lifted_us = $2, lift_reason = $3 \
+                WHERE workspace_id = $4 AND id = $5 AND lifted_us IS NULL";
+    Statement::new(text, values![actor, now.micros(), reason, workspace.as_str(), id.as_str()])
 }
 
 /// The holds of a workspace, the newest first; with `active` only those in force.
@@ -89,5 +97,6 @@ fn hold(row: &AnyRow) -> Result<HoldRow> {
         placed_at: Time(row.try_get("placed_us")?),
         lifted_by: row.try_get("lifted_by")?,
         lifted_at: row.try_get::<Option<i64>, _>("lifted_us")?.map(Time),
+        lift_reason: row.try_get("lift_reason")?,
     })
 }

@@ -7,9 +7,11 @@ use super::super::error::Result;
 use super::Db;
 use super::books::parse;
 use super::sql::{self, Select, values};
+use crate::domain::field::FieldError;
 use crate::domain::ids::{LedgerEntryId, RequestId, WorkspaceId};
 use crate::domain::money::Usd;
-use crate::domain::time::Time;
+use crate::domain::time::{DAY, Time};
+use crate::domain::usage::Span;
 
 /// One entry.
 #[derive(Debug, Clone)]
@@ -60,22 +62,127 @@ pub async fn insert(on: &mut AnyConnection, entries: Vec<LedgerEntry>) -> Result
     sql::insert(on, head, rows.collect(), "").await
 }
 
-/// Entries of a workspace, newest first, before the place `before`.
+/// Which entries.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LedgerFilter {
+    /// `top_up` or `charge`.
+    pub kind: Option<LedgerKind>,
+    /// Who caused it: `agent.NAME`, a person's or key's id, `system`.
+    pub actor: Option<String>,
+    /// When.
+    pub span: Option<Span>,
+}
+
+impl LedgerFilter {
+    /// Reads a filter as REST and pages give it: a moment or a UTC date for either end, whole hours.
+    ///
+    /// # Errors
+    /// The field `kind`, `from` or `to`.
+    pub fn read(
+        kind: Option<&str>,
+        actor: Option<&str>,
+        from: Option<&str>,
+        to: Option<&str>,
+        now: Time,
+    ) -> std::result::Result<Self, FieldError> {
+        // Without a beginning: as far back as a span reaches.
+        let long_ago = now.plus(-3_650 * DAY).to_string();
+        let begin = from.unwrap_or(&long_ago);
+        let span = from.or(to).map(|_| Span::parse(Some(begin), to, now)).transpose()?;
+        Ok(Self { kind: kind.map(str::parse).transpose()?, actor: actor.map(str::to_owned), span })
+    }
+}
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LedgerKind {
+    /// Money in.
+    TopUp,
+    /// A paid call.
+    Charge,
+}
+
+impl LedgerKind {
+    /// The name in JSON and URLs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TopUp => "top_up",
+            Self::Charge => "charge",
+        }
+    }
+
+    /// A condition that the index of the money that came in fits.
+    const fn condition(self) -> &'static str {
+        match self {
+            Self::TopUp => " AND kind <> 'charge'",
+            Self::Charge => " AND kind = 'charge'",
+        }
+    }
+}
+
+impl std::str::FromStr for LedgerKind {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> std::result::Result<Self, FieldError> {
+        let named = [Self::TopUp, Self::Charge].into_iter().find(|kind| kind.as_str() == text);
+        named.ok_or_else(|| FieldError::new("kind", "is not top_up or charge"))
+    }
+}
+
+/// Entries of a workspace that match, newest first, before the place `before`.
 ///
 /// # Errors
 /// The database's own.
 pub async fn page(
     db: &Db,
     workspace: &WorkspaceId,
+    filter: &LedgerFilter,
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<LedgerEntry>> {
-    let select =
-        Select::new("SELECT * FROM ledger_entries WHERE workspace_id = $1", values![workspace.as_str()])
-            .and("seq < ?", before)
-            .tail("ORDER BY seq DESC")
-            .limit(limit);
+    let places = match filter.span {
+        Some(span) => places(db, workspace, span).await?.map(Some),
+        None => Some(None),
+    };
+    let Some(places) = places else { return Ok(Vec::new()) };
+    let kind = filter.kind.map_or("", LedgerKind::condition);
+    let text = format!("SELECT * FROM ledger_entries WHERE workspace_id = $1{kind}");
+    let select = Select::new(&text, values![workspace.as_str()])
+        .and("seq < ?", before)
+        .and("seq >= ?", places.map(|(first, _)| first))
+        .and("seq <= ?", places.map(|(_, last)| last))
+        .and("actor = ?", filter.actor.clone())
+        .tail("ORDER BY seq DESC")
+        .limit(limit);
     select.all(&db.read).await?.iter().map(entry).collect()
+}
+
+/// The first and the last place within a span: the ledger is in order of time.
+async fn places(db: &Db, workspace: &WorkspaceId, span: Span) -> Result<Option<(i64, i64)>> {
+    let first = "SELECT seq FROM ledger_entries WHERE workspace_id = $1 AND ts_us >= $2 AND ts_us < $3 \
+                 ORDER BY ts_us, seq LIMIT 1";
+    let last = "SELECT seq FROM ledger_entries WHERE workspace_id = $1 AND ts_us >= $2 AND ts_us < $3 \
+                ORDER BY ts_us DESC, seq DESC LIMIT 1";
+    let mut found = Vec::new();
+    for text in [first, last] {
+        let query = sqlx::query_scalar::<_, i64>(text)
+            .bind(workspace.as_str())
+            .bind(span.from.micros())
+            .bind(span.to.micros());
+        found.extend(query.fetch_optional(&db.read).await?);
+    }
+    Ok(found.first().copied().zip(found.last().copied()))
+}
+
+/// The balance before `time`: after the last entry in front of it, nothing where there is none.
+///
+/// # Errors
+/// The database's own.
+pub async fn balance_before(db: &Db, workspace: &WorkspaceId, time: Time) -> Result<Usd> {
+    let text = "SELECT balance_after FROM ledger_entries WHERE workspace_id = $1 AND ts_us < $2 \
+                ORDER BY ts_us DESC, seq DESC LIMIT 1";
+    let query = sqlx::query_scalar(text).bind(workspace.as_str()).bind(time.micros());
+    Ok(query.fetch_optional(&db.read).await?.map_or(Usd::ZERO, Usd::from_micros))
 }
 
 /// The entries of one call.

@@ -282,6 +282,7 @@ pub async fn remove(db: &Db, id: &UserId) -> Result<()> {
         "DELETE FROM invitations WHERE email IN (SELECT email FROM users WHERE id = $1)",
         "DELETE FROM memberships WHERE user_id = $1",
         "DELETE FROM sessions WHERE user_id = $1",
+        "DELETE FROM sign_ins WHERE user_id = $1",
         "DELETE FROM users WHERE id = $1",
     ] {
         Statement::new(text, values![id.as_str()]).run(&mut transaction).await?;

@@ -1,15 +1,17 @@
-//! The roll-up by hour: every chart and total reads it, and no page scans the log.
+//! The roll-ups by hour and by day: every chart and total reads it, and no page scans the log.
 
 use std::collections::BTreeMap;
 
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::super::error::Result;
 use super::Db;
-use super::sql::{self, values};
+use super::sql::{self, Select, values};
 use crate::domain::ids::WorkspaceId;
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
+use crate::domain::usage::{Grouping, Span, Sums};
 
 /// What one call adds to its hour.
 #[derive(Debug, Clone)]
@@ -39,36 +41,177 @@ pub struct Usage {
 }
 
 type Key = (String, i64, String, String, String);
+type Counts = [i64; 6];
 
-/// Adds `usages` to their hours; those of one hour, agent, tool and model become one row.
+/// A roll-up, by the length of what one row of it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RollUp {
+    /// `usage_hours`.
+    Hours,
+    /// `usage_days`: the same by day, for long spans.
+    Days,
+}
+
+impl RollUp {
+    const fn table(self) -> &'static str {
+        match self {
+            Self::Hours => "usage_hours",
+            Self::Days => "usage_days",
+        }
+    }
+
+    const fn time(self) -> &'static str {
+        match self {
+            Self::Hours => "hour_us",
+            Self::Days => "day_us",
+        }
+    }
+
+    fn start(self, at: i64) -> i64 {
+        match self {
+            Self::Hours => Time(at).hour().micros(),
+            Self::Days => Time(at).day_start().micros(),
+        }
+    }
+}
+
+/// Adds `usages` to their hours and days; those of one hour, agent, tool and model become one row.
 ///
 /// # Errors
 /// The database's own.
 pub async fn add(on: &mut AnyConnection, usages: Vec<Usage>) -> Result<()> {
-    let mut sums: BTreeMap<Key, [i64; 6]> = BTreeMap::new();
-    for usage in usages {
-        let key = (
-            usage.workspace_id.to_string(),
-            usage.at.hour().micros(),
-            usage.user_id,
-            usage.tool,
-            usage.model,
-        );
-        let added =
-            [usage.calls, usage.cost.micros(), usage.images, usage.video_ms, usage.refused, usage.failed];
-        let sum = sums.entry(key).or_default();
-        sum.iter_mut().zip(added).for_each(|(total, more)| *total += more);
-    }
-    let rows = sums.into_iter().map(|((workspace, hour, user, tool, model), sum)| {
-        values![workspace, hour, user, tool, model, sum[0], sum[1], sum[2], sum[3], sum[4], sum[5]]
+    let counted = usages.into_iter().map(|usage| {
+        let Usage { calls, cost, images, video_ms, refused, failed, .. } = usage;
+        let key = (usage.workspace_id.to_string(), usage.at.micros(), usage.user_id, usage.tool, usage.model);
+        (key, [calls, cost.micros(), images, video_ms, refused, failed])
     });
-    let head = "INSERT INTO usage_hours \
-                (workspace_id, hour_us, user_id, tool, model, calls, cost, images, video_ms, refused, failed)";
-    let tail = "ON CONFLICT (workspace_id, hour_us, user_id, tool, model) DO UPDATE SET \
-                calls = usage_hours.calls + excluded.calls, cost = usage_hours.cost + excluded.cost, \
-                images = usage_hours.images + excluded.images, video_ms = usage_hours.video_ms + excluded.video_ms, \
-                refused = usage_hours.refused + excluded.refused, failed = usage_hours.failed + excluded.failed";
-    sql::insert(on, head, rows.collect(), tail).await
+    let hours = summed(counted, RollUp::Hours);
+    let days = summed(hours.clone(), RollUp::Days);
+    write(on, RollUp::Hours, hours).await?;
+    write(on, RollUp::Days, days).await
+}
+
+fn summed(counted: impl IntoIterator<Item = (Key, Counts)>, roll_up: RollUp) -> BTreeMap<Key, Counts> {
+    let mut sums: BTreeMap<Key, Counts> = BTreeMap::new();
+    for (mut key, counts) in counted {
+        key.1 = roll_up.start(key.1);
+        let sum = sums.entry(key).or_default();
+        sum.iter_mut().zip(counts).for_each(|(total, more)| *total += more);
+    }
+    sums
+}
+
+async fn write(on: &mut AnyConnection, roll_up: RollUp, sums: BTreeMap<Key, Counts>) -> Result<()> {
+    let rows = sums.into_iter().map(|((workspace, at, user, tool, model), sum)| {
+        values![workspace, at, user, tool, model, sum[0], sum[1], sum[2], sum[3], sum[4], sum[5]]
+    });
+    let (table, time) = (roll_up.table(), roll_up.time());
+    let head = format!(
+        "INSERT INTO {table} \
+         (workspace_id, {time}, user_id, tool, model, calls, cost, images, video_ms, refused, failed)"
+    );
+    let more = COUNTS.map(|count| format!("{count} = {table}.{count} + excluded.{count}")).join(", ");
+    let tail = format!("ON CONFLICT (workspace_id, {time}, user_id, tool, model) DO UPDATE SET {more}");
+    sql::insert(on, &head, rows.collect(), &tail).await
+}
+
+/// What every roll-up counts.
+const COUNTS: [&str; 6] = ["calls", "cost", "images", "video_ms", "refused", "failed"];
+
+/// Sums of a group in one row's time of a roll-up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The hour's or day's first moment.
+    pub at: Time,
+    /// The group; empty where there is none.
+    pub group: String,
+    /// What was counted.
+    pub sums: Sums,
+}
+
+/// The sums of a workspace by time and group from `span.from` until before `span.to`, in order.
+///
+/// # Errors
+/// The database's own.
+pub async fn parts(
+    db: &Db,
+    workspace: &WorkspaceId,
+    roll_up: RollUp,
+    grouping: Option<Grouping>,
+    span: Span,
+) -> Result<Vec<Part>> {
+    let (table, time) = (roll_up.table(), roll_up.time());
+    let group = grouping.map_or("''", group_column);
+    let sums = COUNTS.map(|count| format!("CAST(SUM({count}) AS BIGINT) AS {count}")).join(", ");
+    let text = format!(
+        "SELECT {time} AS at_us, {group} AS name, {sums} FROM {table} \
+         WHERE workspace_id = $1 AND {time} >= $2 AND {time} < $3"
+    );
+    let bound = values![workspace.as_str(), span.from.micros(), span.to.micros()];
+    let select = Select::new(&text, bound).tail("GROUP BY 1, 2 ORDER BY 1, 2");
+    select.all(&db.read).await?.iter().map(part).collect()
+}
+
+const fn group_column(grouping: Grouping) -> &'static str {
+    match grouping {
+        Grouping::User => "user_id",
+        Grouping::Tool => "tool",
+        Grouping::Model => "model",
+        Grouping::Kind => {
+            "CASE tool WHEN 'generate_image' THEN 'image' WHEN 'generate_video' THEN 'video' ELSE 'other' END"
+        }
+    }
+}
+
+fn part(row: &AnyRow) -> Result<Part> {
+    Ok(Part { at: Time(row.try_get("at_us")?), group: row.try_get("name")?, sums: sums(row)? })
+}
+
+fn sums(row: &AnyRow) -> Result<Sums> {
+    Ok(Sums {
+        calls: row.try_get("calls")?,
+        cost: Usd::from_micros(row.try_get("cost")?),
+        images: row.try_get("images")?,
+        video_ms: row.try_get("video_ms")?,
+        refused: row.try_get("refused")?,
+        failed: row.try_get("failed")?,
+    })
+}
+
+/// What one agent did on one day with one tool and model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DayLine {
+    /// The day's first moment in UTC.
+    pub day: Time,
+    /// `agent.NAME`.
+    pub user_id: String,
+    /// The tool.
+    pub tool: String,
+    /// The model; empty where the tool has none.
+    pub model: String,
+    /// What was counted.
+    pub sums: Sums,
+}
+
+/// Every charged line of the days from `span.from` until before `span.to`, in order.
+///
+/// # Errors
+/// The database's own.
+pub async fn charged_days(db: &Db, workspace: &WorkspaceId, span: Span) -> Result<Vec<DayLine>> {
+    let text = "SELECT day_us, user_id, tool, model, calls, cost, images, video_ms, refused, failed FROM usage_days \
+                WHERE workspace_id = $1 AND day_us >= $2 AND day_us < $3 AND cost > 0 \
+                ORDER BY day_us, user_id, tool, model";
+    let query = sqlx::query(text).bind(workspace.as_str()).bind(span.from.micros()).bind(span.to.micros());
+    let line = |row: &AnyRow| {
+        Ok(DayLine {
+            day: Time(row.try_get("day_us")?),
+            user_id: row.try_get("user_id")?,
+            tool: row.try_get("tool")?,
+            model: row.try_get("model")?,
+            sums: sums(row)?,
+        })
+    };
+    query.fetch_all(&db.read).await?.iter().map(line).collect()
 }
 
 /// Sums over a span.

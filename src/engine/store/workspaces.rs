@@ -340,6 +340,49 @@ pub fn set_settings(id: &WorkspaceId, inference: Inference, cost_centre: Option<
     Statement::new(text, values![inference.as_str(), cost_centre.map(str::to_owned), id.as_str()])
 }
 
+/// The monthly allowance, where there is one.
+///
+/// # Errors
+/// The database's own.
+pub async fn allowance(db: &Db, id: &WorkspaceId) -> Result<Option<Usd>> {
+    let text = "SELECT allowance FROM accounts WHERE workspace_id = $1";
+    let found: Option<Option<i64>> =
+        sqlx::query_scalar(text).bind(id.as_str()).fetch_optional(&db.read).await?;
+    Ok(found.flatten().map(Usd::from_micros))
+}
+
+/// Changes the monthly allowance. A new one begins with the month after `month`.
+pub fn set_allowance(id: &WorkspaceId, allowance: Option<Usd>, month: &str) -> Statement {
+    let text = "UPDATE accounts SET allowance_month = CASE WHEN allowance IS NULL OR allowance_month IS NULL THEN $2 \
+                ELSE allowance_month END, allowance = $1 WHERE workspace_id = $3";
+    Statement::new(text, values![allowance.map(Usd::micros), month, id.as_str()])
+}
+
+/// Marks a month's allowance as given; changes nothing where it is, or where the allowance is another by now.
+pub fn mark_allowance(id: &WorkspaceId, allowance: Usd, month: &str) -> Statement {
+    let text = "UPDATE accounts SET allowance_month = $1 WHERE workspace_id = $2 AND allowance = $3 \
+                AND suspended = 0 AND allowance_month < $1";
+    Statement::new(text, values![month, id.as_str(), allowance.micros()])
+}
+
+/// Accounts whose allowance of `month` is not given yet.
+///
+/// # Errors
+/// The database's own.
+pub async fn allowances_due(db: &Db, month: &str) -> Result<Vec<(WorkspaceId, Usd)>> {
+    let text = "SELECT workspace_id, allowance FROM accounts WHERE allowance IS NOT NULL AND suspended = 0 \
+                AND allowance_month < $1 ORDER BY workspace_id";
+    let rows = sqlx::query(text).bind(month).fetch_all(&db.read).await?;
+    rows.iter()
+        .map(|row| {
+            Ok((
+                parse(row.try_get::<String, _>("workspace_id")?)?,
+                Usd::from_micros(row.try_get("allowance")?),
+            ))
+        })
+        .collect()
+}
+
 /// Removes directory entries whose workspace has no account: a backup met them while they were made.
 ///
 /// # Errors

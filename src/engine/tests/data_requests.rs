@@ -238,7 +238,7 @@ both_engines! {
         assert_eq!((partial.state, partial.progress.unwrap().held), (State::Partial, 1));
         let certificate = world.engine.data_request_certificate(&admin, &both).await.unwrap();
         assert_eq!(certificate["held_back"][0]["results"], 1);
-        world.engine.lift_hold(&admin, &hold.id).await.unwrap();
+        world.engine.lift_hold(&admin, &hold.id, None).await.unwrap();
         for id in [&blocked, &both] {
             world.engine.retry_data_request(&admin, id).await.unwrap();
         }

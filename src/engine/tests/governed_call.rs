@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 
+use super::super::billing::LedgerFilter;
 use super::super::bootstrap::Bootstrap;
 use super::super::error::Error;
 use super::super::identify::Refused;
@@ -56,7 +57,7 @@ both_engines! {
         assert!(shown.items[0].thumbnail_url.is_some());
         let prompt = world.engine.prompt(&scope, &request_id.parse().unwrap()).await.unwrap();
         assert_eq!(prompt.as_deref(), Some("a fox"));
-        let ledger = world.engine.ledger(&scope, Page::default()).await.unwrap().items;
+        let ledger = world.engine.ledger(&scope, &LedgerFilter::default(), Page::default()).await.unwrap().items;
         let amounts: Vec<Usd> = ledger.iter().map(|row| row.amount_usd).collect();
         assert_eq!(amounts, [usd("-0.042"), usd("100")]);
         world.assert_whole().await;

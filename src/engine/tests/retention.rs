@@ -113,11 +113,11 @@ both_engines! {
         let report = world.engine.purge().await.unwrap();
         assert_eq!((report.generations, report.held), (1, 1));
         let agent = world.engine.place_hold(&admin, HoldTarget::Agent("agent.growth-bot".into()), "case 8").await.unwrap();
-        world.engine.lift_hold(&admin, &hold.id).await.unwrap();
+        world.engine.lift_hold(&admin, &hold.id, None).await.unwrap();
         assert_eq!(world.engine.purge().await.unwrap().held, 1);
         assert!(world.engine.delete_workspace(&world.admin().await, "Growth").await.is_err());
-        world.engine.lift_hold(&admin, &agent.id).await.unwrap();
-        assert_eq!(world.engine.lift_hold(&admin, &agent.id).await.unwrap_err(), Error::NotFound);
+        world.engine.lift_hold(&admin, &agent.id, None).await.unwrap();
+        assert_eq!(world.engine.lift_hold(&admin, &agent.id, None).await.unwrap_err(), Error::NotFound);
         assert_eq!(world.engine.purge().await.unwrap().generations, 1);
         assert_reconciled(&world).await;
     }

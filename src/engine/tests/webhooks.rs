@@ -109,6 +109,23 @@ both_engines! {
         assert_eq!((page.items.len(), page.items[0].outcome.as_str(), page.items[0].status), (2, "delivered", Some(200)));
     }
 
+    async fn a_checkpoint_goes_to_the_siem_where_something_happened(on) {
+        let (world, receiver) = (world(on).await, Receiver::start().await);
+        hook(&world, &receiver, "generic").await;
+        acts(&world, 1).await;
+        for _ in 0..3 {
+            world.clock.advance(HOUR);
+            world.engine.make_checkpoints().await.unwrap();
+        }
+        deliver_all(&world).await;
+        let events = receiver.acknowledged();
+        let signed: Vec<&Value> = events.iter().filter(|event| event["event"] == "log.checkpoint").collect();
+        assert_eq!(signed.len(), 1, "an hour with nothing but that entry says nothing new");
+        let kept = world.engine.checkpoints(&world.admin().await, Page::default()).await.unwrap().items;
+        assert!(kept.contains(&signed[0]["data"]), "the event carries the signed checkpoint");
+        world.assert_whole().await;
+    }
+
     async fn a_filter_leaves_out_and_acts_carry_their_data(on) {
         let (world, receiver) = (world(on).await, Receiver::start().await);
         let mut new = endpoint(&receiver.url, "generic");

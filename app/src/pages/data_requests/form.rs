@@ -1,0 +1,170 @@
+//! The form of a request, and what it matches before it is filed.
+
+use agentframer::engine::data_requests::{DataRequestPreview, Sample};
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+
+use super::{day_of, kind_word};
+use crate::actions::{FileDataRequest, PREVIEW};
+use crate::components::field::Field;
+use crate::components::text_area::TextArea;
+use crate::flash::Flash;
+use crate::words;
+
+/// The form. After a look the button that files comes first.
+pub fn form(
+    workspace: &str,
+    today: &str,
+    flash: Flash,
+    looked: bool,
+    is_first: bool,
+) -> impl IntoView + use<> {
+    let is_open = looked || is_first || flash.problem.is_some();
+    let look = if looked { "btn" } else { "btn first" };
+    let file =
+        looked.then(|| view! { <button class="btn first" name="step" value="file">"File request"</button> });
+    let received = flash.kept.get("received_on").cloned().unwrap_or_else(|| today.to_owned());
+    view! {
+        <details class="card" open=is_open>
+            <summary class="in"><b>"File a request"</b></summary>
+            <form method="post" action=FileDataRequest::url() class="in stack narrow">
+                <input type="hidden" name="workspace" value=workspace.to_owned()/>
+                {kinds(&flash).into_any()}
+                {who(&flash, received).into_any()}
+                {about(&flash).into_any()}
+                <div class="row">
+                    <button class=look name="step" value=PREVIEW>"Show what it matches"</button>
+                    {file}
+                </div>
+                <p class="muted">"Looking changes and stores nothing."</p>
+            </form>
+        </details>
+    }
+}
+
+fn kinds(flash: &Flash) -> impl IntoView + use<> {
+    let chosen = flash.value("kind");
+    let wrong = flash.error_at("kind", "What is asked");
+    let choice = move |value: &'static str, title: &'static str, text: &'static str| {
+        view! {
+            <label class="choice">
+                <input type="radio" name="kind" value=value required checked=chosen == value/>
+                <span><b>{title}</b><small>{text}</small></span>
+            </label>
+        }
+    };
+    view! {
+        <fieldset class="field">
+            <legend>"What is asked"</legend>
+            <div class="choices">
+                {choice("access", "A copy", "prompts and media in one archive")}
+                {choice("erasure", "Erasure", "prompts, media and keys go for good")}
+            </div>
+            <p class="error" id="kind-error">{wrong}</p>
+        </fieldset>
+    }
+}
+
+fn who(flash: &Flash, received: String) -> impl IntoView + use<> {
+    view! {
+        <Field name="requested_by" label="Who asked" hint="Kept encrypted; not in the log." flash=flash.clone()/>
+        <Field name="received_on" label="Received on" kind="date" value=received hint="The answer is due one calendar month later." flash=flash.clone()/>
+        <div class="field">
+            <label for="note">"Note"</label>
+            <TextArea name="note" value=flash.value("note") rows=2/>
+            <p class="hint">"What helps whoever decides. Kept encrypted."</p>
+            <p class="error" id="note-error">{flash.error_at("note", "Note")}</p>
+        </div>
+    }
+}
+
+fn about(flash: &Flash) -> impl IntoView + use<> {
+    let nothing = flash.error_at("match", "The request").or_else(|| {
+        let problem = flash.problem.as_deref().filter(|_| flash.field.as_deref() == Some("match"))?;
+        Some(format!("The request {problem}."))
+    });
+    view! {
+        <fieldset class="stack about">
+            <legend><h3>"Whose data"</h3></legend>
+            <p class="muted">"Give at least one. Where several are given, a call has to match all of them."</p>
+            <p class="error">{nothing}</p>
+            <Field name="subject" label="Subject" required=false hint="The name that agents pass as “subject”." flash=flash.clone()/>
+            <Field name="user_id" label="User or agent" required=false hint="A person’s id, or agent.NAME." flash=flash.clone()/>
+            <div class="field">
+                <label for="request_ids">"Request ids"</label>
+                <TextArea name="request_ids" value=flash.value("request_ids") rows=2/>
+                <p class="error" id="request_ids-error">{flash.error_at("request_ids", "Request ids")}</p>
+            </div>
+            <div class="field">
+                <label for="prompt_text">"Prompt, letter by letter"</label>
+                <TextArea name="prompt_text" value=flash.value("prompt_text") rows=3/>
+                <p class="hint">"Only its hash is kept."</p>
+                <p class="error" id="prompt_text-error">{flash.error_at("prompt_text", "Prompt")}</p>
+            </div>
+            <div class="row">
+                <Field name="from" label="From day" kind="date" required=false hint="in UTC" flash=flash.clone()/>
+                <Field name="to" label="To day" kind="date" required=false hint="this day included" flash=flash.clone()/>
+            </div>
+        </fieldset>
+    }
+}
+
+/// What was found. The words say that nothing was stored.
+pub fn preview(found: DataRequestPreview) -> impl IntoView {
+    let counts = format!(
+        "{} log rows, {} prompts and {} results with files match.",
+        found.matches.rows, found.matches.prompts, found.matches.media
+    );
+    let title = format!("{}: what it matches", kind_word(found.kind));
+    let due = format!("Not filed yet. Filed, it is due on {}.", day_of(&found.due_on));
+    let nothing = (found.matches.rows == 0).then(|| {
+        note("nothing", "Nothing matches. Filed all the same, it ends in a certificate that says so.")
+    });
+    let everything = found.everything.then(|| {
+        note("everything", "This matches every call of the workspace. Look twice at whom it is about.")
+    });
+    let held = (found.held > 0).then(|| {
+        note(
+            "held",
+            &format!("A legal hold keeps {} of the results. They stay until it is lifted.", found.held),
+        )
+    });
+    let alone = found.one_admin.then(|| {
+        view! { <p class="muted">"This workspace has one Admin, who may approve a request that the same person filed. With a second Admin, another one decides (four eyes)."</p> }
+    });
+    view! {
+        <section class="card" id="preview">
+            <header><h2>{title}</h2></header>
+            <div class="in stack">
+                <p><b>{counts}</b>" "{due}</p>
+                {nothing} {everything} {held} {alone}
+            </div>
+            {samples(found.samples).into_any()}
+        </section>
+    }
+}
+
+fn note(word: &'static str, text: &str) -> impl IntoView + use<> {
+    view! { <p class="note"><span class="tag warn">{word}</span>{text.to_owned()}</p> }
+}
+
+fn samples(samples: Vec<Sample>) -> impl IntoView {
+    let line = |sample: Sample| {
+        view! {
+            <tr>
+                <td>{words::minute(sample.ts)}</td><td>{sample.user_id}</td><td>{words::or_dash(sample.tool)}</td>
+                <td>{words::or_dash(sample.model)}</td><td class="mono">{sample.request_id}</td>
+            </tr>
+        }
+    };
+    (!samples.is_empty()).then(|| {
+        view! {
+            <div class="scroll">
+                <table>
+                    <thead><tr><th>"Time (UTC)"</th><th>"Who called"</th><th>"Tool"</th><th>"Model"</th><th>"Request"</th></tr></thead>
+                    <tbody>{samples.into_iter().map(line).collect_view()}</tbody>
+                </table>
+            </div>
+        }
+    })
+}

@@ -1,0 +1,196 @@
+//! `/w/{id}/usage`: what was called and charged, when, by whom and for what.
+
+pub mod picture;
+pub mod state;
+pub mod table;
+
+use agentframer::domain::access::Permission;
+use agentframer::domain::field::FieldError;
+use agentframer::domain::money::{Usd, thousands};
+use agentframer::domain::usage::{Grouping, Interval, Preset, Span, Standout};
+use agentframer::engine::usage::UsageReport;
+use leptos::prelude::*;
+
+use self::picture::{bars, calls, cents, names, title};
+use self::state::State;
+use self::table::change;
+use crate::components::bars::{Paint, draw};
+use crate::components::frame::{page, workspace_page};
+use crate::islands::PngButton;
+use crate::words;
+
+/// Figures, chart and tables; the URL says which.
+#[component]
+pub fn Usage() -> impl IntoView {
+    page(|ask| async move {
+        let scope = ask.scope(ask.segment(1), Permission::ReadActivity).await?;
+        let now = ask.engine.clock().now();
+        let read = State::read(ask.parts.uri.query().unwrap_or_default(), now);
+        let (state, wrong) = match read {
+            Ok(state) => (state, None),
+            Err(wrong) => (State::standard(now), Some(wrong)),
+        };
+        let report = ask.engine.usage_report(&scope, state.query()).await?;
+        let base = format!("/w/{}", scope.workspace.id);
+        let line = format!("{}, compared with {} · UTC", words_of(state.span), words_of(report.previous));
+        let body = view! {
+            {wrong.map(not_shown)}
+            {choices(&state, &format!("{base}/usage")).into_any()}
+            {figures(&report, &state).into_any()}
+            {chart(&report, &state, &base)}
+            {table::groups(&report, &state, &base)}
+            {table::intervals(&report, &state, &base)}
+        };
+        Ok(workspace_page(&ask, &scope, "Usage", line, exports(&state, &base), body))
+    })
+}
+
+fn not_shown(wrong: FieldError) -> impl IntoView {
+    let text = format!("{} {}. This month is shown instead.", field_words(&wrong.field), wrong.message);
+    view! { <p class="note bad" role="alert"><span class="tag bad">"not shown"</span>{text}</p> }
+}
+
+fn field_words(field: &str) -> &'static str {
+    match field {
+        "from" => "The first day",
+        "to" => "The last day",
+        "interval" => "The interval",
+        "group_by" => "The grouping",
+        _ => "The period",
+    }
+}
+
+/// `1 to 22 Apr 2026`.
+fn words_of(span: Span) -> String {
+    let last = span.to.plus(-1);
+    if span.from.day_start() == last.day_start() {
+        return words::day(last);
+    }
+    let same_month = span.from.month_start() == last.month_start();
+    let first = if same_month { span.from.date().day().to_string() } else { words::day(span.from) };
+    format!("{first} to {}", words::day(last))
+}
+
+fn choices(state: &State, path: &str) -> impl IntoView + use<> {
+    let link = |query: String, label: &'static str, here: bool| {
+        view! { <a href=format!("{path}?{query}") aria-current=here.then_some("true")>{label}</a> }
+    };
+    let periods =
+        Preset::ALL.map(|preset| link(state.period(preset), preset.title(), state.preset == Some(preset)));
+    let intervals = [(Interval::Hour, "Hour"), (Interval::Day, "Day"), (Interval::Month, "Month")];
+    let intervals =
+        intervals.map(|(interval, label)| link(state.by(interval), label, state.interval == interval));
+    let groupings = Grouping::ALL
+        .map(|grouping| link(state.grouped(grouping), grouping.title(), state.grouping == grouping));
+    view! {
+        <div class="choose">
+            <nav class="seg" aria-label="Period">{periods.collect_view()}</nav>
+            <nav class="seg" aria-label="Interval">{intervals.collect_view()}</nav>
+            <nav class="seg" aria-label="Group by">{groupings.collect_view()}</nav>
+            {range(state, path).into_any()}
+        </div>
+    }
+}
+
+/// A free range, as a plain form.
+fn range(state: &State, path: &str) -> impl IntoView + use<> {
+    let (from, to) = state.dates();
+    let hidden = [("group", state.grouping.as_str())];
+    view! {
+        <form method="get" action=path.to_owned() class="range">
+            {hidden.map(|(name, value)| view! { <input type="hidden" name=name value=value/> }).collect_view()}
+            <label>"From "<input type="date" name="from" value=from/></label>
+            <label>"to "<input type="date" name="to" value=to/></label>
+            <button class="btn">"Show"</button>
+        </form>
+    }
+}
+
+fn figures(report: &UsageReport, state: &State) -> impl IntoView + use<> {
+    let (total, before) = (report.usage.total(), report.before);
+    let per_call = |cost: Usd, calls: i64| Usd::from_micros(cost.micros() / calls.max(1));
+    let calls_change = change(Usd::from_micros(total.calls), Usd::from_micros(before.calls));
+    let each = per_call(total.cost, total.calls);
+    let each_before = per_call(before.cost, before.calls);
+    let from = |amount: String| format!("from {amount}");
+    view! {
+        <div class="card grid g4 figures">
+            <dl class="stat"><dt>"Spend"</dt><dd>{total.cost.display()}</dd><p>{change(total.cost, before.cost)}" "{from(before.cost.display())}</p></dl>
+            <dl class="stat"><dt>"Calls"</dt><dd>{thousands(&total.calls.to_string())}</dd><p>{calls_change}" "{from(thousands(&before.calls.to_string()))}</p></dl>
+            <dl class="stat"><dt>"Per call"</dt><dd>{each.display()}</dd><p>{change(each, each_before)}" "{from(each_before.display())}</p></dl>
+            {last_figure(report, state)}
+        </div>
+    }
+}
+
+fn last_figure(report: &UsageReport, state: &State) -> AnyView {
+    match report.outlook {
+        Some(outlook) => {
+            let month = state.span.to.plus(-1).date().strftime("%B").to_string();
+            let pace = format!("at {} a day, the last two weeks’ mean", cents(outlook.per_day));
+            view! { <dl class="stat"><dt>{format!("Forecast for {month}")}</dt><dd>{cents(outlook.month)}</dd><p>{pace}</p></dl> }.into_any()
+        }
+        None => view! { <dl class="stat"><dt>"Typical day"</dt><dd>{cents(report.typical_day)}</dd><p>"median of the last 28 days"</p></dl> }.into_any(),
+    }
+}
+
+fn chart(report: &UsageReport, state: &State, base: &str) -> AnyView {
+    if !report.usage.total().cost.is_positive() {
+        return view! { <p class="card empty">"Nothing was spent in this time. Paid calls appear here within seconds; choose another period above."</p> }.into_any();
+    }
+    let drawn = draw(&bars(report, state, base), Paint::Page).unwrap_or_default();
+    let label = format!(
+        "Spend by {} and {}; each bar leads to its calls",
+        state.interval.as_str(),
+        state.grouping.title().to_lowercase()
+    );
+    view! {
+        <section class="card">
+            <header><h2>"Spend"</h2><span class="muted">{format!("by {} and {}", state.interval.as_str(), state.grouping.title().to_lowercase())}</span></header>
+            <figure class="chart in">
+                <div role="group" aria-label=label inner_html=drawn></div>
+                <figcaption class="legend">{legend(report, state, base)}</figcaption>
+                {standouts(report, state, base)}
+            </figure>
+        </section>
+    }
+    .into_any()
+}
+
+/// Each name switches its series off and on.
+fn legend(report: &UsageReport, state: &State, base: &str) -> impl IntoView + use<> {
+    let entry = |(number, name): (usize, String)| {
+        let is_off = state.hides(&name);
+        let (href, does) =
+            (format!("{base}/usage?{}", state.toggled(&name)), if is_off { "Show" } else { "Hide" });
+        let title = format!("{does} {name}");
+        view! {
+            <a href=href class:off=is_off title=title>
+                <i class=format!("c{}", number + 1)></i>{name}{is_off.then_some(" (hidden)")}
+            </a>
+        }
+    };
+    let entries: Vec<_> = names(report).into_iter().enumerate().map(entry).collect();
+    let coming =
+        report.outlook.filter(|_| state.preset == Some(Preset::Month) && state.interval == Interval::Day);
+    let coming = coming.map(|_| view! { <span><i class="coming"></i>"forecast"</span> });
+    (entries, coming)
+}
+
+fn standouts(report: &UsageReport, state: &State, base: &str) -> Option<impl IntoView + use<>> {
+    let rule = state.interval.rule()?;
+    let line = |found: &Standout| {
+        let href = calls(base, None, found.at, state.interval.next(found.at));
+        let text = format!(" cost {}, usually {}.", found.cost.display(), found.usual.display());
+        view! { <li><span class="tag warn">"stands out"</span><a class="link" href=href>{title(found.at, state.interval)}</a>{text}</li> }
+    };
+    let lines: Vec<_> = report.standouts.iter().map(line).collect();
+    Some(view! { <ul class="standouts">{lines}</ul> <p class="hint">{rule}</p> })
+}
+
+fn exports(state: &State, base: &str) -> impl IntoView + use<> {
+    let path = |format: &str| format!("{base}/usage/export?format={format}&{}", state.to_query(false));
+    let link = |(format, label): (&str, &'static str)| view! { <a class="btn" href=path(format) download="">{label}</a> };
+    let links = [("csv", "CSV"), ("json", "JSON"), ("svg", "SVG")].map(link).collect_view();
+    view! { <div class="row" role="group" aria-label="Download">{links}<PngButton picture=path("svg") name="usage.png".to_owned()/></div> }
+}

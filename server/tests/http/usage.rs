@@ -1,0 +1,143 @@
+//! Usage, billing and the list of workspaces over HTTP: REST, pages and downloads say the same amounts.
+
+use agentframer::domain::access::Role;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::browser::{self, Session, form, open, send};
+use super::support::{Databases, TestServer, both_engines};
+
+/// Two images by the agent, one refusal.
+async fn used(server: &TestServer) {
+    server.mcp().image().await;
+    server.mcp().image().await;
+    server.mcp().call("delete_workspace", json!({ "confirm": "Growth" })).await;
+}
+
+async fn text(server: &TestServer, path: &str, session: &Session) -> (StatusCode, String, String) {
+    let answer = open(server, path, Some(session)).await;
+    let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+    (answer.status(), kind, answer.text().await.unwrap())
+}
+
+both_engines! {
+    async fn usage_by_rest_is_what_was_charged(on) {
+        let server = TestServer::start(on).await;
+        used(&server).await;
+        for group in ["user", "tool", "model", "kind"] {
+            for interval in ["hour", "day", "month"] {
+                let path = format!("/usage?interval={interval}&group_by={group}");
+                let (status, usage) = server.rest_json(Method::GET, &path, None).await;
+                assert_eq!((status, &usage["total"]["cost_usd"]), (StatusCode::OK, &json!(0.084)), "{usage}");
+                let costs = usage["items"].as_array().unwrap().iter().map(|row| row["cost_usd"].as_f64().unwrap());
+                assert!((costs.sum::<f64>() - 0.084).abs() < 1e-9, "{usage}");
+            }
+        }
+        let (_, usage) = server.rest_json(Method::GET, "/usage?group_by=tool", None).await;
+        let row = usage["items"].as_array().unwrap().iter().find(|row| row["group"] == "generate_image").unwrap();
+        assert_eq!((&row["calls"], &row["images"]), (&json!(2), &json!(2)), "{usage}");
+        let csv = server.rest(Method::GET, "/usage?group_by=model").header("accept", "text/csv").send().await.unwrap();
+        assert!(csv.headers()["content-type"].to_str().unwrap().starts_with("text/csv"));
+        let csv = csv.text().await.unwrap();
+        assert!(csv.starts_with("start,end,group,calls,cost_usd") && csv.contains("sketch-image-1,2,0.084,2,0,0,0\r\n"), "{csv}");
+    }
+
+    async fn a_wrong_parameter_is_named(on) {
+        let server = TestServer::start(on).await;
+        for (query, field) in [("from=soon", "from"), ("interval=week", "interval"), ("group_by=x", "group_by"), ("from=2026-02-01&to=2026-01-01", "to"), ("from=2020-01-01&interval=hour", "interval")] {
+            let (status, problem) = server.rest_json(Method::GET, &format!("/usage?{query}"), None).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{query}");
+            assert!(problem.to_string().contains(&format!("{field}:")) || problem.to_string().contains(&format!("\"{field}\"")), "{query}: {problem}");
+        }
+    }
+
+    async fn the_ledger_is_filtered_and_streams_as_a_sheet(on) {
+        let server = TestServer::start(on).await;
+        used(&server).await;
+        let (_, ins) = server.rest_json(Method::GET, "/ledger?kind=top_up", None).await;
+        let (_, charges) = server.rest_json(Method::GET, "/ledger?actor=agent.growth-bot&from=2000-01-01", None).await;
+        let count = |list: &Value| list["items"].as_array().unwrap().len();
+        assert_eq!((count(&ins), count(&charges)), (1, 2));
+        let sheet = server.rest(Method::GET, "/ledger").header("accept", "text/csv").send().await.unwrap().text().await.unwrap();
+        let lines: Vec<&str> = sheet.lines().collect();
+        assert_eq!(lines.len(), 4, "{sheet}");
+        assert!(lines[1].contains(",charge,-0.042,99.916,"), "{sheet}");
+    }
+
+    async fn the_usage_page_shows_figures_bars_and_sums(on) {
+        let server = TestServer::start(on).await;
+        used(&server).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let base = format!("/w/{}/usage", server.made.workspace_id);
+        let (_, _, html) = text(&server, &base, &session).await;
+        assert!(html.contains("$0.084") && html.contains("agent.growth-bot") && html.contains("class=\"s1\""), "{html}");
+        assert!(!html.contains("style="), "the content security policy refuses inline styles");
+        let (_, _, html) = text(&server, &format!("{base}?hide=agent.growth-bot"), &session).await;
+        assert!(!html.contains("class=\"s1\"") && html.contains("(hidden)") && html.contains("$0.084"), "{html}");
+        let (status, _, html) = text(&server, &format!("{base}?from=2026-02-01&to=2026-01-01"), &session).await;
+        assert!(status.is_success() && html.contains("is not after the beginning") && html.contains("2026-02-01"), "{html}");
+        for period in ["today", "7d", "30d", "month", "last_month", "quarter"] {
+            let status = open(&server, &format!("{base}?period={period}&group=kind"), Some(&session)).await.status();
+            assert_eq!(status, StatusCode::OK, "{period}");
+        }
+    }
+
+    async fn downloads_hold_what_the_pages_show(on) {
+        let server = TestServer::start(on).await;
+        used(&server).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let base = format!("/w/{}", server.made.workspace_id);
+        let (_, kind, csv) = text(&server, &format!("{base}/usage/export?period=month&group=user"), &session).await;
+        assert!(kind.starts_with("text/csv") && csv.contains("agent.growth-bot,2,0.084,2,0,1,0"), "{csv}");
+        let (_, kind, json) = text(&server, &format!("{base}/usage/export?format=json"), &session).await;
+        assert_eq!((kind.as_str(), &serde_json::from_str::<Value>(&json).unwrap()["total"]["cost_usd"]), ("application/json", &json!(0.084)));
+        let (_, kind, svg) = text(&server, &format!("{base}/usage/export?format=svg"), &session).await;
+        assert!(kind == "image/svg+xml" && svg.starts_with("<svg") && svg.contains("#00797c"), "{svg}");
+        let (_, _, ledger) = text(&server, &format!("{base}/billing/export?kind=charge"), &session).await;
+        assert_eq!(ledger.lines().count(), 3, "{ledger}");
+        let (_, _, focus) = text(&server, &format!("{base}/billing/focus"), &session).await;
+        assert!(focus.starts_with("AvailabilityZone,BilledCost,") && focus.contains(",0.084000,"), "{focus}");
+        let (_, _, all) = text(&server, "/workspaces/export", &session).await;
+        assert!(all.contains(",Growth,eu-west-1,,2,0.084,0,") && all.contains(",99.916,"), "{all}");
+    }
+
+    async fn a_statement_adds_up_and_names_its_parts(on) {
+        let server = TestServer::start(on).await;
+        used(&server).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let month = server.clock.now().month_key();
+        let path = format!("/w/{}/billing/statement?month={month}", server.made.workspace_id);
+        let (_, _, html) = text(&server, &path, &session).await;
+        for part in ["$0.000", "+ $100.000", "− $0.084", "$99.916", "Charges by agent", "Charges by model", "Charges by tool", "sketch-image-1"] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+        let wrong = open(&server, &path.replace(&month, "soon"), Some(&session)).await;
+        assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
+    }
+
+    async fn an_allowance_is_set_by_a_form_and_shown(on) {
+        let server = TestServer::start(on).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let id = server.made.workspace_id.to_string();
+        let body = form(&[("workspace", &id), ("allowance_usd", "250")]);
+        assert_eq!(browser::became(&send(&server, "set_allowance", &body, Some(&session)).await), "done");
+        let (_, _, html) = text(&server, &format!("/w/{id}/billing?kind=top_up"), &session).await;
+        assert!(html.contains("brought up to $250.00") && html.contains("value=\"250\""), "{html}");
+        let wrong = form(&[("workspace", &id), ("allowance_usd", "-1")]);
+        assert_eq!(browser::became(&send(&server, "set_allowance", &wrong, Some(&session)).await), "back");
+        assert_eq!(server.engine.allowance(&server.admin().await).await.unwrap().unwrap().to_string(), "250");
+    }
+
+    async fn who_may_not_read_billing_sees_spend_but_no_balance(on) {
+        let server = TestServer::start(on).await;
+        used(&server).await;
+        let viewer = browser::session_of(&server, Role::Viewer).await;
+        let (_, _, html) = text(&server, "/", &viewer).await;
+        assert!(html.contains("$0.084") && !html.contains("99.916"), "{html}");
+        let (_, _, sheet) = text(&server, "/workspaces/export", &viewer).await;
+        assert!(sheet.contains("0.084") && !sheet.contains("99.916"), "{sheet}");
+        let admin = Session::begin(&server, "ada@example.com").await;
+        let (_, _, html) = text(&server, "/", &admin).await;
+        assert!(html.contains("$99.916"), "{html}");
+    }
+}
