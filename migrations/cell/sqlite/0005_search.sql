@@ -33,9 +33,9 @@ DROP INDEX log_entries_by_tool;
 DROP INDEX log_entries_by_model;
 DROP INDEX log_entries_by_cost;
 DROP INDEX log_entries_by_event;
--- Without the workspace as well: its salt is in the hash. With the kind, so that a search reads the index alone.
+-- With what a search still has to compare, so that it reads the index alone.
 DROP INDEX log_entries_by_prompt;
-CREATE INDEX log_entries_by_prompt ON log_entries (prompt_hash, seq, kind);
+CREATE INDEX log_entries_by_prompt ON log_entries (workspace_id, prompt_hash, seq, kind);
 DROP INDEX log_entries_by_time;
 CREATE INDEX log_entries_by_time ON log_entries (workspace_id, ts_us, seq);
 
