@@ -1,4 +1,5 @@
 //! Requests of data subjects: filed after a look at what they match, decided, withdrawn, tried again.
+#![expect(clippy::too_many_arguments, reason = "a form's fields are its function's arguments")]
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::data_requests::Match;
@@ -99,7 +100,6 @@ fn day(field: &str, text: &str) -> Result<Option<Time>> {
 }
 
 /// Files a request, or with `step` = `preview` shows what it matches and stores nothing.
-#[expect(clippy::too_many_arguments, reason = "the inputs of one form")]
 #[server(endpoint = "file_data_request")]
 pub async fn file_data_request(
     workspace: String,

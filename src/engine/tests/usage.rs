@@ -87,14 +87,10 @@ async fn moved(world: &World, span: Span) -> (Usd, Usd, i64) {
 }
 
 async fn logged(world: &World, span: Span) -> Usd {
-    let filter = AuditFilter {
-        kind: Some(EntryKind::Calls),
-        from: Some(span.from),
-        to: Some(span.to.plus(-1)),
-        ..AuditFilter::default()
-    };
+    let search = format!("after:{} before:{}", span.from, span.to).parse().unwrap();
+    let filter = AuditFilter { kind: Some(EntryKind::Calls), search };
     let rows: Vec<_> =
-        world.engine.audit_stream(&world.admin().await, &filter).unwrap().try_collect().await.unwrap();
+        world.engine.audit_stream(&world.admin().await, &filter).unwrap().try_concat().await.unwrap();
     rows.iter().map(|row| row.entry.cost_usd).sum()
 }
 
