@@ -66,7 +66,10 @@ impl Criteria {
 
     /// The log rows `e` that match, joined with `join`.
     fn select(&self, columns: &str, join: &str, workspace: &WorkspaceId) -> Select {
-        let text = format!("SELECT {columns} FROM log_entries e {join} WHERE e.workspace_id = $1");
+        // Kinds and prompts have indexes of their own; as an expression the workspace does not lead away from them.
+        let is_narrow = self.user_id.is_some() || self.prompt_hash.is_some();
+        let of_workspace = if is_narrow { "e.workspace_id || '' = $1" } else { "e.workspace_id = $1" };
+        let text = format!("SELECT {columns} FROM log_entries e {join} WHERE {of_workspace}");
         let of_subject = "e.request_id IN (SELECT p.request_id FROM prompts p JOIN data_keys k ON k.id = p.key_id \
                           WHERE k.workspace_id = e.workspace_id AND k.scope = ?)";
         // The kinds have an index, actors have none.

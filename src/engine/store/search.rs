@@ -5,6 +5,8 @@
 //! newest entries of all are then in the kinds whose own are newest, so that a page is merged from at most as many kinds
 //! as it has rows. Requests and hashes have indexes of their own.
 
+use std::collections::BTreeSet;
+
 use sqlx::Row;
 
 use super::super::error::Result;
@@ -145,8 +147,11 @@ impl LogSearch {
         if self.filter.is_everything() {
             return rows(db, self.all(between).tail("ORDER BY e.seq DESC").limit(limit)).await;
         }
-        if self.is_named() {
-            return rows(db, self.scan(between).tail("ORDER BY e.seq DESC").limit(limit)).await;
+        if self.filter.search.demanded(Field::Request).is_some() {
+            return rows(db, self.requests("e.*", between).tail("ORDER BY +e.seq DESC").limit(limit)).await;
+        }
+        if let Some(hashes) = self.filter.search.demanded(Field::Hash) {
+            return rows(db, self.merge(&By::Hashes(hashes), between, limit)).await;
         }
         let heads = self.heads(db, between, limit).await?;
         if heads.is_empty() {
@@ -155,11 +160,10 @@ impl LogSearch {
         // With as many kinds as rows, nothing before the last kind's newest entry can be on the page.
         let last = usize::try_from(limit).ok().and_then(|limit| heads.get(limit - 1));
         let between = last.map_or(between, |(_, head)| between.after(head - 1));
-        rows(db, self.merge(&heads, between, limit)).await
+        rows(db, self.merge(&By::Kinds(&heads), between, limit)).await
     }
 
-    /// Matching entries between two places, the oldest first. Reads all entries between, so they should be few; a search
-    /// for named requests or prompts reads only theirs.
+    /// Matching entries between two places, the oldest first. Reads all entries between, so they should be few.
     ///
     /// # Errors
     /// The database's own.
@@ -173,20 +177,26 @@ impl LogSearch {
     /// # Errors
     /// The database's own.
     pub async fn next_place(&self, db: &Db, between: Between) -> Result<Option<i64>> {
-        if self.filter.is_everything() || self.is_named() {
-            let select = self.scan_columns("e.seq AS head", between).tail("ORDER BY e.seq").limit(1);
-            let found = select.all(&db.read).await?;
-            return Ok(found.first().map(|row| row.try_get("head")).transpose()?);
+        if self.filter.is_everything() {
+            let mut select = Select::new(
+                "SELECT e.seq AS head FROM log_entries e WHERE e.workspace_id = $1",
+                values![self.workspace.as_str()],
+            );
+            places(&mut select, between);
+            return first_place(db, select.tail("ORDER BY e.seq").limit(1)).await;
+        }
+        if self.filter.search.demanded(Field::Request).is_some() {
+            let select = self.requests("e.seq AS head", between).tail("ORDER BY +e.seq").limit(1);
+            return first_place(db, select).await;
+        }
+        if let Some(hashes) = self.filter.search.demanded(Field::Hash) {
+            let mut select = Select::new("SELECT MIN(seq) AS head FROM (", Vec::new());
+            let parts = self.parts(&mut select, &By::Hashes(hashes), between, 1, "");
+            select.push(&format!("{parts}) AS parts"));
+            return first_place(db, select).await;
         }
         let select = self.each_kind("MIN", between).tail("ORDER BY head NULLS LAST").limit(1);
-        let found = select.all(&db.read).await?;
-        Ok(found.first().map(|row| row.try_get::<Option<i64>, _>("head")).transpose()?.flatten())
-    }
-
-    /// Whether requests or prompts are named: their own index is the way then.
-    fn is_named(&self) -> bool {
-        let search = &self.filter.search;
-        search.demanded(Field::Request).or(search.demanded(Field::Hash)).is_some()
+        first_place(db, select).await
     }
 
     fn all(&self, between: Between) -> Select {
@@ -198,20 +208,29 @@ impl LogSearch {
         select
     }
 
+    /// Every entry between that matches. The plus keeps both planners from the index of kinds, which gives no order.
     fn scan(&self, between: Between) -> Select {
-        self.scan_columns("e.*", between)
+        let mut select = self.all(between);
+        let text = self.named(&mut select) + &self.rest(&mut select) + &self.of_kinds(&mut select);
+        select.push(&text);
+        select
     }
 
-    /// The plus keeps both planners from the index of kinds, which gives no order.
-    fn scan_columns(&self, columns: &str, between: Between) -> Select {
+    /// The entries of demanded requests. They are few: the plus keeps SQLite from walking the log for their order.
+    fn requests(&self, columns: &str, between: Between) -> Select {
         let text = format!("SELECT {columns} FROM log_entries e WHERE e.workspace_id = $1");
         let mut select = Select::new(&text, values![self.workspace.as_str()]);
-        places(&mut select, between);
-        let (named, rest, kinds) = (self.named(&mut select), self.rest(&mut select), self.kinds(&mut select));
-        select.push(&format!(
-            "{named}{rest} AND +e.kind IN (SELECT k.id FROM log_kinds k WHERE k.workspace_id = $1{kinds})"
-        ));
+        let (after, before) = (select.bound(between.after), select.bound(between.before));
+        let text = self.named(&mut select) + &self.rest(&mut select) + &self.of_kinds(&mut select);
+        select.push(&format!(" AND +e.seq > {after} AND +e.seq < {before}{text}"));
         select
+    }
+
+    /// The condition that an entry's kind matches.
+    fn of_kinds(&self, select: &mut Select) -> String {
+        let workspace = select.bound(self.workspace.as_str());
+        let kinds = self.kinds(select);
+        format!(" AND +e.kind IN (SELECT k.id FROM log_kinds k WHERE k.workspace_id = {workspace}{kinds})")
     }
 
     /// Each matching kind with its first or last place between two.
@@ -239,28 +258,34 @@ impl LogSearch {
         Ok(heads)
     }
 
-    /// The newest entries of several kinds. The sum keeps SQLite from merging the parts two by two, which costs ten times
-    /// what sorting them does.
-    fn merge(&self, heads: &[(i64, i64)], between: Between, limit: i64) -> Select {
+    /// The newest entries of several kinds or prompts. The sum keeps SQLite from merging the parts two by two, which costs
+    /// ten times what sorting them does.
+    fn merge(&self, by: &By<'_>, between: Between, limit: i64) -> Select {
         let text = "SELECT e.* FROM log_entries e WHERE e.workspace_id = $1 AND e.seq IN (SELECT seq FROM (";
         let mut select = Select::new(text, values![self.workspace.as_str()]);
+        let parts = self.parts(&mut select, by, between, limit, " DESC");
         let rows = select.bound(limit);
-        let size = SIZES.into_iter().find(|size| *size >= heads.len()).unwrap_or(heads.len());
-        // The padding is no kind.
-        let padded = heads.iter().map(|(kind, _)| *kind).chain(std::iter::repeat(0)).take(size);
-        let kinds: Vec<String> = padded.map(|kind| select.bound(kind)).collect();
-        let first = select.bound(between.after);
-        let last = select.bound(between.before);
-        let rest = self.rest(&mut select);
-        for (index, kind) in kinds.iter().enumerate() {
-            let join = if index == 0 { "" } else { " UNION ALL " };
-            select.push(&format!(
-                "{join}SELECT seq FROM (SELECT e.seq FROM log_entries e WHERE e.kind = {kind} \
-                 AND e.seq > {first} AND e.seq < {last}{rest} ORDER BY e.seq DESC LIMIT {rows}) AS part_{index}"
-            ));
-        }
-        select.push(&format!(") AS parts ORDER BY seq + 0 DESC LIMIT {rows}) ORDER BY e.seq DESC"));
+        select.push(&format!("{parts}) AS parts ORDER BY seq + 0 DESC LIMIT {rows}) ORDER BY e.seq DESC"));
         select
+    }
+
+    /// The first places of each kind or prompt, in this order. No part names the workspace: a kind has but one, and only its
+    /// own index is left as a way.
+    fn parts(&self, select: &mut Select, by: &By<'_>, between: Between, limit: i64, order: &str) -> String {
+        let of = by.conditions(select);
+        let (first, last, rows) =
+            (select.bound(between.after), select.bound(between.before), select.bound(limit));
+        let rest = match by {
+            By::Kinds(_) => self.rest(select),
+            By::Hashes(_) => self.named(select) + &self.rest(select) + &self.of_kinds(select),
+        };
+        let parts = of.iter().enumerate().map(|(index, of)| {
+            format!(
+                "SELECT seq FROM (SELECT e.seq FROM log_entries e WHERE {of} AND e.seq > {first} AND e.seq < {last}{rest} \
+                 ORDER BY e.seq{order} LIMIT {rows}) AS part_{index}"
+            )
+        });
+        parts.collect::<Vec<_>>().join(" UNION ALL ")
     }
 
     /// The demanded requests and hashes.
@@ -330,6 +355,38 @@ impl LogSearch {
     fn is_here(&self, regions: &[String]) -> bool {
         regions.iter().any(|region| region == self.region.as_str())
     }
+}
+
+/// What the parts of a merge are.
+enum By<'a> {
+    /// Kinds, each with the place of its newest entry.
+    Kinds(&'a [(i64, i64)]),
+    /// Prompts' hashes.
+    Hashes(&'a [String]),
+}
+
+impl By<'_> {
+    /// What makes an entry one of each part; padded with kinds that are none, for each number of parts is a text of its own.
+    fn conditions(&self, select: &mut Select) -> Vec<String> {
+        match self {
+            Self::Kinds(heads) => {
+                let size = SIZES.into_iter().find(|size| *size >= heads.len()).unwrap_or(heads.len());
+                let kinds = heads.iter().map(|(kind, _)| *kind).chain(std::iter::repeat(0)).take(size);
+                kinds.map(|kind| format!("e.kind = {}", select.bound(kind))).collect()
+            }
+            Self::Hashes(hashes) => {
+                let once: BTreeSet<&String> = hashes.iter().collect();
+                once.into_iter()
+                    .map(|hash| format!("e.prompt_hash = {}", select.bound(hash.as_str())))
+                    .collect()
+            }
+        }
+    }
+}
+
+async fn first_place(db: &Db, select: Select) -> Result<Option<i64>> {
+    let found = select.all(&db.read).await?;
+    Ok(found.first().map(|row| row.try_get::<Option<i64>, _>("head")).transpose()?.flatten())
 }
 
 async fn rows(db: &Db, select: Select) -> Result<Vec<Linked>> {
@@ -462,9 +519,8 @@ mod tests {
         for text in
             ["agent:a", "-model:x cost:>0.5", "cost:>0.0415", "-request:req_1", "-hash:sha256:a status:paid"]
         {
-            let filter = AuditFilter { kind: Some(EntryKind::Calls), search: text.parse().unwrap() };
-            let search = LogSearch::new("ws_4kP9x2".parse().unwrap(), Region::EuWest1, filter, Time(0));
-            let parts = search.merge(&[(1, 9), (2, 8)], Between::ALL, 51).plan(&db.read).await;
+            let search = searching(text);
+            let parts = search.merge(&By::Kinds(&[(1, 9), (2, 8)]), Between::ALL, 51).plan(&db.read).await;
             for head in ["MAX", "MIN"] {
                 let plan = search.each_kind(head, Between::ALL).tail("ORDER BY head").plan(&db.read).await;
                 let entries: Vec<&String> =
@@ -477,5 +533,22 @@ mod tests {
             let by_kind = parts.iter().filter(|line| line.contains("log_entries_by_kind")).count();
             assert_eq!(by_kind, 4, "{text}: {parts:#?}");
         }
+        for (text, index) in [
+            ("hash:sha256:a -agent:b", "by_prompt"),
+            ("hash:sha256:a cost:>0.0415 -request:req_1", "by_prompt"),
+        ] {
+            let search = searching(text);
+            let hashes = search.filter.search.demanded(Field::Hash).unwrap();
+            let plan = search.merge(&By::Hashes(hashes), Between::ALL, 51).plan(&db.read).await;
+            assert!(plan.iter().any(|line| line.contains(index)), "{text}: {plan:#?}");
+        }
+        let search = searching("request:req_1 -agent:b");
+        let plan = search.requests("e.*", Between::ALL).tail("ORDER BY +e.seq DESC").plan(&db.read).await;
+        assert!(plan.iter().any(|line| line.contains("by_request")), "{plan:#?}");
+    }
+
+    fn searching(text: &str) -> LogSearch {
+        let filter = AuditFilter { kind: Some(EntryKind::Calls), search: text.parse().unwrap() };
+        LogSearch::new("ws_4kP9x2".parse().unwrap(), Region::EuWest1, filter, Time(0))
     }
 }
