@@ -133,6 +133,8 @@ impl Engine {
             log_retention_days: retention.log_retention_days,
             cost_centre: None,
             replicate_to: None,
+            forbidden_models: Vec::new(),
+            checklist: workspaces::ChecklistNotes::default(),
             salt: random::bytes::<32>().to_vec(),
             created_at: self.0.clock.now(),
         }

@@ -27,6 +27,7 @@ pub mod retention;
 pub mod saved_searches;
 pub mod search;
 pub mod signing_keys;
+pub mod spend;
 pub mod sql;
 pub mod tallies;
 pub mod usage;
