@@ -24,6 +24,7 @@ use crate::pages::{
     login::Login,
     members::Members,
     models::Models,
+    models::model::ModelPage,
     overview::Overview,
     reference::Reference,
     settings::SettingsPage,
@@ -82,6 +83,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/w/:workspace/webhooks/:webhook") view=WebhookPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/settings") view=SettingsPage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/models") view=Models ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/models/:model") view=ModelPage ssr=SsrMode::Async/>
             </Routes>
         </Router>
     }

@@ -7,6 +7,7 @@ pub mod client_address;
 mod commands;
 pub mod downloads;
 pub mod export;
+pub mod find;
 pub mod headers;
 pub mod mcp;
 pub mod media;

@@ -14,7 +14,7 @@ use crate::headers::{self, SecurityHeaders};
 use crate::origin_guard::{self, OwnOrigins};
 use crate::rest::problem::Problem;
 use crate::visit::{self, Reception};
-use crate::{assets, downloads, mcp, media, ops, pages, reference, rest, session_store};
+use crate::{assets, downloads, find, mcp, media, ops, pages, reference, rest, session_store};
 
 /// The whole server; serve it with the peers' addresses as `ConnectInfo`.
 pub fn router(engine: &Engine) -> Router {
@@ -38,6 +38,7 @@ fn browser(engine: &Engine, security: &SecurityHeaders) -> Router {
     let own = OwnOrigins::new(&config.public_url());
     pages::routes(engine, security)
         .merge(downloads::routes(engine))
+        .merge(find::routes(engine))
         .layer(session_store::layer(engine))
         .layer(RequestBodyLimitLayer::new(config.limits.body_bytes))
         .layer(from_fn_with_state(own, origin_guard::guard))

@@ -35,7 +35,11 @@ impl Engine {
             log_retention_days: account.log_retention_days,
         };
         let steps = vec![
-            Step { is_done: true, text: format!("Region pinned: {}", scope.workspace.region), place: "settings" },
+            Step {
+                is_done: true,
+                text: format!("Region pinned: {}", scope.workspace.region),
+                place: "settings",
+            },
             cap_step(caps.workspace_month_usd.is_some(), caps.soft_alert_pct),
             agents_step(agents),
             Step {
@@ -63,7 +67,9 @@ impl Engine {
         let has_viewer = members.iter().any(|member| member.role == Role::Viewer);
         let (text, place) = match (delivers, has_viewer) {
             (true, true) => ("The audit webhook delivers, and a Viewer can read", "webhooks"),
-            (true, false) => ("The audit webhook delivers; invite a Viewer for finance and compliance", "members"),
+            (true, false) => {
+                ("The audit webhook delivers; invite a Viewer for finance and compliance", "members")
+            }
             (false, _) => ("Audit webhook to Splunk or Datadog, and a Viewer for finance", "webhooks"),
         };
         Ok(Step { is_done: delivers && has_viewer, text: text.to_owned(), place })
@@ -87,7 +93,12 @@ impl Engine {
         self.note_checklist(scope, before, ChecklistNotes { retention_kept: true, ..before }).await
     }
 
-    async fn note_checklist(&self, scope: &Scope, before: ChecklistNotes, after: ChecklistNotes) -> Result<()> {
+    async fn note_checklist(
+        &self,
+        scope: &Scope,
+        before: ChecklistNotes,
+        after: ChecklistNotes,
+    ) -> Result<()> {
         if before == after {
             return Ok(());
         }
@@ -106,9 +117,8 @@ fn cap_step(has_cap: bool, alert: u32) -> Step {
 
 fn agents_step(agents: &[AgentView]) -> Step {
     let live: Vec<_> = agents.iter().filter(|agent| agent.state != AgentState::Revoked).collect();
-    let overdue = |agent: &&&AgentView| {
-        agent.current_token().is_none_or(|token| token.state == TokenState::Grace)
-    };
+    let overdue =
+        |agent: &&&AgentView| agent.current_token().is_none_or(|token| token.state == TokenState::Grace);
     let late = live.iter().filter(overdue).count();
     let text = match (live.len(), late) {
         (0, _) => "An agent for each use, its token rotated every 90 days".to_owned(),

@@ -6,7 +6,7 @@ use super::reading::{AuditFilter, Page};
 use super::scope::Scope;
 use crate::domain::access::Permission;
 use crate::domain::ids::RequestId;
-use crate::domain::search::Search;
+use crate::domain::search::Field;
 
 /// The most of a kind.
 const MOST: usize = 6;
@@ -28,7 +28,7 @@ impl Engine {
     /// # Errors
     /// The database's own.
     pub async fn find(&self, scope: &Scope, text: &str) -> Result<Vec<Found>> {
-        let text = text.trim().to_lowercase();
+        let (given, text) = (text.trim(), text.trim().to_lowercase());
         if text.is_empty() {
             return Ok(Vec::new());
         }
@@ -39,7 +39,7 @@ impl Engine {
         if scope.role.may(Permission::ReadMembers) {
             found.extend(self.find_members(scope, &text).await?);
         }
-        if let (true, Ok(id)) = (scope.role.may(Permission::ReadActivity), text.parse::<RequestId>()) {
+        if let (true, Ok(id)) = (scope.role.may(Permission::ReadActivity), given.parse::<RequestId>()) {
             found.extend(self.find_request(scope, id).await?);
         }
         Ok(found)
@@ -67,14 +67,9 @@ impl Engine {
     }
 
     async fn find_request(&self, scope: &Scope, id: RequestId) -> Result<Option<Found>> {
-        let Ok(search) = format!("request:{id}").parse::<Search>() else { return Ok(None) };
         let one = Page { limit: Some(1), cursor: None };
-        let logged = self.audit(scope, &AuditFilter { kind: None, search }, one).await?;
+        let logged = self.audit(scope, &AuditFilter::of(Field::Request, id.as_str()), one).await?;
         let is_there = !logged.items.is_empty() || self.attempt(scope, &id).await?.is_some();
-        Ok(is_there.then(|| Found {
-            kind: "request",
-            label: id.to_string(),
-            place: format!("/audit/{id}"),
-        }))
+        Ok(is_there.then(|| Found { kind: "request", label: id.to_string(), place: format!("/audit/{id}") }))
     }
 }

@@ -239,7 +239,8 @@ fn top(parts: &[Part], name: impl Fn(&Part) -> &String) -> Vec<(String, i64, Usd
         let sum = sums.entry(name(part)).or_default();
         *sum = (sum.0 + part.calls, sum.1.saturating_add(part.cost));
     }
-    let mut sums: Vec<_> = sums.into_iter().map(|(name, (calls, cost))| (name.clone(), calls, cost)).collect();
+    let mut sums: Vec<_> =
+        sums.into_iter().map(|(name, (calls, cost))| (name.clone(), calls, cost)).collect();
     sums.sort_by_key(|(_, _, cost)| Reverse(*cost));
     sums.truncate(TOP);
     sums

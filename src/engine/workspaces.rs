@@ -152,6 +152,14 @@ impl Engine {
         Ok(rows)
     }
 
+    /// The workspaces that a person belongs to, by name and without figures.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn memberships(&self, user: &UserId) -> Result<Vec<(Workspace, Role)>> {
+        workspaces::of_user(&self.0.control, user).await
+    }
+
     async fn workspace_row(&self, workspace: Workspace, role: Role) -> Result<WorkspaceRow> {
         let now = self.0.clock.now();
         let Ok(cell) = self.cell(&workspace) else { return Ok(empty_row(workspace, role)) };

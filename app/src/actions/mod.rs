@@ -4,6 +4,7 @@
 mod account;
 mod agents;
 mod audit;
+mod library;
 mod members;
 mod money;
 mod settings;
@@ -18,6 +19,7 @@ use leptos::prelude::ServerFnError;
 pub use self::account::*;
 pub use self::agents::*;
 pub use self::audit::*;
+pub use self::library::*;
 pub use self::members::*;
 pub use self::money::*;
 pub use self::settings::*;

@@ -15,7 +15,13 @@ const SERIES: usize = 5;
 
 /// The month's bars with the legend and, for reading aloud, the table behind them.
 #[component]
-pub fn SpendByDay(days: Vec<DaySpend>, month: Time) -> impl IntoView {
+pub fn SpendByDay(
+    days: Vec<DaySpend>,
+    month: Time,
+    /// By what each day is taken apart, for screen readers.
+    #[prop(default = "agent")]
+    by: &'static str,
+) -> impl IntoView {
     if days.is_empty() {
         return view! { <p class="empty">"Nothing was spent this month. Paid calls appear here within seconds."</p> }.into_any();
     }
@@ -29,7 +35,7 @@ pub fn SpendByDay(days: Vec<DaySpend>, month: Time) -> impl IntoView {
     });
     view! {
         <figure class="chart">
-            <div role="img" aria-label="Spend by day and agent this month" inner_html=drawn></div>
+            <div role="img" aria-label=format!("Spend by day and {by} this month; the table below has its values") inner_html=drawn></div>
             <figcaption class="legend">{legend.collect_view()}</figcaption>
             <details><summary>"As a table"</summary>
                 <table><thead><tr><th>"Day"</th><th class="num">"Spent"</th></tr></thead><tbody>{rows.collect_view()}</tbody></table>

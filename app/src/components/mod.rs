@@ -1,10 +1,15 @@
 //! Parts that several pages share.
 
 pub mod chart;
+pub mod checklist;
 pub mod clients;
+pub mod crumbs;
 pub mod field;
 pub mod frame;
 pub mod icon;
 pub mod outcome;
+pub mod places;
 pub mod problem;
+pub mod switcher;
 pub mod text_area;
+pub mod when;

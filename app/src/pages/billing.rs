@@ -42,7 +42,7 @@ pub fn Billing() -> impl IntoView {
             <section class="card scroll">
                 <header><h2>"Ledger"</h2></header>
                 <table class="opens">
-                    <thead><tr><th>"Time (UTC)"</th><th>"What"</th><th>"Who"</th><th>"Reference"</th><th class="num">"Amount"</th><th class="num">"Balance"</th></tr></thead>
+                    <thead><tr><th>{words::time_head()}</th><th>"What"</th><th>"Who"</th><th>"Reference"</th><th class="num">"Amount"</th><th class="num">"Balance"</th></tr></thead>
                     <tbody>{ledger.items.into_iter().map(|row| line(row, &audit)).collect_view()}</tbody>
                 </table>
                 <footer class="row"><span>"Newest first"</span>{older(&ask, ledger.next_cursor).map(|href| view! { <a class="btn grow" rel="next" href=href>"Older"</a> })}</footer>

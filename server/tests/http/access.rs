@@ -79,7 +79,8 @@ fn present() -> BTreeSet<String> {
         methods.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
     });
     let tools = definitions().into_iter().map(|definition| format!("tool {}", definition.tool));
-    let downloads = agentframer_server::downloads::PATHS.map(|path| format!("download {path}"));
+    let paths = agentframer_server::downloads::PATHS.into_iter().chain([agentframer_server::find::PATH]);
+    let downloads = paths.map(|path| format!("download {path}"));
     routes.chain(tools).chain(downloads).chain(browser::present()).collect()
 }
 
@@ -198,6 +199,7 @@ pub async fn filled(server: &TestServer, place: &str, number: usize) -> String {
             let name = format!("target-{number}");
             server.engine.create_agent(&server.admin().await, &name, None).await.unwrap().agent.id.to_string()
         }
+        "models" => "sketch-image-1".to_owned(),
         "members" => server.person(&format!("target-{number}@example.com"), Role::Viewer).await.to_string(),
         "webhooks" => {
             let new = json!({ "url": format!("https://siem{number}.example.com/"), "format": "generic" });

@@ -26,6 +26,18 @@ impl Session {
         let cookie = cookies.into_iter().find(|cookie| cookie.starts_with("af=")).expect("a session");
         Self(cookie.split(';').next().unwrap().to_owned())
     }
+
+    /// With one more cookie.
+    pub fn with(&self, cookie: &str) -> Self {
+        Self(format!("{}; {cookie}", self.0))
+    }
+
+    /// With what a form's answer has to say on the next page.
+    pub fn with_flash(&self, answer: &Response) -> Self {
+        let mut cookies = answer.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
+        let flash = cookies.find(|cookie| cookie.starts_with("af_flash=")).expect("something to say");
+        self.with(flash.split(';').next().unwrap())
+    }
 }
 
 /// Opens a page.
@@ -77,7 +89,7 @@ fn said(answer: &Response) -> Option<Value> {
 
 /// Every page and server function of the app, as the expectation names them.
 pub fn present() -> BTreeSet<String> {
-    let named = [("{workspace}", "{ws}"), ("{agent}", "{id}"), ("{webhook}", "{id}")];
+    let named = [("{workspace}", "{ws}"), ("{agent}", "{id}"), ("{webhook}", "{id}"), ("{model}", "{id}")];
     let pages = generate_route_list(App).into_iter().map(|route| {
         let path = named.iter().fold(route.path().to_owned(), |path, (from, to)| path.replace(from, to));
         format!("page {path}")
