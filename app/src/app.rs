@@ -25,6 +25,7 @@ use crate::pages::{
     login::Login,
     members::Members,
     models::Models,
+    models::model::ModelPage,
     overview::Overview,
     reference::Reference,
     retention::Retention,
@@ -94,6 +95,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/w/:workspace/data-requests/:data_request/certificate") view=CertificatePage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/retention") view=Retention ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/security") view=Security ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/models/:model") view=ModelPage ssr=SsrMode::Async/>
             </Routes>
         </Router>
     }

@@ -163,9 +163,139 @@ fn as_png(image: &web_sys::HtmlImageElement, canvas: &web_sys::HtmlCanvasElement
     canvas.to_data_url().ok()
 }
 
+/// Links with a filter over their names.
+#[island]
+pub fn FilteredLinks(
+    /// Name and address of each.
+    links: Vec<(String, String)>,
+) -> impl IntoView {
+    let typed = RwSignal::new(String::new());
+    let shown =
+        move || links.iter().filter(|(name, _)| holds(name, &typed.get())).cloned().collect::<Vec<_>>();
+    view! {
+        <input type="search" aria-label="Filter" placeholder="Filter" on:input=move |event| typed.set(event_target_value(&event))/>
+        <ul>{move || shown().into_iter().map(|(name, href)| view! { <li><a href=href>{name}</a></li> }).collect_view()}</ul>
+    }
+}
+
+fn holds(name: &str, typed: &str) -> bool {
+    name.to_lowercase().contains(&typed.trim().to_lowercase())
+}
+
+/// A page, agent, member or request that the palette found: its kind, name and address.
+type Hit = [String; 3];
+
+/// The command palette: Ctrl K or ⌘ K opens it, arrows choose, Enter goes. It shows itself once it is awake.
+#[island]
+pub fn Palette(
+    /// Where it asks.
+    url: String,
+) -> impl IntoView {
+    let dialog = NodeRef::<leptos::html::Dialog>::new();
+    let (hits, chosen, asked) = (RwSignal::new(Vec::<Hit>::new()), RwSignal::new(0), RwSignal::new(0));
+    let is_awake = RwSignal::new(false);
+    let ask = move |text: String| {
+        let number = asked.get_untracked() + 1;
+        asked.set(number);
+        let heard = move |answer: String| {
+            // An older answer may come after a newer one.
+            if asked.get_untracked() == number {
+                hits.set(read_hits(&answer));
+                chosen.set(0);
+            }
+        };
+        get(&format!("{url}?q={}", web_sys::js_sys::encode_uri_component(&text)), heard);
+    };
+    let open = {
+        let ask = ask.clone();
+        move || {
+            if let Some(dialog) = dialog.get_untracked().filter(|dialog| !dialog.open()) {
+                let _ = dialog.show_modal();
+                ask(String::new());
+            }
+        }
+    };
+    let by_key = open.clone();
+    Effect::new(move |_| {
+        is_awake.set(true);
+        let open = by_key.clone();
+        let _ = window_event_listener(leptos::ev::keydown, move |event| {
+            if (event.ctrl_key() || event.meta_key()) && event.key() == "k" {
+                event.prevent_default();
+                open();
+            }
+        });
+    });
+    let press = move |event: web_sys::KeyboardEvent| {
+        let count = hits.with_untracked(Vec::len);
+        match event.key().as_str() {
+            "ArrowDown" if count > 0 => chosen.update(|chosen| *chosen = (*chosen + 1) % count),
+            "ArrowUp" if count > 0 => chosen.update(|chosen| *chosen = (*chosen + count - 1) % count),
+            "Enter" => go(hits.with_untracked(|hits| hits.get(chosen.get_untracked()).cloned())),
+            _ => return,
+        }
+        event.prevent_default();
+    };
+    view! {
+        <button type="button" class="btn palette-open" hidden=move || !is_awake.get() on:click=move |_| open()>
+            <span>"Find"</span><kbd>"Ctrl K"</kbd>
+        </button>
+        <dialog node_ref=dialog class="palette" aria-label="Find a page, an agent, a member or a request">
+            <input
+                type="search" role="combobox" aria-expanded="true" aria-controls="palette-hits" aria-label="Find" autocomplete="off" spellcheck="false"
+                aria-activedescendant=move || format!("hit-{}", chosen.get()) placeholder="A page, agent, member or request id"
+                on:input=move |event| ask(event_target_value(&event)) on:keydown=press
+            />
+            <ul id="palette-hits" role="listbox" aria-label="Found">
+                {move || hits.get().into_iter().enumerate().map(|(number, hit)| hit_line(number, hit, chosen)).collect_view()}
+            </ul>
+        </dialog>
+    }
+}
+
+fn hit_line(number: usize, hit: Hit, chosen: RwSignal<usize>) -> impl IntoView {
+    let (kind, label) = (hit[0].clone(), hit[1].clone());
+    view! {
+        <li role="option" id=format!("hit-{number}") aria-selected=move || (chosen.get() == number).to_string() on:click=move |_| go(Some(hit.clone()))>
+            <span>{label}</span><small>{kind}</small>
+        </li>
+    }
+}
+
+fn go(hit: Option<Hit>) {
+    if let Some([_, _, href]) = hit {
+        let _ = window().location().set_href(&href);
+    }
+}
+
+/// Asks our own server; nothing is heard where it does not answer.
+fn get(url: &str, heard: impl FnOnce(String) + 'static) {
+    use web_sys::wasm_bindgen::JsCast;
+    use web_sys::wasm_bindgen::closure::Closure;
+    let Ok(request) = web_sys::XmlHttpRequest::new() else { return };
+    let answer = request.clone();
+    let loaded = Closure::once_into_js(move || {
+        heard(
+            answer.response_text().ok().flatten().filter(|_| answer.status() == Ok(200)).unwrap_or_default(),
+        );
+    });
+    request.set_onload(Some(loaded.unchecked_ref()));
+    let _ = request.open("GET", url).and_then(|()| request.send());
+}
+
+/// `[{kind, label, href}]`, read by the browser: a reader of our own would cost more bytes than the palette.
+fn read_hits(text: &str) -> Vec<Hit> {
+    use web_sys::js_sys::{Array, JSON, Reflect};
+    let Ok(list) = JSON::parse(text) else { return Vec::new() };
+    let read = |hit: &web_sys::wasm_bindgen::JsValue, name: &str| {
+        Reflect::get(hit, &name.into()).ok().and_then(|value| value.as_string()).unwrap_or_default()
+    };
+    Array::from(&list).iter().map(|hit| ["kind", "label", "href"].map(|name| read(&hit, name))).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::offers;
+    use super::{holds, offers};
 
     #[test]
     fn the_word_that_is_typed_is_completed() {
@@ -176,5 +306,10 @@ mod tests {
             ["agent:a -tool:generate_image", "agent:a -tool:get_credits"]
         );
         assert!(offers("agent:a", &words).is_empty());
+    }
+
+    #[test]
+    fn a_filter_ignores_case_and_spaces_around() {
+        assert!(holds("Growth EU", " eu ") && holds("Growth", "") && !holds("Growth", "labs"));
     }
 }

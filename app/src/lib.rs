@@ -17,12 +17,16 @@ mod islands;
 #[cfg(feature = "ssr")]
 mod pages;
 #[cfg(feature = "ssr")]
+mod reader;
+#[cfg(feature = "ssr")]
 mod words;
 
 #[cfg(feature = "ssr")]
 pub use app::{App, shell};
 #[cfg(feature = "ssr")]
 pub use ask::{RequestInfo, SESSION_USER};
+#[cfg(feature = "ssr")]
+pub use components::nav::places;
 #[cfg(feature = "ssr")]
 pub use pages::usage::{picture::picture as usage_picture, state::State as UsageState};
 

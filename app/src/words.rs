@@ -5,9 +5,26 @@ use agentframer::domain::time::Time;
 use agentframer::engine::data_requests::Matches;
 use agentframer::engine::overview::Outcome;
 
-/// `29 Apr, 14:22:08`.
+use crate::reader;
+
+/// In the reader's zone; days of charts and caps stay UTC's.
+fn in_zone(time: Time, format: &str) -> String {
+    time.timestamp().to_zoned(reader::zone()).strftime(format).to_string()
+}
+
+/// `29 Apr, 14:22:08`, in the reader's zone.
 pub fn to_the_second(time: Time) -> String {
-    format!("{}, {}", short_day(time), time.to_string().get(11..19).unwrap_or_default())
+    in_zone(time, "%-d %b, %H:%M:%S")
+}
+
+/// `29 Apr 2026, 14:22:08 UTC`, for what stands behind a time.
+pub fn in_utc(time: Time) -> String {
+    format!("{}, {} UTC", day(time), time.to_string().get(11..19).unwrap_or_default())
+}
+
+/// `Time (Europe/Berlin)`: the head of a column of times.
+pub fn time_head() -> String {
+    format!("Time ({})", reader::zone().iana_name().unwrap_or("UTC"))
 }
 
 /// `29 Apr 2026`.
@@ -20,9 +37,9 @@ pub fn short_day(time: Time) -> String {
     time.date().strftime("%-d %b").to_string()
 }
 
-/// `29 Apr 2026, 14:22 UTC`.
+/// `29 Apr 2026, 14:22 UTC`, or the reader's zone.
 pub fn moment(time: Time) -> String {
-    format!("{} UTC", minute(time))
+    in_zone(time, "%-d %b %Y, %H:%M %Z")
 }
 
 /// A cost with three decimals at least, so that a column of them lines up: `$0.960`.
@@ -32,9 +49,9 @@ pub fn cost(amount: Usd) -> String {
     text + &"0".repeat(3usize.saturating_sub(decimals))
 }
 
-/// `22 Nov 2026, 15:31`, for columns that say UTC in their head.
+/// `22 Nov 2026, 15:31`, for columns that say the zone in their head.
 pub fn minute(time: Time) -> String {
-    format!("{}, {}", day(time), time.to_string().get(11..16).unwrap_or_default())
+    in_zone(time, "%-d %b %Y, %H:%M")
 }
 
 /// The end of an id, where the whole of it would fill the row: `…m3p3mq6kzc`.
@@ -82,6 +99,21 @@ mod tests {
         assert_eq!(to_the_second(time), "29 Apr, 14:22:08");
         assert_eq!(moment(time), "29 Apr 2026, 14:22 UTC");
         assert_eq!(short_day(time), "29 Apr");
+    }
+
+    #[tokio::test]
+    async fn a_reader_elsewhere_sees_the_own_clock() {
+        let time = Time::parse("2026-04-29T22:22:08.413Z").unwrap();
+        let berlin =
+            reader::Reader { zone: reader::zone_named("Europe/Berlin"), ..reader::Reader::default() };
+        let read = reader::reading(berlin, async { (moment(time), to_the_second(time), time_head()) }).await;
+        let expected = ("30 Apr 2026, 00:22 CEST", "30 Apr, 00:22:08", "Time (Europe/Berlin)");
+        assert_eq!((&*read.0, &*read.1, &*read.2), expected);
+        assert_eq!(
+            (moment(time), in_utc(time)),
+            ("29 Apr 2026, 22:22 UTC".into(), "29 Apr 2026, 22:22:08 UTC".into())
+        );
+        assert_eq!(reader::zone_named("Nowhere/At_All"), jiff::tz::TimeZone::UTC);
     }
 
     #[test]

@@ -79,11 +79,18 @@ impl Asked {
     }
 }
 
-async fn scope(engine: &Engine, session: &Session, visit: &Visit, workspace: &str) -> Result<Scope> {
+/// The right of who is signed in.
+pub(crate) async fn scope(
+    engine: &Engine,
+    session: &Session,
+    visit: &Visit,
+    workspace: &str,
+    permission: Permission,
+) -> Result<Scope> {
     let user = session.get::<UserId>(USER).await.map_err(|_| Error::Internal)?;
     let user = Principal::User(user.ok_or(Error::Unauthenticated)?);
     let workspace: WorkspaceId = workspace.parse().map_err(|_| Error::NotFound)?;
-    engine.scope(&user, &workspace, Permission::ReadActivity, visit.origin()).await
+    engine.scope(&user, &workspace, permission, visit.origin()).await
 }
 
 fn refused(error: Error) -> Response {
@@ -103,7 +110,7 @@ async fn export(
     Query(asked): Query<Asked>,
 ) -> Response {
     let made = async {
-        let scope = scope(&own.engine, &session, &visit, &workspace).await?;
+        let scope = scope(&own.engine, &session, &visit, &workspace, Permission::ReadActivity).await?;
         let form = Form::named(&asked.format).unwrap_or(Form::NdJson);
         let name = |what: &str| format!("{what}-{}", scope.workspace.id);
         if asked.tab == "refused" {
@@ -123,7 +130,7 @@ async fn live(
     Query(asked): Query<Asked>,
 ) -> Response {
     let made = async {
-        let scope = scope(&own.engine, &session, &visit, &workspace).await?;
+        let scope = scope(&own.engine, &session, &visit, &workspace, Permission::ReadActivity).await?;
         let filter = asked.filter()?;
         let place = own.watchers.clone().try_acquire_owned();
         let place = place.map_err(|_| Error::TooMany { retry_after_s: 30 })?;

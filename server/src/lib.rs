@@ -8,6 +8,7 @@ mod commands;
 pub mod downloads;
 pub mod export;
 pub mod finance_downloads;
+pub mod find;
 pub mod headers;
 pub mod mcp;
 pub mod media;

@@ -15,7 +15,8 @@ use crate::origin_guard::{self, OwnOrigins};
 use crate::rest::problem::Problem;
 use crate::visit::{self, Reception};
 use crate::{
-    assets, downloads, finance_downloads, mcp, media, ops, pages, papers, reference, rest, session_store,
+    assets, downloads, finance_downloads, find, mcp, media, ops, pages, papers, reference, rest,
+    session_store,
 };
 
 /// The whole server; serve it with the peers' addresses as `ConnectInfo`.
@@ -42,6 +43,7 @@ fn browser(engine: &Engine, security: &SecurityHeaders) -> Router {
         .merge(downloads::routes(engine))
         .merge(papers::routes(engine.clone()))
         .merge(finance_downloads::routes(engine))
+        .merge(find::routes(engine))
         .layer(session_store::layer(engine))
         .layer(RequestBodyLimitLayer::new(config.limits.body_bytes))
         .layer(from_fn_with_state(own, origin_guard::guard))

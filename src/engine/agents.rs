@@ -179,7 +179,7 @@ impl Engine {
         (secret, row, fingerprint)
     }
 
-    fn read_policy(&self, policy: &Value) -> Result<Policy> {
+    pub(super) fn read_policy(&self, policy: &Value) -> Result<Policy> {
         Ok(Policy::from_json(policy, |model| self.0.catalog.get(model).is_some())?)
     }
 

@@ -356,7 +356,7 @@ impl Engine {
         let filter = GenerationFilter {
             agent: Some(call.caller.name().to_owned()),
             tool: tool.map(|tool| tool.as_str().to_owned()),
-            request_id: None,
+            ..GenerationFilter::default()
         };
         let limit = arguments.number("limit", 1, 200)?.map(|limit| limit as u32);
         let page = Page { limit: limit.or(Some(20)), cursor: arguments.text("cursor")?.map(str::to_owned) };

@@ -170,6 +170,12 @@ impl Engine {
                 model.id
             ));
         }
+        if known.account.forbidden_models.contains(&model.id) {
+            return refuse(format!(
+                "This workspace does not allow the model {}. Nothing was charged; use another.",
+                model.id
+            ));
+        }
         if self.0.providers.get(&model.provider).is_none() {
             return refuse(format!(
                 "The provider of {} is not set up here. Nothing was charged; use another model.",

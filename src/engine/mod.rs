@@ -1,6 +1,7 @@
 //! Storage, gateway and jobs around the domain's rules. Pages, REST and MCP all call one [`Engine`].
 
 pub mod accounts;
+pub mod activity;
 pub mod agents;
 pub mod alerts;
 pub mod allowance;
@@ -8,12 +9,14 @@ pub mod backup;
 pub mod billing;
 pub mod bootstrap;
 pub mod check;
+pub mod checklist;
 pub mod checkpoints;
 pub mod clock;
 pub mod config;
 pub mod data_requests;
 pub mod error;
 mod escrow;
+pub mod find;
 pub mod gateway;
 pub mod generate;
 pub mod holds;
@@ -25,6 +28,7 @@ pub mod ledger_writer;
 pub mod mail;
 pub mod media;
 pub mod members;
+pub mod models;
 mod outbound;
 pub mod overview;
 pub mod passwords;

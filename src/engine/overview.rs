@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use super::Engine;
 use super::agents::{AgentState, AgentView, TokenState};
 use super::billing::Credits;
+use super::checklist::Step;
 use super::error::Result;
 use super::reading::{AttemptView, AuditFilter, Page};
 use super::scope::Scope;
+use super::store::spend::{self, Part};
 use super::store::usage;
+use crate::domain::access::Permission;
 use crate::domain::audit::Linked;
 use crate::domain::ids::RequestId;
 use crate::domain::money::Usd;
@@ -20,6 +23,9 @@ use crate::domain::time::{DAY, Time};
 const ROTATION_NOTICE: i64 = 14 * DAY;
 /// Days of spend that the forecast looks back on.
 const FORECAST_DAYS: i64 = 14;
+
+/// Names in each list of what cost the most.
+const TOP: usize = 5;
 
 /// How urgent a notice is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +119,21 @@ pub struct Overview {
     pub runs_out: Option<Time>,
     /// Agents that are not revoked.
     pub agents: usize,
+    /// What cost the most this month.
+    pub tops: Tops,
+    /// The starting checklist, for who may see settings, until it is done or dismissed.
+    pub checklist: Option<Vec<Step>>,
+}
+
+/// What cost the most this month: each name with its successful calls and spend, the dearest first.
+#[derive(Debug, Clone, Default)]
+pub struct Tops {
+    /// By agent.
+    pub agents: Vec<(String, i64, Usd)>,
+    /// By model.
+    pub models: Vec<(String, i64, Usd)>,
+    /// By tool.
+    pub tools: Vec<(String, i64, Usd)>,
 }
 
 impl Engine {
@@ -134,26 +155,36 @@ impl Engine {
             refused_today: today.refused,
             failed_today: today.failed,
             running: super::store::books::open_holds(db, id).await?,
-            spend_by_day: by_day(month),
-            latest: self.latest(scope).await?,
+            spend_by_day: days(month),
+            latest: self.latest(scope, &Search::default()).await?,
             notices: notices(&credits, &agents, now),
             runs_out: runs_out(credits.available_usd, per_day, now),
             per_day,
             agents: agents.iter().filter(|agent| agent.state != AgentState::Revoked).count(),
+            tops: tops(&spend::parts(db, id, None, now.month_start(), now.next_month()).await?),
+            checklist: match scope.role.may(Permission::ReadSettings) {
+                true => self.checklist(scope, &agents).await?,
+                false => None,
+            },
             credits,
         })
     }
 
-    async fn latest(&self, scope: &Scope) -> Result<Vec<LatestCall>> {
+    pub(super) async fn latest(&self, scope: &Scope, search: &Search) -> Result<Vec<LatestCall>> {
         let ten = || Page { limit: Some(10), cursor: None };
-        let paid = self.audit(scope, &AuditFilter::calls(), ten()).await?.items.into_iter().map(successful);
-        let attempts =
-            self.attempts(scope, &Search::default(), ten()).await?.items.into_iter().map(unsuccessful);
+        let calls = AuditFilter { search: search.clone(), ..AuditFilter::calls() };
+        let paid = self.audit(scope, &calls, ten()).await?.items.into_iter().map(successful);
+        let attempts = self.attempts(scope, search, ten()).await?.items.into_iter().map(unsuccessful);
         let mut latest: Vec<LatestCall> = paid.chain(attempts).collect();
         latest.sort_by_key(|call| Reverse(call.ts));
         latest.truncate(10);
         Ok(latest)
     }
+}
+
+/// The search for one agent's calls.
+pub(super) fn of_agent(name: &str) -> Search {
+    format!("agent:{}", name.strip_prefix("agent.").unwrap_or(name)).parse().unwrap_or_default()
 }
 
 fn successful(row: Linked) -> LatestCall {
@@ -184,13 +215,35 @@ fn unsuccessful(attempt: AttemptView) -> LatestCall {
     }
 }
 
-fn by_day(rows: Vec<usage::DayOfAgent>) -> Vec<DaySpend> {
+/// Each day that had spend, with its parts.
+pub(super) fn days(rows: Vec<usage::DayOfAgent>) -> Vec<DaySpend> {
     let mut days: BTreeMap<Time, Vec<(String, Usd)>> = BTreeMap::new();
     for row in rows.into_iter().filter(|row| row.cost.is_positive()) {
         days.entry(row.day).or_default().push((row.user_id, row.cost));
     }
     let total = |parts: &[(String, Usd)]| parts.iter().map(|(_, cost)| *cost).sum();
     days.into_iter().map(|(day, by_agent)| DaySpend { day, total: total(&by_agent), by_agent }).collect()
+}
+
+fn tops(parts: &[Part]) -> Tops {
+    Tops {
+        agents: top(parts, |part| &part.user_id),
+        models: top(parts, |part| &part.model),
+        tools: top(parts, |part| &part.tool),
+    }
+}
+
+fn top(parts: &[Part], name: impl Fn(&Part) -> &String) -> Vec<(String, i64, Usd)> {
+    let mut sums: BTreeMap<&String, (i64, Usd)> = BTreeMap::new();
+    for part in parts.iter().filter(|part| part.cost.is_positive()) {
+        let sum = sums.entry(name(part)).or_default();
+        *sum = (sum.0 + part.calls, sum.1.saturating_add(part.cost));
+    }
+    let mut sums: Vec<_> =
+        sums.into_iter().map(|(name, (calls, cost))| (name.clone(), calls, cost)).collect();
+    sums.sort_by_key(|(_, _, cost)| Reverse(*cost));
+    sums.truncate(TOP);
+    sums
 }
 
 pub(super) fn runs_out(available: Usd, per_day: Usd, now: Time) -> Option<Time> {

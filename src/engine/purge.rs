@@ -2,15 +2,17 @@
 //! that a crash in between is made good by the next run.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::error::Result;
+use super::error::{Error, Result};
 use super::leases::Lease;
 use super::media::all_keys;
-use super::store::generations::NewGeneration;
+use super::scope::Scope;
+use super::store::generations::{self, NewGeneration};
 use super::store::retention::{self, Cursor};
 use super::store::{checkpoints, data_keys, data_requests};
 use super::{CellNode, Engine};
-use crate::domain::ids::WorkspaceId;
+use crate::domain::ids::{GenerationId, WorkspaceId};
 use crate::domain::retention::{ATTEMPT_DAYS, DATA_REQUEST_YEARS, Retention};
 use crate::domain::time::{DAY, MINUTE, Time};
 
@@ -125,6 +127,30 @@ impl Engine {
         let ids: Vec<String> = due.iter().map(|made| made.id.to_string()).collect();
         self.delete_copies(node, &ids).await?;
         node.bucket.delete(due.iter().flat_map(|made| all_keys(&made.object_key, made.files)).collect()).await
+    }
+
+    /// Deletes one generation's files and prompt before their retention ends; what it cost and its log entry stay.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where it is gone already; [`Error::Conflict`] where a hold keeps it; [`Error::Unavailable`]
+    /// where the storage did not delete its files.
+    pub async fn delete_generation(&self, scope: &Scope, id: &GenerationId) -> Result<()> {
+        let node = self.cell(&scope.workspace)?;
+        let made = generations::get(&node.db, &scope.workspace.id, id).await?;
+        let made = made.filter(|made| made.deleted_at.is_none()).ok_or(Error::NotFound)?;
+        if retention::is_held(&node.db, id).await? {
+            let message = "A legal hold keeps this generation. Nothing was deleted; lift the hold first.";
+            return Err(Error::Conflict(message.into()));
+        }
+        let data = json!({ "generation_id": id, "of_request": made.request_id });
+        let changes = retention::remove_one(&made, self.0.clock.now());
+        let act = self.act(scope, "generation.deleted", data, changes).await?;
+        let gone = self.delete_files(node, vec![made]).await;
+        if gone.is_empty() {
+            let message = "The media storage did not delete the files. Nothing was changed; try again.";
+            return Err(Error::Unavailable(message.into()));
+        }
+        self.submit_act(scope, act).await.map(|_| ())
     }
 
     async fn purge_attempts(

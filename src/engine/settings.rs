@@ -118,7 +118,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn log_setting(
+    pub(super) async fn log_setting(
         &self,
         scope: &Scope,
         setting: &str,

@@ -133,6 +133,8 @@ impl Engine {
             log_retention_days: retention.log_retention_days,
             cost_centre: None,
             replicate_to: None,
+            forbidden_models: Vec::new(),
+            checklist: workspaces::ChecklistNotes::default(),
             salt: random::bytes::<32>().to_vec(),
             created_at: self.0.clock.now(),
         }
@@ -148,6 +150,14 @@ impl Engine {
             rows.push(self.workspace_row(workspace, role).await?);
         }
         Ok(rows)
+    }
+
+    /// The workspaces that a person belongs to, by name and without figures.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn memberships(&self, user: &UserId) -> Result<Vec<(Workspace, Role)>> {
+        workspaces::of_user(&self.0.control, user).await
     }
 
     async fn workspace_row(&self, workspace: Workspace, role: Role) -> Result<WorkspaceRow> {

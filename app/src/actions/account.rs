@@ -1,5 +1,6 @@
 //! Signing in and out, first accounts and workspaces, the colours.
 
+use agentframer::domain::field::FieldError;
 use agentframer::engine::error::Result;
 use agentframer::engine::people::NewPerson;
 use agentframer::engine::workspaces::NewWorkspace;
@@ -10,6 +11,7 @@ use tower_sessions::Session;
 use super::{Answer, Next, answer, form_before, here, own_path};
 use crate::ask::SESSION_USER;
 use crate::flash::Flash;
+use crate::reader::{self, ZONE};
 
 /// A new session id comes with each sign-in (ASVS 7.2.4).
 async fn begin_session(user: &agentframer::domain::ids::UserId) -> Result<()> {
@@ -102,6 +104,25 @@ pub async fn set_theme(theme: String) -> Answer {
     let theme = if age == 0 { "system" } else { theme.as_str() };
     ask.header(header::SET_COOKIE, format!("theme={theme}; Path=/; Max-Age={age}; SameSite=Lax; HttpOnly"));
     answer(&ask, Ok(Next::page(form_before(&ask))), &[])
+}
+
+/// The zone in which the reader sees times; kept in a cookie as the colours are.
+#[server(endpoint = "set_zone")]
+pub async fn set_zone(zone: String) -> Answer {
+    let ask = here()?;
+    let done = if reader::zones().any(|known| known == zone) {
+        ask.header(
+            header::SET_COOKIE,
+            format!("{ZONE}={zone}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly"),
+        );
+        Ok(Next::saying(
+            "/account",
+            Flash::done(format!("Times are shown in {zone} now; days of budgets stay UTC’s.")),
+        ))
+    } else {
+        Err(FieldError::new("zone", "is not a time zone such as Europe/Berlin").into())
+    };
+    answer(&ask, done, &[("zone", &zone)])
 }
 
 /// Changes one's own name.

@@ -1,15 +1,21 @@
 //! Agents, their policies and tokens.
+#![expect(clippy::too_many_arguments, reason = "a form's fields are its function's arguments")]
+
+use std::collections::BTreeMap;
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::field::FieldError;
 use agentframer::domain::ids::AgentId;
+use agentframer::domain::money::Usd;
 use agentframer::engine::error::{Error, Result};
 use agentframer::engine::scope::Scope;
 use leptos::prelude::server;
+use serde_json::{Map, Value, json};
 
 use super::{Answer, Next, answer, here, read_json};
 use crate::ask::Ask;
 use crate::flash::Flash;
+use crate::pages::agent::trial_text;
 
 /// Makes an agent and shows its token once.
 #[server(endpoint = "create_agent")]
@@ -27,17 +33,79 @@ pub async fn create_agent(workspace: String, name: String, policy: Option<String
     answer(&ask, done.await, &[("name", &name), ("policy", &typed)])
 }
 
-/// Changes an agent's policy, given as the brief's JSON.
+/// Changes an agent's policy, given as the brief's JSON, or tries it on what the agent did.
 #[server(endpoint = "update_policy")]
-pub async fn update_policy(workspace: String, agent: String, policy: String) -> Answer {
+pub async fn update_policy(workspace: String, agent: String, policy: String, step: Option<String>) -> Answer {
     let ask = here()?;
-    let done = async {
-        let (scope, id) = agent_scope(&ask, &workspace, &agent).await?;
-        ask.engine.update_policy(&scope, &id, read_json(&policy)?).await?;
-        let text = "The policy is saved. It holds from the next call on.";
-        Ok(Next::saying(agent_page(&workspace, &id), Flash::done(text)))
-    };
+    let done = async { save_or_try(&ask, &workspace, &agent, read_json(&policy)?, step).await };
     answer(&ask, done.await, &[("policy", &policy)])
+}
+
+/// As [`update_policy`], from controls: `tools[NAME]` is permit, deny or none, and `models[NAME]` is there where it is
+/// chosen.
+#[server(endpoint = "set_policy")]
+pub async fn set_policy(
+    workspace: String,
+    agent: String,
+    #[server(default)] tools: BTreeMap<String, String>,
+    which_models: String,
+    #[server(default)] models: BTreeMap<String, String>,
+    ip_allowlist: String,
+    day_usd: String,
+    month_usd: String,
+    call_usd: String,
+    token_rotation_days: String,
+    step: Option<String>,
+) -> Answer {
+    let ask = here()?;
+    let chosen = |choice: &str| {
+        tools.iter().filter(|(_, chosen)| *chosen == choice).map(|(tool, _)| tool.clone()).collect::<Vec<_>>()
+    };
+    let caps = [("day_usd", &day_usd), ("month_usd", &month_usd), ("call_usd", &call_usd)];
+    let caps = caps.into_iter().filter(|(_, text)| !text.trim().is_empty());
+    let caps: Map<String, Value> = caps.map(|(name, text)| (name.to_owned(), money(text))).collect();
+    let networks: Vec<&str> =
+        ip_allowlist.split([',', ' ', '\n', '\r']).filter(|word| !word.is_empty()).collect();
+    let policy = json!({
+        "permissions": chosen("permit"), "denied": chosen("deny"),
+        "models": (which_models == "some").then(|| models.keys().collect::<Vec<_>>()),
+        "ip_allowlist": networks,
+        "token_rotation_days": number(&token_rotation_days),
+        "caps": (!caps.is_empty()).then_some(caps),
+    });
+    let typed = serde_json::to_string_pretty(&policy).unwrap_or_default();
+    let done = async { save_or_try(&ask, &workspace, &agent, policy, step).await };
+    answer(&ask, done.await, &[("policy", &typed)])
+}
+
+async fn save_or_try(
+    ask: &Ask,
+    workspace: &str,
+    agent: &str,
+    policy: Value,
+    step: Option<String>,
+) -> Result<Next> {
+    let (scope, id) = agent_scope(ask, workspace, agent).await?;
+    let page = agent_page(workspace, &id);
+    if step.as_deref() == Some("try") {
+        let name = ask.engine.agent(&scope, &id).await?.name;
+        let trial = ask.engine.try_policy_json(&scope, &name, &policy).await?;
+        let text = format!("Not saved yet. {}", trial_text(&trial));
+        let typed = serde_json::to_string_pretty(&policy).unwrap_or_default();
+        return Ok(Next::saying(page, Flash::done(text).keeping("policy", &typed)));
+    }
+    ask.engine.update_policy(&scope, &id, policy).await?;
+    Ok(Next::saying(page, Flash::done("The policy is saved. It holds from the next call on.")))
+}
+
+/// An amount as JSON; a text that is none stays one, and the policy's reader names it.
+fn money(text: &str) -> Value {
+    let amount = text.trim().parse::<Usd>().ok().and_then(|amount| serde_json::to_value(amount).ok());
+    amount.unwrap_or_else(|| text.into())
+}
+
+fn number(text: &str) -> Value {
+    text.trim().parse::<u64>().map_or_else(|_| text.into(), Value::from)
 }
 
 /// Makes a new token and shows it once; the older ones work until the overlap ends.

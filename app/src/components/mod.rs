@@ -2,11 +2,16 @@
 
 pub mod bars;
 pub mod chart;
+pub mod checklist;
 pub mod clients;
+pub mod crumbs;
 pub mod field;
 pub mod frame;
 pub mod icon;
+pub mod nav;
 pub mod outcome;
 pub mod places;
 pub mod problem;
+pub mod switcher;
 pub mod text_area;
+pub mod when;

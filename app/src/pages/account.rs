@@ -6,10 +6,12 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
 
-use crate::actions::{ChangePassword, DeleteAccount, EndSession, SetName};
+use crate::actions::{ChangePassword, DeleteAccount, EndSession, SetName, SetZone};
 use crate::components::field::{Field, Said};
 use crate::components::frame::{foot, page};
+use crate::components::when::When;
 use crate::flash::Flash;
+use crate::reader;
 use crate::words;
 
 /// One's own account.
@@ -25,6 +27,7 @@ pub fn AccountPage() -> impl IntoView {
                 <div class="stack">
                     <Said flash=flash.clone()/>
                     {person(user.name, flash.clone()).into_any()}
+                    {zone(flash.clone()).into_any()}
                     {password(flash.clone()).into_any()}
                     {signed_in(sessions).into_any()}
                     {end(flash).into_any()}
@@ -42,6 +45,29 @@ fn person(name: String, flash: Flash) -> impl IntoView {
             <header><h2>"Name"</h2></header>
             <form method="post" action=SetName::url() class="in stack narrow">
                 <Field name="name" label="Your name" value=name autocomplete="name" hint="Members of your workspaces see it. The audit log holds an opaque id instead." flash=flash/>
+                <div><button class="btn first">"Save"</button></div>
+            </form>
+        </section>
+    }
+}
+
+/// Typed or chosen: the list offers every zone.
+fn zone(flash: Flash) -> impl IntoView {
+    let now = reader::zone().iana_name().unwrap_or("UTC").to_owned();
+    let wrong = flash.error_at("zone", "This");
+    let typed = flash.kept.get("zone").cloned().unwrap_or(now);
+    let offers = reader::zones().map(|name| view! { <option value=name></option> }).collect_view();
+    view! {
+        <section class="card">
+            <header><h2>"Time zone"</h2></header>
+            <form method="post" action=SetZone::url() class="in stack narrow">
+                <div class="field">
+                    <label for="zone">"Times are shown in"</label>
+                    <input id="zone" name="zone" list="zones" value=typed required autocomplete="off" aria-invalid=wrong.is_some().then_some("true") aria-describedby="zone-error"/>
+                    <datalist id="zones">{offers}</datalist>
+                    <p class="hint">"In this browser. UTC stands behind each time; days and months of budgets are UTC’s."</p>
+                    <p class="error" id="zone-error">{wrong}</p>
+                </div>
                 <div><button class="btn first">"Save"</button></div>
             </form>
         </section>
@@ -68,8 +94,8 @@ fn signed_in(sessions: Vec<SessionView>) -> impl IntoView {
             <tr>
                 <td>{words::or_dash(session.user_agent.map(|agent| browser(&agent)))}</td>
                 <td class="mono">{words::or_dash(session.address)}</td>
-                <td>{words::moment(session.created_at)}</td>
-                <td>{words::moment(session.last_seen_at)}</td>
+                <td><When at=session.created_at/></td>
+                <td><When at=session.last_seen_at/></td>
                 <td class="num"><form method="post" action=EndSession::url()><input type="hidden" name="session" value=session.id/><button class="quiet">"End"</button></form></td>
             </tr>
         }

@@ -9,7 +9,7 @@ use leptos::server_fn::ServerFn;
 use crate::actions::CreateAgent;
 use crate::components::field::{Field, Said};
 use crate::components::frame::{page, workspace_page};
-use crate::words;
+use crate::components::when::When;
 
 /// Each agent with what it spends and when its token is due, and a form for a new one.
 #[component]
@@ -60,7 +60,7 @@ fn line(agent: AgentView, workspace: &str, now: Time) -> impl IntoView + use<> {
             <td><a href=href><b>{agent.name}</b></a></td>
             <td>{state_tag(agent.state)}</td>
             <td><span class=rotation_class>{rotation}</span></td>
-            <td>{words::or_dash(agent.last_used_at.map(words::moment))}</td>
+            <td><When at=agent.last_used_at/></td>
             <td class="num">{agent.calls_this_month}</td>
             <td class="num">{agent.month_to_date.display()}</td>
         </tr>
@@ -78,7 +78,7 @@ pub fn state_tag(state: AgentState) -> impl IntoView {
 }
 
 /// Days until the token is due; red once it is overdue.
-fn rotation(agent: &AgentView, now: Time) -> (&'static str, String) {
+pub fn rotation(agent: &AgentView, now: Time) -> (&'static str, String) {
     let days = |until: Time| (until.micros() - now.micros()).max(0) / DAY;
     match agent.current_token() {
         _ if agent.state == AgentState::Revoked => ("muted", "–".into()),

@@ -1,24 +1,42 @@
 //! `/w/{id}/generations`: what was made.
 
 use agentframer::domain::access::Permission;
+use agentframer::domain::policy::Tool;
 use agentframer::engine::reading::{GenerationFilter, GenerationView};
 use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
 
 use super::{list_page, older};
+use crate::actions::DeleteGeneration;
+use crate::components::field::Said;
 use crate::components::frame::{page, workspace_page};
-use crate::words;
+use crate::components::when::When;
 
-/// A gallery, newest first.
+/// A gallery, newest first, with a filter over it.
 #[component]
 pub fn Generations() -> impl IntoView {
     page(|ask| async move {
         let scope = ask.scope(ask.segment(1), Permission::ReadActivity).await?;
-        let made = ask.engine.generations(&scope, &GenerationFilter::default(), list_page(&ask)).await?;
-        let audit = format!("/w/{}/audit", scope.workspace.id);
+        let filter = GenerationFilter {
+            agent: ask.query("agent").map(|name| full_name(&name)),
+            tool: ask.query("tool"),
+            model: ask.query("model"),
+            request_id: None,
+        };
+        let made = ask.engine.generations(&scope, &filter, list_page(&ask)).await?;
+        let words = ask.engine.log_words(&scope).await?;
+        let agents = words.users.iter().filter_map(|user| user.strip_prefix("agent.")).map(str::to_owned);
+        let place = Place {
+            workspace: scope.workspace.id.to_string(),
+            may_delete: scope.role.may(Permission::ChangeSettings),
+        };
         let is_empty = made.items.is_empty();
+        let empty = if filter_is_set(&filter) { "Nothing of that kind." } else { EMPTY };
         let body = view! {
-            {is_empty.then(|| view! { <p class="card empty">"Nothing yet. What agents make with generate_image and generate_video appears here."</p> })}
-            <ul class="gallery">{made.items.into_iter().map(|one| tile(one, &audit)).collect_view()}</ul>
+            <Said flash=ask.flash()/>
+            {filter_form(&filter, agents.collect(), words.models.into_iter().collect()).into_any()}
+            {is_empty.then(|| view! { <p class="card empty">{empty}</p> })}
+            <ul class="gallery">{made.items.into_iter().map(|one| tile(one, &place)).collect_view()}</ul>
             {older(&ask, made.next_cursor).map(|href| view! { <div class="row"><a class="btn grow" rel="next" href=href>"Older"</a></div> })}
         };
         let line = "Each picture and video until its retention ends";
@@ -26,29 +44,114 @@ pub fn Generations() -> impl IntoView {
     })
 }
 
-fn tile(made: GenerationView, audit: &str) -> impl IntoView + use<> {
-    let kind = if made.duration_s.is_some() { "video" } else { "image" };
-    let text = format!("{kind} by {}, {} × {}", made.user_id, made.width, made.height);
+const EMPTY: &str = "Nothing yet. What agents make with generate_image and generate_video appears here.";
+
+/// Where tiles lead to, and what the reader may do.
+struct Place {
+    workspace: String,
+    may_delete: bool,
+}
+
+fn full_name(name: &str) -> String {
+    format!("agent.{}", name.strip_prefix("agent.").unwrap_or(name))
+}
+
+fn filter_is_set(filter: &GenerationFilter) -> bool {
+    filter.agent.is_some() || filter.tool.is_some() || filter.model.is_some()
+}
+
+fn filter_form(filter: &GenerationFilter, agents: Vec<String>, models: Vec<String>) -> impl IntoView + use<> {
+    let tools = [Tool::GenerateImage, Tool::GenerateVideo].map(|tool| tool.to_string()).to_vec();
+    let agent = filter.agent.as_deref().map(|name| name.strip_prefix("agent.").unwrap_or(name));
+    view! {
+        <form class="row filter" role="search">
+            {choice("agent", "Every agent", agents, agent)}
+            {choice("model", "Every model", models, filter.model.as_deref())}
+            {choice("tool", "Images and videos", tools, filter.tool.as_deref())}
+            <button class="btn">"Filter"</button>
+        </form>
+    }
+}
+
+/// What the address names is offered although nothing of it is there.
+fn choice(
+    name: &'static str,
+    all: &'static str,
+    mut values: Vec<String>,
+    now: Option<&str>,
+) -> impl IntoView + use<> {
+    if let Some(now) = now.filter(|now| !values.iter().any(|value| value == now)) {
+        values.push(now.to_owned());
+    }
+    let option = |value: String| {
+        let selected = now == Some(value.as_str());
+        view! { <option value=value.clone() selected=selected>{value.clone()}</option> }
+    };
+    view! {
+        <select name=name aria-label=all>
+            <option value="">{all}</option>
+            {values.into_iter().map(option).collect_view()}
+        </select>
+    }
+}
+
+fn tile(made: GenerationView, place: &Place) -> impl IntoView + use<> {
     let size = match made.duration_s {
         Some(seconds) => format!("{} × {} · {seconds} s", made.width, made.height),
         None if made.count > 1 => format!("{} × {} · {} files", made.width, made.height, made.count),
         None => format!("{} × {}", made.width, made.height),
     };
-    let picture = match (made.thumbnail_url, made.result_urls.first().cloned()) {
+    let audit = format!("/w/{}/audit/{}", place.workspace, made.request_id);
+    let actions = (!made.result_urls.is_empty()).then(|| actions(&made, place).into_any());
+    view! {
+        <li class="card tile">
+            {picture(&made)}
+            <div>
+                <p class="row"><b>{made.model.clone()}</b><span class="grow num">{made.cost_usd.display()}</span></p>
+                <p class="muted">{size}</p>
+                <p class="muted">{made.user_id.clone()}</p>
+                <p><a class="link" href=audit><When at=made.ts/></a></p>
+                {actions}
+            </div>
+        </li>
+    }
+}
+
+fn picture(made: &GenerationView) -> AnyView {
+    let kind = if made.duration_s.is_some() { "video" } else { "image" };
+    let text = format!("{kind} by {}, {} × {}", made.user_id, made.width, made.height);
+    match (made.thumbnail_url.clone(), made.result_urls.first().cloned()) {
         (Some(small), Some(full)) => {
             view! { <a href=full><img src=small alt=text loading="lazy"/></a> }.into_any()
         }
         _ => view! { <span class="gone">"deleted"</span> }.into_any(),
+    }
+}
+
+/// Each file for keeps, and its end before its time.
+fn actions(made: &GenerationView, place: &Place) -> impl IntoView + use<> {
+    let many = made.result_urls.len() > 1;
+    let link = |(number, url): (usize, String)| {
+        let label = if many { format!("Download {number}") } else { "Download".to_owned() };
+        let file =
+            url.split('?').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned();
+        view! { <a class="link" href=url download=file>{label}</a> }
     };
+    let links: Vec<_> = (1..).zip(made.result_urls.iter().cloned()).map(link).collect();
+    let delete = place.may_delete.then(|| delete(made, place));
+    view! { <div class="row files">{links}{delete}</div> }
+}
+
+fn delete(made: &GenerationView, place: &Place) -> impl IntoView + use<> {
     view! {
-        <li class="card tile">
-            {picture}
-            <div>
-                <p class="row"><b>{made.model}</b><span class="grow num">{made.cost_usd.display()}</span></p>
-                <p class="muted">{size}</p>
-                <p class="muted">{made.user_id}</p>
-                <p><a class="link" href=format!("{audit}/{}", made.request_id)>{words::moment(made.ts)}</a></p>
-            </div>
-        </li>
+        <details class="grow">
+            <summary class="muted">"Delete"</summary>
+            <form method="post" action=DeleteGeneration::url() class="stack">
+                <input type="hidden" name="workspace" value=place.workspace.clone()/>
+                <input type="hidden" name="generation" value=made.generation_id.to_string()/>
+                <p>"The files, their copies and the prompt go now and for good. The log entry and what it cost stay."</p>
+                <div><button class="btn bad">"Delete now"</button></div>
+            </form>
+        </details>
     }
 }

@@ -9,6 +9,7 @@ use crate::actions::{ChangeRole, Invite, InviteList, RemoveMember, ResendInvitat
 use crate::components::field::{Field, Said};
 use crate::components::frame::{page, workspace_page};
 use crate::components::text_area::TextArea;
+use crate::components::when::When;
 use crate::flash::Flash;
 use crate::words;
 
@@ -77,7 +78,7 @@ fn line(workspace: &str, member: Member, may: bool, me: &str) -> impl IntoView +
             <td>{member.email}</td>
             <td>{role}</td>
             <td>{words::day(member.joined_at)}</td>
-            <td>{words::or_dash(member.last_seen_at.map(words::moment))}</td>
+            <td><When at=member.last_seen_at/></td>
             {remove}
         </tr>
     }

@@ -2,11 +2,12 @@
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::money::Usd;
-use agentframer::engine::overview::{LatestCall, Notice, Overview as View, Severity};
+use agentframer::engine::overview::{LatestCall, Notice, Overview as View, Severity, Tops};
 use agentframer::engine::scope::Scope;
 use leptos::prelude::*;
 
 use crate::components::chart::SpendByDay;
+use crate::components::checklist::checklist;
 use crate::components::frame::{page, workspace_page};
 use crate::components::outcome::OutcomeTag;
 use crate::words;
@@ -19,18 +20,20 @@ pub fn Overview() -> impl IntoView {
         let view = ask.engine.overview(&scope).await?;
         let now = ask.engine.clock().now();
         let base = format!("/w/{}", scope.workspace.id);
-        let line = format!("{} · times in UTC", now.date().strftime("%B %Y"));
+        let line = format!("{} · days in UTC", now.date().strftime("%B %Y"));
         let mcp_url = scope.role.may(Permission::ReadMcpUrl).then(|| ask.engine.mcp_url(&scope.workspace));
         let figures = figures(&view).into_any();
         let notices = view.notices.iter().map(|notice| notice_line(notice, &base, &scope)).collect_view();
         let body = view! {
             {notices}
+            {view.checklist.map(|steps| checklist(steps, &scope).into_any())}
             {figures}
             {mcp_url.filter(|_| view.agents == 0 || view.latest.is_empty()).map(|url| first_steps(&base, url, view.agents).into_any())}
             <section class="card">
                 <header><h2>"Spend by day"</h2></header>
                 <div class="in"><SpendByDay days=view.spend_by_day month=now.month_start()/></div>
             </section>
+            {tops(&view.tops, &base).into_any()}
             {latest(view.latest, &base).into_any()}
         };
         let actions = actions(&scope, &base);
@@ -127,7 +130,46 @@ fn first_steps(base: &str, url: String, agents: usize) -> impl IntoView + use<> 
     }
 }
 
-fn latest(calls: Vec<LatestCall>, base: &str) -> impl IntoView + use<> {
+/// What cost the most this month; nothing before anything did.
+fn tops(tops: &Tops, base: &str) -> Option<impl IntoView + use<>> {
+    if tops.agents.is_empty() {
+        return None;
+    }
+    let search = |field: &'static str| {
+        let base = base.to_owned();
+        move |name: &str| {
+            format!("{base}/audit?tab=calls&q={field}:{}", name.strip_prefix("agent.").unwrap_or(name))
+        }
+    };
+    let models = format!("{base}/models");
+    Some(view! {
+        <div class="grid g3 tops">
+            {top("Top agents", &tops.agents, search("agent"))}
+            {top("Top models", &tops.models, move |name| format!("{models}/{name}"))}
+            {top("Top tools", &tops.tools, search("tool"))}
+        </div>
+    })
+}
+
+fn top(title: &'static str, lines: &[(String, i64, Usd)], href: impl Fn(&str) -> String) -> AnyView {
+    let line = |(name, calls, cost): &(String, i64, Usd)| {
+        view! { <tr><td><a href=href(name)>{name.clone()}</a></td><td class="num muted">{*calls}</td><td class="num">{cost.display()}</td></tr> }
+    };
+    let lines: Vec<_> = lines.iter().map(line).collect();
+    view! {
+        <section class="card scroll">
+            <header><h2>{title}</h2></header>
+            <table class="opens">
+                <thead><tr><th>"Name"</th><th class="num">"Calls"</th><th class="num">"Spent"</th></tr></thead>
+                <tbody>{lines}</tbody>
+            </table>
+        </section>
+    }
+    .into_any()
+}
+
+/// The last calls, refused and failed ones too.
+pub fn latest(calls: Vec<LatestCall>, base: &str) -> impl IntoView + use<> {
     let audit = format!("{base}/audit");
     let rows = calls.into_iter().map(|call| latest_line(call, &audit)).collect_view();
     let is_empty = rows.is_empty();
@@ -137,7 +179,7 @@ fn latest(calls: Vec<LatestCall>, base: &str) -> impl IntoView + use<> {
             {is_empty.then(|| view! { <p class="empty">"No call yet."</p> })}
             {(!is_empty).then_some(view! {
                 <table class="opens">
-                    <thead><tr><th>"Time (UTC)"</th><th>"Who"</th><th>"Tool"</th><th>"Model"</th><th>"Outcome"</th><th class="num">"Cost"</th></tr></thead>
+                    <thead><tr><th>{words::time_head()}</th><th>"Who"</th><th>"Tool"</th><th>"Model"</th><th>"Outcome"</th><th class="num">"Cost"</th></tr></thead>
                     <tbody>{rows}</tbody>
                 </table>
             })}

@@ -120,6 +120,11 @@ pub(super) fn routes() -> OpenApiRouter<Rest> {
 async fn list(caller: Caller, Params(query): Params<Filter>) -> Result<Json<List<Generation>>, Problem> {
     let scope = caller.may(Permission::ReadActivity).await?;
     let page = page(query.limit.as_deref(), query.cursor)?;
-    let filter = GenerationFilter { agent: query.user_id, tool: query.tool, request_id: query.request_id };
+    let filter = GenerationFilter {
+        agent: query.user_id,
+        tool: query.tool,
+        request_id: query.request_id,
+        ..GenerationFilter::default()
+    };
     Ok(Json(caller.engine.generations(&scope, &filter, page).await?.into()))
 }

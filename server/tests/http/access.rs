@@ -8,7 +8,7 @@ use agentframer::engine::bootstrap::Bootstrapped;
 use agentframer::engine::reading::{AuditFilter, Page};
 use agentframer::engine::tools::definitions;
 use agentframer_server::rest::document;
-use agentframer_server::{downloads, finance_downloads, papers};
+use agentframer_server::{downloads, finance_downloads, find, papers};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -81,7 +81,7 @@ fn present() -> BTreeSet<String> {
     });
     let tools = definitions().into_iter().map(|definition| format!("tool {}", definition.tool));
     let downloads = downloads::PATHS.into_iter().chain(papers::PATHS).chain(finance_downloads::PATHS);
-    let downloads = downloads.map(|path| format!("download {path}"));
+    let downloads = downloads.chain([find::PATH]).map(|path| format!("download {path}"));
     routes.chain(tools).chain(downloads).chain(browser::present()).collect()
 }
 
@@ -204,6 +204,7 @@ pub async fn filled(server: &TestServer, place: &str, number: usize) -> String {
             let name = format!("target-{number}");
             server.engine.create_agent(&server.admin().await, &name, None).await.unwrap().agent.id.to_string()
         }
+        "models" => "sketch-image-1".to_owned(),
         "members" => server.person(&format!("target-{number}@example.com"), Role::Viewer).await.to_string(),
         "webhooks" => {
             let new = json!({ "url": format!("https://siem{number}.example.com/"), "format": "generic" });

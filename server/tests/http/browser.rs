@@ -26,15 +26,17 @@ impl Session {
         let cookie = cookies.into_iter().find(|cookie| cookie.starts_with("af=")).expect("a session");
         Self(cookie.split(';').next().unwrap().to_owned())
     }
-}
 
-impl Session {
-    /// The same browser with what a form left to say on the next page.
+    /// With one more cookie.
+    pub fn with(&self, cookie: &str) -> Self {
+        Self(format!("{}; {cookie}", self.0))
+    }
+
+    /// With what a form's answer has to say on the next page.
     pub fn with_flash(&self, answer: &Response) -> Self {
-        let cookies = answer.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
-        let flash =
-            cookies.into_iter().find(|cookie| cookie.starts_with("af_flash=")).expect("something to say");
-        Self(format!("{}; {}", self.0, flash.split(';').next().unwrap()))
+        let mut cookies = answer.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
+        let flash = cookies.find(|cookie| cookie.starts_with("af_flash=")).expect("something to say");
+        self.with(flash.split(';').next().unwrap())
     }
 }
 
@@ -92,8 +94,9 @@ fn said(answer: &Response) -> Option<Value> {
 
 /// Every page and server function of the app, as the expectation names them.
 pub fn present() -> BTreeSet<String> {
-    let named =
-        [("{workspace}", "{ws}"), ("{agent}", "{id}"), ("{webhook}", "{id}"), ("{data_request}", "{id}")];
+    let named = ["{agent}", "{webhook}", "{data_request}", "{model}"].map(|own| (own, "{id}"));
+    let named = named.into_iter().chain([("{workspace}", "{ws}")]);
+    let named: Vec<_> = named.collect();
     let pages = generate_route_list(App).into_iter().map(|route| {
         let path = named.iter().fold(route.path().to_owned(), |path, (from, to)| path.replace(from, to));
         format!("page {path}")

@@ -10,6 +10,7 @@ mod audit;
 mod bad_input;
 mod browser;
 mod command_line;
+mod dashboard;
 mod data;
 mod data_pages;
 mod gates;

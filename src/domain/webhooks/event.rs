@@ -40,6 +40,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("member.role_changed", "A person has another role."),
     ("mcp_url.rotated", "The MCP URL was replaced."),
     ("settings.changed", "A setting was changed: from what to what."),
+    ("generation.deleted", "An Admin deleted a generation's files and prompt before their time."),
     ("data_request.filed", "A data subject's request was filed."),
     ("data_request.approved", "A data subject's request was approved."),
     ("data_request.rejected", "A data subject's request was rejected."),

@@ -134,6 +134,8 @@ pub struct GenerationFilter {
     pub agent: Option<String>,
     /// The tool.
     pub tool: Option<String>,
+    /// The model.
+    pub model: Option<String>,
     /// The call.
     pub request_id: Option<String>,
 }
@@ -153,11 +155,22 @@ pub async fn page(
         Select::new("SELECT * FROM generations WHERE workspace_id = $1", values![workspace.as_str()])
             .and("user_id = ?", filter.agent.clone().map(sql::Value::Text))
             .and("tool = ?", filter.tool.clone().map(sql::Value::Text))
+            .and("model = ?", filter.model.clone().map(sql::Value::Text))
             .and("request_id = ?", filter.request_id.clone().map(sql::Value::Text))
             .after("created_us", "id", last)
             .tail("ORDER BY created_us DESC, id DESC")
             .limit(limit);
     select.all(&db.read).await?.iter().map(generation).collect()
+}
+
+/// One generation of a workspace.
+///
+/// # Errors
+/// The database's own.
+pub async fn get(db: &Db, workspace: &WorkspaceId, id: &GenerationId) -> Result<Option<NewGeneration>> {
+    let text = "SELECT * FROM generations WHERE workspace_id = $1 AND id = $2";
+    let row = sqlx::query(text).bind(workspace.as_str()).bind(id.as_str()).fetch_optional(&db.read).await?;
+    row.as_ref().map(generation).transpose()
 }
 
 /// The sealed prompt of a call: its key's id and its bytes.

@@ -29,6 +29,7 @@ pub mod saved_searches;
 pub mod search;
 pub mod sign_ins;
 pub mod signing_keys;
+pub mod spend;
 pub mod sql;
 pub mod tallies;
 pub mod usage;

@@ -9,7 +9,7 @@ use super::books::parse;
 use super::generations::{self, NewGeneration};
 use super::holds::KEEPS_GENERATION;
 use super::sql::{self, Select, Statement, values};
-use crate::domain::ids::WorkspaceId;
+use crate::domain::ids::{GenerationId, WorkspaceId};
 use crate::domain::retention::Retention;
 use crate::domain::time::{DAY, Time};
 
@@ -44,6 +44,15 @@ pub async fn due_but_held(db: &Db, now: Time) -> Result<i64> {
     Ok(rows.first().map(|row| row.try_get("held")).transpose()?.unwrap_or_default())
 }
 
+/// Whether a hold keeps this generation.
+///
+/// # Errors
+/// The database's own.
+pub async fn is_held(db: &Db, id: &GenerationId) -> Result<bool> {
+    let text = format!("SELECT g.id FROM generations g WHERE g.id = $1 AND {KEEPS_GENERATION}");
+    Ok(!Select::new(&text, values![id.as_str()]).all(&db.read).await?.is_empty())
+}
+
 /// Marks the files as gone and removes their prompts; call it when the objects are deleted.
 ///
 /// # Errors
@@ -57,6 +66,16 @@ pub async fn remove_content(db: &Db, gone: &[NewGeneration], now: Time) -> Resul
     sql::change_in(&mut transaction, "DELETE FROM prompts WHERE request_id IN", Vec::new(), &requests)
         .await?;
     Ok(transaction.commit().await?)
+}
+
+/// As [`remove_content`] for one generation, to run with the log entry that tells of it.
+pub fn remove_one(gone: &NewGeneration, now: Time) -> Vec<Statement> {
+    let mark = "UPDATE generations SET deleted_us = $1 WHERE deleted_us IS NULL AND id = $2";
+    let forget = "DELETE FROM prompts WHERE request_id = $1";
+    vec![
+        Statement::new(mark, values![now.micros(), gone.id.as_str()]),
+        Statement::new(forget, values![gone.request_id.as_str()]),
+    ]
 }
 
 /// Workspaces of which rows may still follow an older retention: their media days, and when those were changed.

@@ -74,6 +74,16 @@ pub struct Invitation {
     pub accepted_at: Option<Time>,
 }
 
+/// What was said to the starting checklist.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct ChecklistNotes {
+    /// It is not shown any more.
+    pub dismissed: bool,
+    /// The default retention was looked at and kept.
+    pub retention_kept: bool,
+}
+
 /// What an account holds besides money.
 #[derive(Debug, Clone)]
 pub struct AccountRow {
@@ -95,6 +105,10 @@ pub struct AccountRow {
     pub cost_centre: Option<String>,
     /// The cell that keeps copies of the media.
     pub replicate_to: Option<String>,
+    /// Models that no agent of the workspace may use.
+    pub forbidden_models: Vec<String>,
+    /// What was said to the starting checklist.
+    pub checklist: ChecklistNotes,
     /// Enters each prompt's hash.
     pub salt: Vec<u8>,
     /// When it was made.
@@ -383,6 +397,19 @@ pub async fn allowances_due(db: &Db, month: &str) -> Result<Vec<(WorkspaceId, Us
         .collect()
 }
 
+/// Changes which models no agent may use.
+pub fn set_forbidden_models(id: &WorkspaceId, models: &[String]) -> Statement {
+    let json = serde_json::to_string(models).unwrap_or_default();
+    let text = "UPDATE accounts SET forbidden_models = $1 WHERE workspace_id = $2";
+    Statement::new(text, values![json, id.as_str()])
+}
+
+/// Notes what was said to the starting checklist.
+pub fn set_checklist(id: &WorkspaceId, notes: ChecklistNotes) -> Statement {
+    let json = serde_json::to_string(&notes).unwrap_or_default();
+    Statement::new("UPDATE accounts SET checklist = $1 WHERE workspace_id = $2", values![json, id.as_str()])
+}
+
 /// Removes directory entries whose workspace has no account: a backup met them while they were made.
 ///
 /// # Errors
@@ -425,15 +452,21 @@ fn account_row(row: &AnyRow) -> Result<AccountRow> {
         available: Usd::from_micros(row.try_get("available")?),
         reserved: Usd::from_micros(row.try_get("reserved")?),
         suspended: row.try_get::<i64, _>("suspended")? != 0,
-        caps: serde_json::from_str(row.try_get("caps")?).map_err(|error| internal("stored caps", error))?,
+        caps: json_column(row, "caps")?,
         inference: if region_only { Inference::RegionOnly } else { Inference::Any },
         media_retention_days: days("media_retention_days")?,
         log_retention_days: days("log_retention_days")?,
         cost_centre: row.try_get("cost_centre")?,
         replicate_to: row.try_get("replicate_to")?,
+        forbidden_models: json_column(row, "forbidden_models")?,
+        checklist: json_column(row, "checklist")?,
         salt: row.try_get("salt")?,
         created_at: Time(row.try_get("created_us")?),
     })
+}
+
+fn json_column<T: serde::de::DeserializeOwned>(row: &AnyRow, column: &'static str) -> Result<T> {
+    serde_json::from_str(row.try_get(column)?).map_err(|error| internal(column, error))
 }
 
 fn workspace_and_role(row: &AnyRow) -> Result<(Workspace, Role)> {

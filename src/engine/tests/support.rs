@@ -56,6 +56,27 @@ pub(crate) struct Databases {
     postgres: Option<(String, String)>,
 }
 
+impl Drop for Databases {
+    /// Hundreds of databases would fill a small disk.
+    fn drop(&mut self) {
+        let Some((server, name)) = self.postgres.take() else { return };
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(drop_databases(&server, &name));
+        });
+        dropping.join().ok();
+    }
+}
+
+async fn drop_databases(server: &str, name: &str) {
+    let Ok(admin) = sqlx::AnyPool::connect(server).await else { return };
+    for part in ["control", "eu", "us"] {
+        let text = format!("DROP DATABASE IF EXISTS {name}_{part} WITH (FORCE)");
+        sqlx::query(sqlx::AssertSqlSafe(text)).execute(&admin).await.ok();
+    }
+    admin.close().await;
+}
+
 impl Databases {
     pub(crate) fn sqlite() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), postgres: None }

@@ -13,7 +13,7 @@ pub fn table(rows: AnyView) -> AnyView {
     view! {
         <div class="scroll">
             <table class="opens">
-                <thead><tr><th>"Time (UTC)"</th><th>"Who"</th><th>"What"</th><th>"Model"</th><th>"Request"</th><th>"Outcome"</th><th class="num">"Cost"</th></tr></thead>
+                <thead><tr><th>{words::time_head()}</th><th>"Who"</th><th>"What"</th><th>"Model"</th><th>"Request"</th><th>"Outcome"</th><th class="num">"Cost"</th></tr></thead>
                 <tbody>{rows}</tbody>
             </table>
         </div>

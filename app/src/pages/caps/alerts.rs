@@ -6,6 +6,7 @@ use leptos::server_fn::ServerFn;
 
 use crate::actions::{SetAlerts, TestSlack};
 use crate::components::field::Field;
+use crate::components::when::When;
 use crate::flash::Flash;
 use crate::words;
 
@@ -68,7 +69,7 @@ fn history(alerts: Vec<AlertRow>) -> impl IntoView {
     let line = |alert: AlertRow| {
         view! {
             <tr>
-                <td>{words::moment(alert.fired_at)}</td>
+                <td><When at=alert.fired_at/></td>
                 <td>{alert.message}</td>
                 <td>{words::or_dash(alert.channels)}</td>
             </tr>

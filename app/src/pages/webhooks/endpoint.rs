@@ -13,6 +13,7 @@ use crate::actions::{
 };
 use crate::components::field::{Field, Said};
 use crate::components::frame::{page, workspace_page};
+use crate::components::when::When;
 use crate::flash::Flash;
 use crate::words;
 
@@ -101,7 +102,7 @@ fn put_aside(
     may: bool,
 ) -> impl IntoView + use<> {
     let lines = parked.iter().map(|row| {
-        view! { <tr><td class="num">{row.seq}</td><td class="mono">{row.event.clone()}</td><td>{row.reason.clone()}</td><td>{words::moment(row.at)}</td></tr> }
+        view! { <tr><td class="num">{row.seq}</td><td class="mono">{row.event.clone()}</td><td>{row.reason.clone()}</td><td><When at=row.at/></td></tr> }
     });
     let replay = may.then(|| {
         view! {

@@ -1,0 +1,77 @@
+//! `/w/{id}/models`: the model library, and what the workspace allows of it.
+
+pub mod model;
+
+use agentframer::domain::access::Permission;
+use agentframer::domain::catalog::Model;
+use agentframer::domain::region::Region;
+use agentframer::engine::models::WorkspaceModel;
+use leptos::prelude::*;
+
+use crate::components::field::Said;
+use crate::components::frame::{page, workspace_page};
+use crate::words;
+
+/// Each model with its price, where it infers, its licence and its end.
+#[component]
+pub fn Models() -> impl IntoView {
+    page(|ask| async move {
+        let scope = ask.scope(ask.segment(1), Permission::ReadWorkspace).await?;
+        let models = ask.engine.workspace_models(&scope).await?;
+        let base = format!("/w/{}/models", scope.workspace.id);
+        let rows = models.into_iter().map(|known| line(known, &base, scope.workspace.region)).collect_view();
+        let body = view! {
+            <Said flash=ask.flash()/>
+            <div class="card scroll">
+                <table class="opens">
+                    <thead><tr><th>"Model"</th><th>"Kind"</th><th>"Provider"</th><th>"Here"</th><th>"Inference"</th><th>"Closes"</th><th class="num">"Price"</th></tr></thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+            <p class="muted">"The workspace owns what its agents make, within the model’s licence."</p>
+        };
+        Ok(workspace_page(&ask, &scope, "Models", "What agents can call, and what it costs", (), body))
+    })
+}
+
+fn line(known: WorkspaceModel, base: &str, region: Region) -> impl IntoView + use<> {
+    let model = &known.model;
+    let (class, inference) = residency(model, region);
+    let (here_class, here) = state(&known);
+    view! {
+        <tr>
+            <td><a href=format!("{base}/{}", model.id)><b class="mono">{model.id.clone()}</b></a>" "<span class="muted">{model.title.clone()}</span>
+                {model.sketch.then(|| view! { " " <span class="tag brand">"sketches, for trying out"</span> })}</td>
+            <td>{model.kind.as_str()}</td>
+            <td>{model.provider.clone()}</td>
+            <td><span class=here_class>{here}</span></td>
+            <td><span class=class>{inference}</span></td>
+            <td>{words::or_dash(model.shutdown_on.map(|day| day.to_string()))}</td>
+            <td class="num">{price(model)}</td>
+        </tr>
+    }
+}
+
+/// `$0.042 / image`.
+fn price(model: &Model) -> String {
+    format!("{} / {}", words::cost(model.price), model.unit.as_str())
+}
+
+/// Where it infers; “EU only” where that is all it does.
+fn residency(model: &Model, region: Region) -> (&'static str, String) {
+    match (model.stays_in(region), model.residency.as_slice()) {
+        (true, [Region::EuWest1]) => ("tag good", "EU only".into()),
+        (true, _) => ("tag good", format!("stays in {region}")),
+        (false, _) => ("tag", "may leave the region".into()),
+    }
+}
+
+/// Whether agents of the workspace can use it, and if not, why.
+fn state(known: &WorkspaceModel) -> (&'static str, &'static str) {
+    match known {
+        WorkspaceModel { is_allowed: false, .. } => ("tag bad", "forbidden"),
+        WorkspaceModel { is_ready: false, .. } => ("tag warn", "provider not set up"),
+        WorkspaceModel { must_stay: true, .. } => ("tag warn", "outside the region"),
+        _ => ("tag good", "allowed"),
+    }
+}

@@ -1,0 +1,70 @@
+//! What the command palette asks: pages, agents, members and requests that the reader may see.
+
+use agentframer::domain::access::Permission;
+use agentframer::engine::Engine;
+use agentframer::engine::error::{Error, Result};
+use agentframer::engine::find::Found;
+use agentframer_app::places;
+use axum::extract::{Extension, Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use tower_sessions::Session;
+
+use crate::downloads::scope;
+use crate::rest::problem::Problem;
+use crate::visit::Visit;
+
+/// The path, as the access expectation names it.
+pub const PATH: &str = "/w/{ws}/find";
+
+/// `GET /w/{workspace}/find?q=`, for who is signed in.
+pub fn routes(engine: &Engine) -> Router {
+    Router::new().route("/w/{workspace}/find", get(find)).with_state(engine.clone())
+}
+
+#[derive(Debug, Deserialize)]
+struct Asked {
+    #[serde(default)]
+    q: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Hit {
+    kind: &'static str,
+    label: String,
+    href: String,
+}
+
+async fn find(
+    State(engine): State<Engine>,
+    session: Session,
+    Extension(visit): Extension<Visit>,
+    Path(workspace): Path<String>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    match hits(&engine, &session, &visit, &workspace, &asked.q).await {
+        Ok(hits) => Json(hits).into_response(),
+        Err(Error::Forbidden(_)) => Problem::from(Error::NotFound).into_response(),
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
+async fn hits(
+    engine: &Engine,
+    session: &Session,
+    visit: &Visit,
+    workspace: &str,
+    text: &str,
+) -> Result<Vec<Hit>> {
+    let scope = scope(engine, session, visit, workspace, Permission::ReadWorkspace).await?;
+    let base = format!("/w/{}", scope.workspace.id);
+    let typed = text.trim().to_lowercase();
+    let pages = places(scope.role).filter(|(name, _)| name.to_lowercase().contains(&typed));
+    let pages =
+        pages.map(|(name, path)| Found { kind: "page", label: name.to_owned(), place: path.to_owned() });
+    let hit =
+        |found: Found| Hit { kind: found.kind, label: found.label, href: format!("{base}{}", found.place) };
+    Ok(pages.chain(engine.find(&scope, text).await?).map(hit).collect())
+}

@@ -1,0 +1,99 @@
+//! Spend out of the roll-up, for one agent, one model or all: by day, and by who used what.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::super::error::Result;
+use super::Db;
+use super::sql::{Select, values};
+use super::usage::DayOfAgent;
+use crate::domain::ids::WorkspaceId;
+use crate::domain::money::Usd;
+use crate::domain::time::{DAY, Time};
+
+/// Whose spend, and by what each day is taken apart.
+#[derive(Debug, Clone, Copy)]
+pub enum Of<'a> {
+    /// One agent's (`agent.NAME`), by model.
+    Agent(&'a str),
+    /// One model's, by agent.
+    Model(&'a str),
+}
+
+/// Spend by UTC day from `from` until before `to`, in order of time; `user_id` holds the part's name.
+///
+/// # Errors
+/// The database's own.
+pub async fn by_day(
+    db: &Db,
+    workspace: &WorkspaceId,
+    of: Of<'_>,
+    from: Time,
+    to: Time,
+) -> Result<Vec<DayOfAgent>> {
+    let (part, own, name) = match of {
+        Of::Agent(name) => ("model", "user_id", name),
+        Of::Model(name) => ("user_id", "model", name),
+    };
+    let text = format!(
+        "SELECT hour_us / 86400000000 AS day, {part} AS part, CAST(SUM(cost) AS BIGINT) AS cost, \
+         CAST(SUM(calls) AS BIGINT) AS calls FROM usage_hours \
+         WHERE workspace_id = $1 AND hour_us >= $2 AND hour_us < $3 AND {own} = $4 \
+         GROUP BY hour_us / 86400000000, {part} ORDER BY hour_us / 86400000000, {part}"
+    );
+    let values = values![workspace.as_str(), from.micros(), to.micros(), name];
+    Select::new(&text, values).all(&db.read).await?.iter().map(day).collect()
+}
+
+fn day(row: &AnyRow) -> Result<DayOfAgent> {
+    Ok(DayOfAgent {
+        day: Time(row.try_get::<i64, _>("day")? * DAY),
+        user_id: row.try_get("part")?,
+        cost: Usd::from_micros(row.try_get("cost")?),
+        calls: row.try_get("calls")?,
+    })
+}
+
+/// What one agent did with one tool and model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// `agent.NAME`.
+    pub user_id: String,
+    /// The tool.
+    pub tool: String,
+    /// The model; empty where the tool has none.
+    pub model: String,
+    /// Successful calls.
+    pub calls: i64,
+    /// What was charged.
+    pub cost: Usd,
+}
+
+/// Who used which tool and model, and for how much, from `from` until before `to`.
+///
+/// # Errors
+/// The database's own.
+pub async fn parts(
+    db: &Db,
+    workspace: &WorkspaceId,
+    agent: Option<&str>,
+    from: Time,
+    to: Time,
+) -> Result<Vec<Part>> {
+    let text = "SELECT user_id, tool, model, CAST(SUM(calls) AS BIGINT) AS calls, CAST(SUM(cost) AS BIGINT) AS cost \
+                FROM usage_hours WHERE workspace_id = $1 AND hour_us >= $2 AND hour_us < $3";
+    let select = Select::new(text, values![workspace.as_str(), from.micros(), to.micros()])
+        .and("user_id = ?", agent)
+        .tail("GROUP BY user_id, tool, model ORDER BY user_id, tool, model");
+    select.all(&db.read).await?.iter().map(part).collect()
+}
+
+fn part(row: &AnyRow) -> Result<Part> {
+    Ok(Part {
+        user_id: row.try_get("user_id")?,
+        tool: row.try_get("tool")?,
+        model: row.try_get("model")?,
+        calls: row.try_get("calls")?,
+        cost: Usd::from_micros(row.try_get("cost")?),
+    })
+}
