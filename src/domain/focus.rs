@@ -134,9 +134,8 @@ fn value(column: &str, payer: &Payer, charge: &Charge) -> String {
         | "ListUnitPrice"
         | "PricingCurrencyContractedUnitPrice"
         | "PricingCurrencyListUnitPrice" => unit_price(charge.sums.cost, quantity),
-        "InvoiceIssuerName" | "ProviderName" | "PublisherName" | "InvoiceIssuer" | "Provider" | "Publisher" => {
-            ISSUER.into()
-        }
+        "InvoiceIssuerName" | "ProviderName" | "PublisherName" | "InvoiceIssuer" | "Provider"
+        | "Publisher" => ISSUER.into(),
         "PricingCategory" => "Standard".into(),
         "RegionId" => payer.region.as_str().into(),
         "RegionName" => payer.region.place().into(),
@@ -215,11 +214,24 @@ mod tests {
         };
         let cells = cells(&payer, &charge);
         let of = |name: &str| cells[COLUMNS.iter().position(|column| *column == name).unwrap()].as_str();
-        assert_eq!((of("BilledCost"), of("ConsumedQuantity"), of("ConsumedUnit")), ("0.500000", "10.000000", "Seconds"));
+        assert_eq!(
+            (of("BilledCost"), of("ConsumedQuantity"), of("ConsumedUnit")),
+            ("0.500000", "10.000000", "Seconds")
+        );
         assert_eq!((of("ListUnitPrice"), of("SkuId")), ("0.050000", "sketch-video-1"));
-        assert_eq!((of("BillingPeriodEnd"), of("ChargePeriodEnd")), ("2026-05-01T00:00:00Z", "2026-05-01T00:00:00Z"));
+        assert_eq!(
+            (of("BillingPeriodEnd"), of("ChargePeriodEnd")),
+            ("2026-05-01T00:00:00Z", "2026-05-01T00:00:00Z")
+        );
         assert!(of("Tags").contains(r#""cost_centre":"CC-7""#));
-        let demanded = ["BillingAccountId", "ChargeCategory", "InvoiceIssuerName", "ProviderName", "ServiceCategory", "ServiceName"];
+        let demanded = [
+            "BillingAccountId",
+            "ChargeCategory",
+            "InvoiceIssuerName",
+            "ProviderName",
+            "ServiceCategory",
+            "ServiceName",
+        ];
         assert!(demanded.iter().all(|name| !of(name).is_empty()));
     }
 }

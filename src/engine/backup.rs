@@ -279,6 +279,9 @@ async fn read_database(db: &Db, folder: &Path) -> Result<u64> {
         }
         waiting = later;
     }
+    if folder.join("usage_hours.ndjson").is_file() {
+        usage::rebuild_days(&mut transaction).await?;
+    }
     transaction.commit().await?;
     Ok(rows)
 }

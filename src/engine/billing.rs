@@ -216,12 +216,7 @@ impl Engine {
     ///
     /// # Errors
     /// The field `limit` or `cursor`.
-    pub async fn ledger(
-        &self,
-        scope: &Scope,
-        filter: &LedgerFilter,
-        page: Page,
-    ) -> Result<Paged<LedgerRow>> {
+    pub async fn ledger(&self, scope: &Scope, filter: &LedgerFilter, page: Page) -> Result<Paged<LedgerRow>> {
         let (limit, before) = (page.rows()?, page.place()?);
         let db = &self.cell(&scope.workspace)?.db;
         let rows = ledger::page(db, &scope.workspace.id, filter, before, limit + 1).await?;

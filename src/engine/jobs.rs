@@ -56,7 +56,11 @@ impl Engine {
             self.0.running.spawn(async move { engine.deliver_for_ever(node).await });
         }
         self.repeat("alerts", BUDGETS, |engine| async move { engine.watch_budgets().await.map(drop) });
-        self.repeat("allowances", ALLOWANCES, |engine| async move { engine.give_allowances().await.map(drop) });
+        self.repeat(
+            "allowances",
+            ALLOWANCES,
+            |engine| async move { engine.give_allowances().await.map(drop) },
+        );
         self.repeat("replication", REPLICATE, |engine| async move { engine.replicate().await.map(drop) });
     }
 

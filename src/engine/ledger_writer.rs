@@ -238,11 +238,8 @@ fn wanted(jobs: &[Job], now: Time) -> Wanted {
             Work::Settle { request_id, .. } | Work::Release { request_id, .. } => {
                 wanted.holds.insert(request_id.clone());
             }
-            Work::TopUp { .. }
-            | Work::Allowance { .. }
-            | Work::Call(_)
-            | Work::Act(_)
-            | Work::Attempt(_) => {}
+            Work::TopUp { .. } | Work::Allowance { .. } | Work::Call(_) | Work::Act(_) | Work::Attempt(_) => {
+            }
         }
     }
     wanted

@@ -97,7 +97,12 @@ impl Engine {
             notices: if knows { notices(&credits, &agents, now) } else { Vec::new() },
             agents: agents.iter().filter(|agent| agent.state != agents::AgentState::Revoked).count(),
             cost_centre: account.cost_centre,
-            days: month.rows.iter().map(|row| (row.start, row.sums.cost)).filter(|(_, cost)| cost.is_positive()).collect(),
+            days: month
+                .rows
+                .iter()
+                .map(|row| (row.start, row.sums.cost))
+                .filter(|(_, cost)| cost.is_positive())
+                .collect(),
             month: total,
         })
     }

@@ -91,7 +91,8 @@ impl Engine {
     pub async fn usage_report(&self, scope: &Scope, query: UsageQuery) -> Result<UsageReport> {
         let usage = self.usage(scope, query).await?;
         let previous = query.span.previous();
-        let before = self.usage(scope, UsageQuery { span: previous, interval: Interval::Month, ..query }).await?;
+        let before =
+            self.usage(scope, UsageQuery { span: previous, interval: Interval::Month, ..query }).await?;
         let (typical_day, outlook) = self.outlook(scope, query.span).await?;
         Ok(UsageReport {
             intervals: query.span.intervals(query.interval)?,

@@ -16,7 +16,10 @@ pub async fn set_allowance(workspace: String, allowance_usd: String) -> Answer {
         ask.engine.set_allowance(&scope, allowance).await?;
         let text = match allowance {
             Some(amount) => {
-                format!("Saved. On the first of each month the balance is brought up to {}.", amount.display())
+                format!(
+                    "Saved. On the first of each month the balance is brought up to {}.",
+                    amount.display()
+                )
             }
             None => "Saved. There is no monthly allowance any more.".to_owned(),
         };

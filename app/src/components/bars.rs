@@ -78,7 +78,8 @@ pub fn draw(bars: &Bars, paint: Paint) -> Option<String> {
             shapes += &whole_bar(bars, number, bar, chart.as_coord_spec(), paint);
         }
         shapes += &labels(&bars.bars, chart.as_coord_spec());
-        shapes += &bars.line.as_ref().map(|line| dashed(line, chart.as_coord_spec(), paint)).unwrap_or_default();
+        shapes +=
+            &bars.line.as_ref().map(|line| dashed(line, chart.as_coord_spec(), paint)).unwrap_or_default();
         area.present().ok()?;
     }
     Some(finished(svg, &shapes, paint))
@@ -117,7 +118,11 @@ fn whole_bar(bars: &Bars, number: usize, bar: &Bar, plane: &Plane<'_>, paint: Pa
         let height = (low.1 - high.1).max(0.5);
         inside += &format!(
             r#"<rect {} x="{:.1}" y="{:.1}" width="{:.1}" height="{height:.1}"><title>{}</title></rect>"#,
-            colour(*series, paint), low.0, high.1, high.0 - low.0, escaped(&says),
+            colour(*series, paint),
+            low.0,
+            high.1,
+            high.0 - low.0,
+            escaped(&says),
         );
         top = above;
     }
@@ -144,7 +149,10 @@ fn outline(bar: &Bar, left: f64, right: f64, plane: &Plane<'_>) -> String {
     let (low, high) = (at(plane, left, Usd::ZERO), at(plane, right, amount));
     format!(
         r##"<rect class="outline" fill="none" stroke="#9aa0aa" x="{:.1}" y="{:.1}" width="{:.1}" height="{:.1}"><title>{}</title></rect>"##,
-        low.0, high.1, high.0 - low.0, low.1 - high.1,
+        low.0,
+        high.1,
+        high.0 - low.0,
+        low.1 - high.1,
         escaped(&format!("{}: {} to be expected", bar.title, amount.display())),
     )
 }
@@ -156,7 +164,8 @@ fn mark(bar: &Bar, middle: f64, plane: &Plane<'_>, paint: Paint) -> String {
     let colour = if paint == Paint::File { r##" fill="#a65b00""## } else { "" };
     format!(
         r#"<path class="mark"{colour} d="M{x:.1} {:.1}l-5 -8h10z"><title>{}</title></path>"#,
-        y - 2.0, escaped(why),
+        y - 2.0,
+        escaped(why),
     )
 }
 
@@ -170,11 +179,16 @@ fn reachable(bars: &Bars, number: usize, bar: &Bar, inside: &str, plane: &Plane<
     let tip_x = if anchor == "start" { left } else { right };
     let shapes = format!(
         r#"<rect class="hit" x="{left:.1}" y="20" width="{:.1}" height="{:.1}"><title>{}</title></rect>{inside}<text class="tip" aria-hidden="true" x="{tip_x:.1}" y="14" text-anchor="{anchor}">{}</text>"#,
-        right - left, bottom - 20.0, escaped(&value), escaped(&value),
+        right - left,
+        bottom - 20.0,
+        escaped(&value),
+        escaped(&value),
     );
     let stop = if bars.bars.len() > MOST_STOPS { r#" tabindex="-1""# } else { "" };
     match &bar.href {
-        Some(href) => format!(r#"<a href="{}" aria-label="{}"{stop}>{shapes}</a>"#, escaped(href), escaped(&value)),
+        Some(href) => {
+            format!(r#"<a href="{}" aria-label="{}"{stop}>{shapes}</a>"#, escaped(href), escaped(&value))
+        }
         None => format!("<g>{shapes}</g>"),
     }
 }
@@ -185,7 +199,8 @@ fn labels(bars: &[Bar], plane: &Plane<'_>) -> String {
         let (x, y) = at(plane, number as f64 + 0.5, Usd::ZERO);
         format!(
             r##"<text x="{x:.1}" y="{:.1}" text-anchor="middle" font-family="sans-serif" font-size="11" fill="#444">{}</text>"##,
-            y + 16.0, escaped(&bar.label),
+            y + 16.0,
+            escaped(&bar.label),
         )
     };
     bars.iter().enumerate().step_by(step).map(label).collect()
@@ -197,7 +212,8 @@ fn dashed((amount, words): &(Usd, String), plane: &Plane<'_>, paint: Paint) -> S
     let colour = if paint == Paint::File { r##" stroke="#666""## } else { "" };
     format!(
         r##"<path class="limit"{colour} stroke-dasharray="4 4" fill="none" d="M{left:.1} {y:.1}H{right:.1}"/><text x="{right:.1}" y="{:.1}" text-anchor="end" font-family="sans-serif" font-size="11" fill="#444">{}</text>"##,
-        y - 4.0, escaped(words),
+        y - 4.0,
+        escaped(words),
     )
 }
 
@@ -241,15 +257,25 @@ mod tests {
         let svg = draw(&two_bars(), Paint::Page).unwrap();
         assert!(svg.contains("class=\"s1\"") && svg.contains("class=\"s6\""), "{svg}");
         assert!(!svg.contains("<b>") && svg.contains("agent.&lt;b&gt;, 1 Apr 2026: $3.00"), "{svg}");
-        assert!(svg.contains("aria-label=\"1 Apr 2026: $4.00\"") && svg.contains("href=\"/w/ws_1/audit?q=a&amp;tab=&quot;calls&quot;\""));
-        assert!(svg.contains("class=\"outline\"") && svg.contains("class=\"mark\"") && svg.contains("typical day"));
+        assert!(
+            svg.contains("aria-label=\"1 Apr 2026: $4.00\"")
+                && svg.contains("href=\"/w/ws_1/audit?q=a&amp;tab=&quot;calls&quot;\"")
+        );
+        assert!(
+            svg.contains("class=\"outline\"")
+                && svg.contains("class=\"mark\"")
+                && svg.contains("typical day")
+        );
         assert!(!svg.contains("style="), "the content security policy refuses inline styles");
     }
 
     #[test]
     fn a_file_has_its_own_colours_and_no_links() {
         let svg = draw(&two_bars(), Paint::File).unwrap();
-        assert!(svg.contains("fill=\"#00797c\"") && svg.contains("fill=\"#fff\"") && !svg.contains("<a "), "{svg}");
+        assert!(
+            svg.contains("fill=\"#00797c\"") && svg.contains("fill=\"#fff\"") && !svg.contains("<a "),
+            "{svg}"
+        );
         assert!(svg.contains("xmlns=\"http://www.w3.org/2000/svg\""));
     }
 

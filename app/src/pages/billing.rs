@@ -71,7 +71,14 @@ pub fn Billing() -> impl IntoView {
         };
         let statement = format!("/w/{}/billing/statement", scope.workspace.id);
         let actions = view! { <a class="btn" href=statement>"Statements"</a> };
-        Ok(workspace_page(&ask, &scope, "Billing", "Prepaid: the balance can never be overdrawn", actions, body))
+        Ok(workspace_page(
+            &ask,
+            &scope,
+            "Billing",
+            "Prepaid: the balance can never be overdrawn",
+            actions,
+            body,
+        ))
     })
 }
 
@@ -89,7 +96,10 @@ fn money_in(scope: &Scope, allowance: Option<Usd>, now: Time, flash: Flash) -> A
     let id = scope.workspace.id.to_string();
     let next = words::day(now.next_month());
     let says = match allowance {
-        Some(amount) => format!("On {next} the balance is brought up to {}; a fuller one stays as it is.", amount.display()),
+        Some(amount) => format!(
+            "On {next} the balance is brought up to {}; a fuller one stays as it is.",
+            amount.display()
+        ),
         None => "None. With one, the balance is brought up to it on the first of each month.".to_owned(),
     };
     if !scope.role.may(Permission::ChangeBilling) {
@@ -133,7 +143,8 @@ fn ledger_card(
     let audit = format!("{base}/audit");
     let csv = format!("{base}/billing/export?{}", filters.to_query());
     let is_empty = ledger.items.is_empty();
-    let wrong = wrong.map(|wrong| format!("The filter’s {} {}. Everything is shown.", wrong.field, wrong.message));
+    let wrong =
+        wrong.map(|wrong| format!("The filter’s {} {}. Everything is shown.", wrong.field, wrong.message));
     let next = older(ask, ledger.next_cursor);
     view! {
         <section class="card scroll" id="ledger">
@@ -155,7 +166,8 @@ fn filter_form(filters: &Filters, base: &str, agents: Vec<String>) -> AnyView {
     let option = |value: &str, label: &str, chosen: &str| {
         view! { <option value=value.to_owned() selected=value == chosen>{label.to_owned()}</option> }
     };
-    let kinds = [("", "Everything"), ("charge", "Charges"), ("top_up", "Money in")].map(|(value, label)| option(value, label, &filters.kind));
+    let kinds = [("", "Everything"), ("charge", "Charges"), ("top_up", "Money in")]
+        .map(|(value, label)| option(value, label, &filters.kind));
     let mut everybody = vec![option("", "Everybody", &filters.agent)];
     everybody.extend(agents.iter().map(|name| option(name, name, &filters.agent)));
     // A link may name somebody who is no agent.

@@ -24,7 +24,8 @@ pub fn Home() -> impl IntoView {
         let now = ask.engine.clock().now();
         let is_open = rows.is_empty() || flash.problem.is_some();
         let colours = foot(&ask);
-        let line = format!("{} so far, beside the same days of {} · UTC", month(now), month(now.months_back(1)));
+        let line =
+            format!("{} so far, beside the same days of {} · UTC", month(now), month(now.months_back(1)));
         Ok(view! {
             <Title text="Workspaces"/>
             <main class="page wide" id="page">
@@ -122,7 +123,8 @@ fn line(row: PortfolioRow) -> impl IntoView {
 }
 
 fn figures(standing: Standing) -> AnyView {
-    let reserved = standing.reserved.filter(|usd| usd.is_positive()).map(|usd| format!("{} reserved", usd.display()));
+    let reserved =
+        standing.reserved.filter(|usd| usd.is_positive()).map(|usd| format!("{} reserved", usd.display()));
     view! {
         <td>{words::or_dash(standing.cost_centre.clone())}</td>
         <td>{alerts(&standing)}</td>

@@ -73,7 +73,8 @@ fn head(statement: &Statement, scope: &Scope) -> impl IntoView + use<> {
 }
 
 fn balance(statement: &Statement) -> impl IntoView + use<> {
-    let line = |name: &'static str, amount: String| view! { <tr><td>{name}</td><td class="num">{amount}</td></tr> };
+    let line =
+        |name: &'static str, amount: String| view! { <tr><td>{name}</td><td class="num">{amount}</td></tr> };
     view! {
         <section class="card scroll">
             <header><h2>"Balance"</h2></header>

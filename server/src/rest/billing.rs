@@ -11,7 +11,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -181,7 +181,7 @@ async fn credits(caller: Caller) -> Result<Json<Credits>, Problem> {
 }
 
 /// Which movements of money.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
 pub struct LedgerParams {
@@ -214,8 +214,7 @@ async fn ledger(
     let scope = caller.may(Permission::ReadBilling).await?;
     let LedgerParams { limit, cursor, kind, actor, from, to } = params;
     let now = caller.engine.clock().now();
-    let filter =
-        LedgerFilter::read(kind.as_deref(), actor.as_deref(), from.as_deref(), to.as_deref(), now)?;
+    let filter = LedgerFilter::read(kind.as_deref(), actor.as_deref(), from.as_deref(), to.as_deref(), now)?;
     if wants_csv(&headers) {
         return Ok(ledger_sheet(caller.engine.ledger_stream(&scope, &filter)?));
     }
@@ -226,8 +225,7 @@ async fn ledger(
 
 /// The rows as a sheet, streamed. A fault in the middle ends the connection, so that nobody takes a part for the whole.
 pub fn ledger_sheet(rows: BoxStream<'static, error::Result<billing::LedgerRow>>) -> Response {
-    let columns =
-        ["id", "ts", "kind", "amount_usd", "balance_after_usd", "request_id", "actor", "reference"];
+    let columns = ["id", "ts", "kind", "amount_usd", "balance_after_usd", "request_id", "actor", "reference"];
     let head = stream::once(async move { Ok(line(columns.map(Cell::plain))) });
     let lines = rows.map_ok(|row| {
         line([

@@ -9,7 +9,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, header};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -20,7 +20,7 @@ use super::problem::{Problem, Refusals};
 use crate::sheet::{CSV, Cell, file, sheet};
 
 /// What usage is asked for.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields, default)]
 pub struct UsageParams {
@@ -123,7 +123,8 @@ impl From<usage::Usage> for UsageAnswer {
 
 /// The rows as a sheet.
 pub fn usage_sheet(usage: &usage::Usage) -> String {
-    let columns = ["start", "end", "group", "calls", "cost_usd", "images", "video_seconds", "refused", "failed"];
+    let columns =
+        ["start", "end", "group", "calls", "cost_usd", "images", "video_seconds", "refused", "failed"];
     let rows = usage.rows.iter().map(|row| {
         let sums = &row.sums;
         [
@@ -159,8 +160,7 @@ async fn get_usage(
     let scope = caller.may(Permission::ReadActivity).await?;
     let UsageParams { from, to, interval, group_by } = &params;
     let now = caller.engine.clock().now();
-    let query =
-        read_query(from.as_deref(), to.as_deref(), interval.as_deref(), group_by.as_deref(), now)?;
+    let query = read_query(from.as_deref(), to.as_deref(), interval.as_deref(), group_by.as_deref(), now)?;
     let usage = caller.engine.usage(&scope, query).await?;
     if wants_csv(&headers) {
         return Ok(file("usage.csv", CSV, usage_sheet(&usage)));

@@ -227,6 +227,15 @@ impl Usage {
         self.rows.iter().map(|row| row.sums).sum()
     }
 
+    /// The rows by their interval's first moment.
+    pub fn by_interval(&self) -> BTreeMap<Time, Vec<&Row>> {
+        let mut rows: BTreeMap<Time, Vec<&Row>> = BTreeMap::new();
+        for row in &self.rows {
+            rows.entry(self.interval.start(row.start)).or_default().push(row);
+        }
+        rows
+    }
+
     /// Each group's sums, what cost the most first.
     pub fn groups(&self) -> Vec<(String, Sums)> {
         let mut groups: BTreeMap<&str, Sums> = BTreeMap::new();
@@ -245,11 +254,7 @@ fn months_before(time: Time, months: i32) -> Time {
     let date = time.date();
     let earlier = date.saturating_sub(months.months());
     let of_day = time.micros().rem_euclid(DAY);
-    if earlier.day() == date.day() {
-        start_of(earlier).plus(of_day)
-    } else {
-        start_of(earlier).next_month()
-    }
+    if earlier.day() == date.day() { start_of(earlier).plus(of_day) } else { start_of(earlier).next_month() }
 }
 
 #[cfg(test)]
@@ -277,7 +282,10 @@ mod tests {
         assert_eq!(costs, [("a", Usd::dollars(4)), ("b", Usd::dollars(3)), ("a", Usd::dollars(8))]);
         assert_eq!((usage.rows[0].start, usage.rows[2].end), (span.from, span.to));
         assert_eq!(usage.total().cost, Usd::dollars(15));
-        assert_eq!(usage.groups()[0], ("a".to_owned(), Sums { calls: 2, cost: Usd::dollars(12), ..Sums::default() }));
+        assert_eq!(
+            usage.groups()[0],
+            ("a".to_owned(), Sums { calls: 2, cost: Usd::dollars(12), ..Sums::default() })
+        );
     }
 
     #[test]

@@ -97,7 +97,10 @@ mod tests {
     #[test]
     fn the_middle_is_found() {
         let of = |dollars: &[i32]| median(dollars.iter().map(|amount| Usd::dollars(*amount)).collect());
-        assert_eq!([of(&[]), of(&[5]), of(&[9, 1]), of(&[3, 100, 1])].map(|usd| usd.micros() / 1_000_000), [0, 5, 5, 3]);
+        assert_eq!(
+            [of(&[]), of(&[5]), of(&[9, 1]), of(&[3, 100, 1])].map(|usd| usd.micros() / 1_000_000),
+            [0, 5, 5, 3]
+        );
     }
 
     #[test]

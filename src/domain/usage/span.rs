@@ -58,11 +58,11 @@ impl Span {
     pub fn intervals(self, interval: Interval) -> Result<Vec<Time>, FieldError> {
         let next = |at: &Time| Some(interval.next(*at));
         let starts = std::iter::successors(Some(interval.start(self.from)), next);
-        let starts: Vec<Time> =
-            starts.take_while(|at| *at < self.to).take(MOST_INTERVALS + 1).collect();
+        let starts: Vec<Time> = starts.take_while(|at| *at < self.to).take(MOST_INTERVALS + 1).collect();
         if starts.len() > MOST_INTERVALS {
-            let message =
-                format!("is too short for this span: more than {MOST_INTERVALS} of them; choose a longer one");
+            let message = format!(
+                "is too short for this span: more than {MOST_INTERVALS} of them; choose a longer one"
+            );
             return Err(FieldError::new("interval", message));
         }
         Ok(starts)
@@ -99,7 +99,9 @@ fn moment(field: &str, text: &str, is_end: bool) -> Result<Time, FieldError> {
     if let Ok(date) = text.parse::<Date>().map(start_of) {
         return Ok(if is_end { date.next_day() } else { date });
     }
-    let wrong = || FieldError::new(field, "is not a time, such as 2026-04-29T14:22:08Z, or a date, such as 2026-04-29");
+    let wrong = || {
+        FieldError::new(field, "is not a time, such as 2026-04-29T14:22:08Z, or a date, such as 2026-04-29")
+    };
     Time::parse(text).ok_or_else(wrong)
 }
 
@@ -201,7 +203,10 @@ mod tests {
         assert_eq!((april.from, april.to), (time("2026-04-01T00:00:00Z"), time("2026-05-01T00:00:00Z")));
         let hours = span("2026-04-01T10:59:00Z", "2026-04-01T12:00:01Z");
         assert_eq!((hours.from, hours.to), (time("2026-04-01T10:00:00Z"), time("2026-04-01T13:00:00Z")));
-        assert_eq!(Span::parse(Some("2026-04-02"), Some("2026-04-01"), Time::default()).unwrap_err().field, "to");
+        assert_eq!(
+            Span::parse(Some("2026-04-02"), Some("2026-04-01"), Time::default()).unwrap_err().field,
+            "to"
+        );
         assert_eq!(Span::parse(Some("soon"), None, Time::default()).unwrap_err().field, "from");
     }
 
@@ -219,7 +224,10 @@ mod tests {
         assert_eq!(before("2026-04-01", "2026-06-30"), is("2026-01-01T00", "2026-04-01T00"));
         assert_eq!(before("2026-04-01", "2026-05-10"), is("2026-02-01T00", "2026-03-11T00"));
         assert_eq!(before("2026-04-10", "2026-04-16"), is("2026-04-03T00", "2026-04-10T00"));
-        assert_eq!(before("2026-04-01T00:00:00Z", "2026-04-01T05:00:00Z"), is("2026-03-01T00", "2026-03-01T05"));
+        assert_eq!(
+            before("2026-04-01T00:00:00Z", "2026-04-01T05:00:00Z"),
+            is("2026-03-01T00", "2026-03-01T05")
+        );
     }
 
     #[test]

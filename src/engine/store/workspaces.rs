@@ -346,7 +346,8 @@ pub fn set_settings(id: &WorkspaceId, inference: Inference, cost_centre: Option<
 /// The database's own.
 pub async fn allowance(db: &Db, id: &WorkspaceId) -> Result<Option<Usd>> {
     let text = "SELECT allowance FROM accounts WHERE workspace_id = $1";
-    let found: Option<Option<i64>> = sqlx::query_scalar(text).bind(id.as_str()).fetch_optional(&db.read).await?;
+    let found: Option<Option<i64>> =
+        sqlx::query_scalar(text).bind(id.as_str()).fetch_optional(&db.read).await?;
     Ok(found.flatten().map(Usd::from_micros))
 }
 
@@ -373,7 +374,12 @@ pub async fn allowances_due(db: &Db, month: &str) -> Result<Vec<(WorkspaceId, Us
                 AND allowance_month < $1 ORDER BY workspace_id";
     let rows = sqlx::query(text).bind(month).fetch_all(&db.read).await?;
     rows.iter()
-        .map(|row| Ok((parse(row.try_get::<String, _>("workspace_id")?)?, Usd::from_micros(row.try_get("allowance")?))))
+        .map(|row| {
+            Ok((
+                parse(row.try_get::<String, _>("workspace_id")?)?,
+                Usd::from_micros(row.try_get("allowance")?),
+            ))
+        })
         .collect()
 }
 

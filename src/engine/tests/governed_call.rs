@@ -6,11 +6,11 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 
+use super::super::billing::LedgerFilter;
 use super::super::bootstrap::Bootstrap;
 use super::super::error::Error;
 use super::super::identify::Refused;
 use super::super::providers::{Act, ProviderError, Scripted};
-use super::super::billing::LedgerFilter;
 use super::super::reading::{AuditFilter, GenerationFilter, Page};
 use super::super::scope::{Origin, Principal};
 use super::support::{Databases, World, bootstrap, both_engines, usd};

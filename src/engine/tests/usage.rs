@@ -13,7 +13,7 @@ use super::super::identify::AgentCaller;
 use super::super::providers::Providers;
 use super::super::reading::{AuditFilter, EntryKind, Page};
 use super::super::usage::{UsageQuery, read_query};
-use super::support::{Databases, START, World, both_engines, bootstrap, usd};
+use super::support::{Databases, START, World, bootstrap, both_engines, usd};
 use crate::domain::money::Usd;
 use crate::domain::policy::Tool;
 use crate::domain::time::{DAY, HOUR, Time};
@@ -108,7 +108,9 @@ async fn assert_month_adds_up(world: &World, month: Time, opening: Usd) -> Usd {
     assert!(statement.parts.iter().all(|part| part.total().cost == charged), "{statement:?}");
     assert_eq!(logged(world, span).await, charged);
     for interval in [Interval::Hour, Interval::Day, Interval::Month] {
-        for grouping in [None, Some(Grouping::User), Some(Grouping::Tool), Some(Grouping::Model), Some(Grouping::Kind)] {
+        for grouping in
+            [None, Some(Grouping::User), Some(Grouping::Tool), Some(Grouping::Model), Some(Grouping::Kind)]
+        {
             let sums = usage_of(world, span, interval, grouping).await;
             assert_eq!((sums.cost, sums.calls), (charged, charges), "{interval:?} {grouping:?}");
         }

@@ -25,10 +25,10 @@ pub fn Usage() -> impl IntoView {
     page(|ask| async move {
         let scope = ask.scope(ask.segment(1), Permission::ReadActivity).await?;
         let now = ask.engine.clock().now();
-        let read = State::read(ask.parts.uri.query().unwrap_or_default(), now);
-        let (state, wrong) = match read {
+        let query = ask.parts.uri.query().unwrap_or_default();
+        let (state, wrong) = match State::read(query, now) {
             Ok(state) => (state, None),
-            Err(wrong) => (State::standard(now), Some(wrong)),
+            Err(wrong) => (State::standard(query, now), Some(wrong)),
         };
         let report = ask.engine.usage_report(&scope, state.query()).await?;
         let base = format!("/w/{}", scope.workspace.id);
@@ -75,9 +75,11 @@ fn choices(state: &State, path: &str) -> impl IntoView + use<> {
     let link = |query: String, label: &'static str, here: bool| {
         view! { <a href=format!("{path}?{query}") aria-current=here.then_some("true")>{label}</a> }
     };
-    let periods = Preset::ALL.map(|preset| link(state.period(preset), preset.title(), state.preset == Some(preset)));
+    let periods =
+        Preset::ALL.map(|preset| link(state.period(preset), preset.title(), state.preset == Some(preset)));
     let intervals = [(Interval::Hour, "Hour"), (Interval::Day, "Day"), (Interval::Month, "Month")];
-    let intervals = intervals.map(|(interval, label)| link(state.by(interval), label, state.interval == interval));
+    let intervals =
+        intervals.map(|(interval, label)| link(state.by(interval), label, state.interval == interval));
     let groupings = Grouping::ALL
         .map(|grouping| link(state.grouped(grouping), grouping.title(), state.grouping == grouping));
     view! {
@@ -137,7 +139,11 @@ fn chart(report: &UsageReport, state: &State, base: &str) -> AnyView {
         return view! { <p class="card empty">"Nothing was spent in this time. Paid calls appear here within seconds; choose another period above."</p> }.into_any();
     }
     let drawn = draw(&bars(report, state, base), Paint::Page).unwrap_or_default();
-    let label = format!("Spend by {} and {}; each bar leads to its calls", state.interval.as_str(), state.grouping.title().to_lowercase());
+    let label = format!(
+        "Spend by {} and {}; each bar leads to its calls",
+        state.interval.as_str(),
+        state.grouping.title().to_lowercase()
+    );
     view! {
         <section class="card">
             <header><h2>"Spend"</h2><span class="muted">{format!("by {} and {}", state.interval.as_str(), state.grouping.title().to_lowercase())}</span></header>
@@ -155,7 +161,8 @@ fn chart(report: &UsageReport, state: &State, base: &str) -> AnyView {
 fn legend(report: &UsageReport, state: &State, base: &str) -> impl IntoView + use<> {
     let entry = |(number, name): (usize, String)| {
         let is_off = state.hides(&name);
-        let (href, does) = (format!("{base}/usage?{}", state.toggled(&name)), if is_off { "Show" } else { "Hide" });
+        let (href, does) =
+            (format!("{base}/usage?{}", state.toggled(&name)), if is_off { "Show" } else { "Hide" });
         let title = format!("{does} {name}");
         view! {
             <a href=href class:off=is_off title=title>
@@ -164,7 +171,8 @@ fn legend(report: &UsageReport, state: &State, base: &str) -> impl IntoView + us
         }
     };
     let entries: Vec<_> = names(report).into_iter().enumerate().map(entry).collect();
-    let coming = report.outlook.filter(|_| state.preset == Some(Preset::Month) && state.interval == Interval::Day);
+    let coming =
+        report.outlook.filter(|_| state.preset == Some(Preset::Month) && state.interval == Interval::Day);
     let coming = coming.map(|_| view! { <span><i class="coming"></i>"forecast"</span> });
     (entries, coming)
 }

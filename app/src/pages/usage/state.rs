@@ -28,12 +28,14 @@ impl State {
     /// # Errors
     /// Names the parameter.
     pub fn read(query: &str, now: Time) -> Result<Self, FieldError> {
-        let pairs: Vec<(String, String)> =
-            url::form_urlencoded::parse(query.as_bytes()).into_owned().filter(|(_, value)| !value.is_empty()).collect();
+        let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
         let of = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
-        let typed = of("from").or(of("to")).map(|_| {
-            (of("from").unwrap_or_default().to_owned(), of("to").unwrap_or_default().to_owned())
-        });
+        let typed = of("from")
+            .or(of("to"))
+            .map(|_| (of("from").unwrap_or_default().to_owned(), of("to").unwrap_or_default().to_owned()));
         let (preset, span) = match (&typed, of("period")) {
             (Some(_), _) => (None, Span::parse(of("from"), of("to"), now)?),
             (None, name) => {
@@ -53,16 +55,20 @@ impl State {
         state.span.intervals(state.interval).map(|_| state)
     }
 
-    /// What the page shows without any choice.
-    pub fn standard(now: Time) -> Self {
+    /// What the page shows where the choices cannot be: the month, with the range as it was typed.
+    pub fn standard(query: &str, now: Time) -> Self {
         let (preset, span) = (Preset::Month, Preset::Month.span(now));
+        let of = |name: &str| {
+            let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+            pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        };
         Self {
             preset: Some(preset),
             span,
             interval: preset.interval(),
             grouping: Grouping::User,
             hidden: Vec::new(),
-            typed: None,
+            typed: of("from").zip(of("to")),
         }
     }
 
@@ -112,8 +118,8 @@ impl State {
     pub fn to_query(&self, own_interval: bool) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         match (&self.typed, self.preset) {
-            (Some((from, to)), _) => query.append_pair("from", from).append_pair("to", to),
-            (None, preset) => query.append_pair("period", preset.unwrap_or(Preset::Month).as_str()),
+            (Some((from, to)), None) => query.append_pair("from", from).append_pair("to", to),
+            (_, preset) => query.append_pair("period", preset.unwrap_or(Preset::Month).as_str()),
         };
         if !own_interval {
             query.append_pair("interval", self.interval.as_str());
@@ -148,7 +154,10 @@ mod tests {
     fn a_link_holds_all_choices() {
         let state = read("from=2026-04-01&to=2026-04-10&interval=hour&group=model&hide=a+b&hide=c");
         let again = read(&state.to_query(false));
-        assert_eq!((again.span, again.interval, again.grouping), (state.span, Interval::Hour, Grouping::Model));
+        assert_eq!(
+            (again.span, again.interval, again.grouping),
+            (state.span, Interval::Hour, Grouping::Model)
+        );
         assert_eq!(again.hidden, ["a b", "c"]);
         assert_eq!(again.dates(), ("2026-04-01".into(), "2026-04-10".into()));
         assert_eq!(read(&state.toggled("c")).hidden, ["a b"]);

@@ -53,19 +53,20 @@ fn group(line: &GroupLine, state: &State, base: &str) -> impl IntoView + use<> {
 fn counts(sums: &Sums) -> impl IntoView + use<> {
     let cell = |text: String| view! { <td class="num">{text}</td> };
     let count = |number: i64| cell(thousands(&number.to_string()));
-    (count(sums.calls), count(sums.images), cell(sums.video_seconds().to_string()), count(sums.refused), count(sums.failed))
+    (
+        count(sums.calls),
+        count(sums.images),
+        cell(sums.video_seconds().to_string()),
+        count(sums.refused),
+        count(sums.failed),
+    )
 }
 
 /// A line an interval: what the chart shows, for reading aloud and for copying.
 pub fn intervals(report: &UsageReport, state: &State, base: &str) -> AnyView {
+    let rows = report.usage.by_interval();
     let line = |at: &agentframer::domain::time::Time| {
-        let sums: Sums = report
-            .usage
-            .rows
-            .iter()
-            .filter(|row| state.interval.start(row.start) == *at)
-            .map(|row| row.sums)
-            .sum();
+        let sums: Sums = rows.get(at).into_iter().flatten().map(|row| row.sums).sum();
         let end = state.span.to.min(state.interval.next(*at));
         let href = calls(base, None, (*at).max(state.span.from), end);
         view! { <tr><td><a href=href>{title(*at, state.interval)}</a></td>{counts(&sums)}<td class="num">{words::cost(sums.cost)}</td></tr> }
@@ -95,7 +96,8 @@ pub fn change(now: Usd, before: Usd) -> String {
         (true, false) => return "new".into(),
         _ => {}
     }
-    let percent = (i128::from(now.micros()) - i128::from(before.micros())) * 100 / i128::from(before.micros());
+    let percent =
+        (i128::from(now.micros()) - i128::from(before.micros())) * 100 / i128::from(before.micros());
     match percent {
         0 => "±0 %".into(),
         1.. => format!("+{} %", thousands(&percent.to_string())),
@@ -110,6 +112,16 @@ mod tests {
     #[test]
     fn a_change_has_its_sign_and_nothing_has_none() {
         let dollars = |now, before| change(Usd::dollars(now), Usd::dollars(before));
-        assert_eq!([dollars(118, 100), dollars(94, 100), dollars(1, 0), dollars(0, 0), dollars(0, 3), dollars(2_000, 1)], ["+18 %", "−6 %", "new", "–", "−100 %", "+199,900 %"]);
+        assert_eq!(
+            [
+                dollars(118, 100),
+                dollars(94, 100),
+                dollars(1, 0),
+                dollars(0, 0),
+                dollars(0, 3),
+                dollars(2_000, 1)
+            ],
+            ["+18 %", "−6 %", "new", "–", "−100 %", "+199,900 %"]
+        );
     }
 }
