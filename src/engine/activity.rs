@@ -120,9 +120,9 @@ mod tests {
 
     use super::*;
 
-    fn part(tool: &str, model: &str, calls: i64, cost: u32) -> spend::Part {
+    fn part(tool: &str, model: &str, calls: i64, cost: i32) -> spend::Part {
         let (user_id, tool, model) = ("agent.a".into(), tool.into(), model.into());
-        spend::Part { user_id, tool, model, calls, cost: Usd::dollars(cost.into()) }
+        spend::Part { user_id, tool, model, calls, cost: Usd::dollars(cost) }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::store::data_keys;
 use super::store::dump;
 use super::store::erasure::{self, MARKS};
 use super::store::workspaces::{self, Workspace};
-use super::store::{Db, people};
+use super::store::{Db, people, usage};
 use super::{CellNode, Engine};
 use crate::domain::ids::{UserId, WorkspaceId};
 use crate::domain::time::Time;
@@ -278,6 +278,9 @@ async fn read_database(db: &Db, folder: &Path) -> Result<u64> {
             return Err(internal("restore", format!("the tables {later:?} do not fit this version")));
         }
         waiting = later;
+    }
+    if folder.join("usage_hours.ndjson").is_file() {
+        usage::rebuild_days(&mut transaction).await?;
     }
     transaction.commit().await?;
     Ok(rows)

@@ -227,6 +227,15 @@ impl Usage {
         self.rows.iter().map(|row| row.sums).sum()
     }
 
+    /// The rows by their interval's first moment.
+    pub fn by_interval(&self) -> BTreeMap<Time, Vec<&Row>> {
+        let mut rows: BTreeMap<Time, Vec<&Row>> = BTreeMap::new();
+        for row in &self.rows {
+            rows.entry(self.interval.start(row.start)).or_default().push(row);
+        }
+        rows
+    }
+
     /// Each group's sums, what cost the most first.
     pub fn groups(&self) -> Vec<(String, Sums)> {
         let mut groups: BTreeMap<&str, Sums> = BTreeMap::new();

@@ -14,9 +14,18 @@ use super::super::error::{Error, Result, internal};
 use super::sql::{self, Statement, Value};
 use super::{Db, Dialect};
 
-/// Tables that are not backed up: keys stand apart, sessions, sign-ins and links end, leases and change numbers are of the moment.
-const LEFT_OUT: [&str; 7] =
-    ["_sqlx_migrations", "data_keys", "sessions", "sign_ins", "setup_tokens", "changes", "data_jobs"];
+/// Tables that are not backed up: keys stand apart, sessions, sign-ins and links end, leases and change numbers are of the
+/// moment, and the roll-up by day is made from the one by hour.
+const LEFT_OUT: [&str; 8] = [
+    "_sqlx_migrations",
+    "data_keys",
+    "sessions",
+    "sign_ins",
+    "setup_tokens",
+    "changes",
+    "data_jobs",
+    "usage_days",
+];
 /// Rows written back at a time.
 const BATCH: usize = 640;
 

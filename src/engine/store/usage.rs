@@ -7,7 +7,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::super::error::Result;
 use super::Db;
-use super::sql::{self, Select, values};
+use super::sql::{self, Select, Statement, values};
 use crate::domain::ids::WorkspaceId;
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
@@ -113,6 +113,20 @@ async fn write(on: &mut AnyConnection, roll_up: RollUp, sums: BTreeMap<Key, Coun
     let more = COUNTS.map(|count| format!("{count} = {table}.{count} + excluded.{count}")).join(", ");
     let tail = format!("ON CONFLICT (workspace_id, {time}, user_id, tool, model) DO UPDATE SET {more}");
     sql::insert(on, &head, rows.collect(), &tail).await
+}
+
+/// Makes the roll-up by day anew from the one by hour, as migration 0006 does.
+///
+/// # Errors
+/// The database's own.
+pub async fn rebuild_days(on: &mut AnyConnection) -> Result<()> {
+    Statement::new("DELETE FROM usage_days", Vec::new()).run(on).await?;
+    let text = "INSERT INTO usage_days (workspace_id, day_us, user_id, tool, model, calls, cost, images, video_ms, refused, failed) \
+                SELECT workspace_id, hour_us / 86400000000 * 86400000000, user_id, tool, model, SUM(calls), SUM(cost), \
+                SUM(images), SUM(video_ms), SUM(refused), SUM(failed) FROM usage_hours \
+                GROUP BY workspace_id, hour_us / 86400000000 * 86400000000, user_id, tool, model";
+    Statement::new(text, Vec::new()).run(on).await?;
+    Ok(())
 }
 
 /// What every roll-up counts.

@@ -25,10 +25,10 @@ pub fn Usage() -> impl IntoView {
     page(|ask| async move {
         let scope = ask.scope(ask.segment(1), Permission::ReadActivity).await?;
         let now = ask.engine.clock().now();
-        let read = State::read(ask.parts.uri.query().unwrap_or_default(), now);
-        let (state, wrong) = match read {
+        let query = ask.parts.uri.query().unwrap_or_default();
+        let (state, wrong) = match State::read(query, now) {
             Ok(state) => (state, None),
-            Err(wrong) => (State::standard(now), Some(wrong)),
+            Err(wrong) => (State::standard(query, now), Some(wrong)),
         };
         let report = ask.engine.usage_report(&scope, state.query()).await?;
         let base = format!("/w/{}", scope.workspace.id);

@@ -18,7 +18,11 @@ pub fn picture(report: &UsageReport, state: &State) -> Option<String> {
 /// The bars; `base` is the workspace's path.
 pub fn bars(report: &UsageReport, state: &State, base: &str) -> Bars {
     let series = names(report);
-    let own = report.intervals.iter().map(|at| own_bar(report, state, &series, *at, base));
+    let rows = report.usage.by_interval();
+    let own = report.intervals.iter().map(|at| {
+        let rows = rows.get(at).map(Vec::as_slice).unwrap_or_default();
+        Bar { mark: mark(report, *at), ..own_bar(rows, state, &series, *at, base) }
+    });
     let coming = coming(report, state);
     let line = report.typical_day.is_positive() && state.interval == Interval::Day;
     Bars {
@@ -44,24 +48,24 @@ pub fn shown(group: &str) -> String {
     if group.is_empty() { "no model".to_owned() } else { group.to_owned() }
 }
 
-fn own_bar(report: &UsageReport, state: &State, series: &[String], at: Time, base: &str) -> Bar {
-    let rows: Vec<&Row> =
-        report.usage.rows.iter().filter(|row| state.interval.start(row.start) == at).collect();
+fn own_bar(rows: &[&Row], state: &State, series: &[String], at: Time, base: &str) -> Bar {
     let costs: Vec<(String, Usd)> = rows.iter().map(|row| (shown(&row.group), row.sums.cost)).collect();
     let mut parts = parts(&costs, series);
     parts.retain(|(number, _)| series.get(*number).is_some_and(|name| !state.hides(name)));
     let end = state.span.to.min(state.interval.next(at));
-    let mark = report.standouts.iter().find(|found| found.at == at).map(|found| {
-        format!("{}: {}, usual {}", title(at, state.interval), found.cost.display(), found.usual.display())
-    });
     Bar {
         label: label(at, state.interval),
         title: title(at, state.interval),
         href: Some(calls(base, None, at.max(state.span.from), end)),
         parts,
-        forecast: None,
-        mark,
+        ..Bar::default()
     }
+}
+
+fn mark(report: &UsageReport, at: Time) -> Option<String> {
+    let found = report.standouts.iter().find(|found| found.at == at)?;
+    let when = title(at, report.usage.interval);
+    Some(format!("{when}: {}, usually {}", found.cost.display(), found.usual.display()))
 }
 
 /// The rest of the month, where the chart is the month to date.

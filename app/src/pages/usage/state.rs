@@ -55,16 +55,20 @@ impl State {
         state.span.intervals(state.interval).map(|_| state)
     }
 
-    /// What the page shows without any choice.
-    pub fn standard(now: Time) -> Self {
+    /// What the page shows where the choices cannot be: the month, with the range as it was typed.
+    pub fn standard(query: &str, now: Time) -> Self {
         let (preset, span) = (Preset::Month, Preset::Month.span(now));
+        let of = |name: &str| {
+            let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+            pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        };
         Self {
             preset: Some(preset),
             span,
             interval: preset.interval(),
             grouping: Grouping::User,
             hidden: Vec::new(),
-            typed: None,
+            typed: of("from").zip(of("to")),
         }
     }
 
@@ -114,8 +118,8 @@ impl State {
     pub fn to_query(&self, own_interval: bool) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         match (&self.typed, self.preset) {
-            (Some((from, to)), _) => query.append_pair("from", from).append_pair("to", to),
-            (None, preset) => query.append_pair("period", preset.unwrap_or(Preset::Month).as_str()),
+            (Some((from, to)), None) => query.append_pair("from", from).append_pair("to", to),
+            (_, preset) => query.append_pair("period", preset.unwrap_or(Preset::Month).as_str()),
         };
         if !own_interval {
             query.append_pair("interval", self.interval.as_str());

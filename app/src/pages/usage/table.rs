@@ -64,14 +64,9 @@ fn counts(sums: &Sums) -> impl IntoView + use<> {
 
 /// A line an interval: what the chart shows, for reading aloud and for copying.
 pub fn intervals(report: &UsageReport, state: &State, base: &str) -> AnyView {
+    let rows = report.usage.by_interval();
     let line = |at: &agentframer::domain::time::Time| {
-        let sums: Sums = report
-            .usage
-            .rows
-            .iter()
-            .filter(|row| state.interval.start(row.start) == *at)
-            .map(|row| row.sums)
-            .sum();
+        let sums: Sums = rows.get(at).into_iter().flatten().map(|row| row.sums).sum();
         let end = state.span.to.min(state.interval.next(*at));
         let href = calls(base, None, (*at).max(state.span.from), end);
         view! { <tr><td><a href=href>{title(*at, state.interval)}</a></td>{counts(&sums)}<td class="num">{words::cost(sums.cost)}</td></tr> }
