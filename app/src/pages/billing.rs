@@ -153,7 +153,7 @@ fn ledger_card(
             {wrong.map(|text| view! { <p class="error in" role="alert">{text}</p> })}
             {is_empty.then(|| view! { <p class="empty">"No entry matches. Take a filter away to see more."</p> })}
             <table class="opens">
-                <thead><tr><th>"Time (UTC)"</th><th>"What"</th><th>"Who"</th><th>"Reference"</th><th class="num">"Amount"</th><th class="num">"Balance"</th></tr></thead>
+                <thead><tr><th>{words::time_head()}</th><th>"What"</th><th>"Who"</th><th>"Reference"</th><th class="num">"Amount"</th><th class="num">"Balance"</th></tr></thead>
                 <tbody>{ledger.items.into_iter().map(|row| line(row, &audit)).collect_view()}</tbody>
             </table>
             <footer class="row"><span>"Newest first; the balance is the one after each entry"</span>{next.map(|href| view! { <a class="btn grow" rel="next" href=href>"Older"</a> })}</footer>

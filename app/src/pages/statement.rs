@@ -122,7 +122,7 @@ fn top_ups(rows: &[LedgerRow]) -> impl IntoView + use<> {
             {none.then(|| view! { <p class="empty">"No money came in this month."</p> })}
             {(!none).then_some(view! {
                 <table>
-                    <thead><tr><th>"Time (UTC)"</th><th>"Reference"</th><th>"Who"</th><th class="num">"US dollars"</th></tr></thead>
+                    <thead><tr><th>{words::time_head()}</th><th>"Reference"</th><th>"Who"</th><th class="num">"US dollars"</th></tr></thead>
                     <tbody>{lines}</tbody>
                 </table>
             })}

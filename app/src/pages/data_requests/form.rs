@@ -158,7 +158,7 @@ fn samples(samples: Vec<Sample>) -> impl IntoView {
         view! {
             <div class="scroll">
                 <table>
-                    <thead><tr><th>"Time (UTC)"</th><th>"Who called"</th><th>"Tool"</th><th>"Model"</th><th>"Request"</th></tr></thead>
+                    <thead><tr><th>{words::time_head()}</th><th>"Who called"</th><th>"Tool"</th><th>"Model"</th><th>"Request"</th></tr></thead>
                     <tbody>{samples.into_iter().map(line).collect_view()}</tbody>
                 </table>
             </div>

@@ -72,7 +72,7 @@ pub fn sign_ins(tries: Vec<SignIn>) -> impl IntoView {
         view! {
             <div class="scroll">
                 <table>
-                    <thead><tr><th>"Time (UTC)"</th><th>"Person"</th><th>"Outcome"</th><th>"Address"</th></tr></thead>
+                    <thead><tr><th>{words::time_head()}</th><th>"Person"</th><th>"Outcome"</th><th>"Address"</th></tr></thead>
                     <tbody>{tries.into_iter().map(line).collect_view()}</tbody>
                 </table>
             </div>
