@@ -286,8 +286,9 @@ fn get(url: &str, heard: impl FnOnce(String) + 'static) {
 /// `[{kind, label, href}]`, read by the browser: a reader of our own would cost more bytes than the palette.
 fn read_hits(text: &str) -> Vec<Hit> {
     use web_sys::js_sys::{Array, JSON, Reflect};
+    use web_sys::wasm_bindgen::JsValue;
     let Ok(list) = JSON::parse(text) else { return Vec::new() };
-    let read = |hit: &wasm_bindgen::JsValue, name: &str| {
+    let read = |hit: &JsValue, name: &str| {
         Reflect::get(hit, &name.into()).ok().and_then(|value| value.as_string()).unwrap_or_default()
     };
     Array::from(&list).iter().map(|hit| ["kind", "label", "href"].map(|name| read(&hit, name))).collect()
