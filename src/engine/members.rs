@@ -47,6 +47,21 @@ impl Engine {
     /// # Errors
     /// The field `email` (broken, or a member already) or `role`.
     pub async fn invite(&self, scope: &Scope, email: &str, role: &str) -> Result<Invitation> {
+        let (invitation, token) = self.make_invitation(scope, email, role).await?;
+        self.mail_invitation(scope, &invitation, &token).await?;
+        Ok(invitation)
+    }
+
+    /// As [`Engine::invite`], for who brings the token there in another way than by mail.
+    ///
+    /// # Errors
+    /// As [`Engine::invite`].
+    pub async fn make_invitation(
+        &self,
+        scope: &Scope,
+        email: &str,
+        role: &str,
+    ) -> Result<(Invitation, String)> {
         let (email, role): (String, Role) = (field::email("email", email)?, role.parse()?);
         if self.members(scope).await?.iter().any(|member| member.email == email) {
             return Err(FieldError::new("email", "belongs to a member of this workspace already").into());
@@ -70,8 +85,7 @@ impl Engine {
             Vec::new(),
         );
         self.submit_act(scope, act.await?).await?;
-        self.mail_invitation(scope, &invitation, &token).await?;
-        Ok(invitation)
+        Ok((invitation, token))
     }
 
     /// Gives a member another role.

@@ -29,6 +29,7 @@ pub mod mail;
 pub mod media;
 pub mod members;
 pub mod models;
+pub mod notices;
 mod outbound;
 pub mod overview;
 pub mod passwords;

@@ -4,10 +4,11 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::Engine;
-use super::agents::{AgentState, AgentView, TokenState};
+use super::agents::AgentState;
 use super::billing::Credits;
 use super::checklist::Step;
 use super::error::Result;
+use super::notices::Notice;
 use super::reading::{AttemptView, AuditFilter, Page};
 use super::scope::Scope;
 use super::store::spend::{self, Part};
@@ -19,35 +20,11 @@ use crate::domain::money::Usd;
 use crate::domain::search::Search;
 use crate::domain::time::{DAY, Time};
 
-/// Days from a token's due date on which it is told.
-const ROTATION_NOTICE: i64 = 14 * DAY;
 /// Days of spend that the forecast looks back on.
 const FORECAST_DAYS: i64 = 14;
 
 /// Names in each list of what cost the most.
 const TOP: usize = 5;
-
-/// How urgent a notice is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// Needs care.
-    Care,
-    /// Calls are refused.
-    Bad,
-}
-
-/// What is wrong now, and the way to mend it.
-#[derive(Debug, Clone)]
-pub struct Notice {
-    /// How urgent.
-    pub severity: Severity,
-    /// One word.
-    pub tag: &'static str,
-    /// A sentence.
-    pub text: String,
-    /// A button's words and the path below the workspace, such as `billing`.
-    pub action: Option<(&'static str, String)>,
-}
 
 /// One day's spend.
 #[derive(Debug, Clone)]
@@ -157,7 +134,7 @@ impl Engine {
             running: super::store::books::open_holds(db, id).await?,
             spend_by_day: days(month),
             latest: self.latest(scope, &Search::default()).await?,
-            notices: notices(&credits, &agents, now),
+            notices: self.notices(scope, &credits, &agents).await?,
             runs_out: runs_out(credits.available_usd, per_day, now),
             per_day,
             agents: agents.iter().filter(|agent| agent.state != AgentState::Revoked).count(),
@@ -249,68 +226,4 @@ fn top(parts: &[Part], name: impl Fn(&Part) -> &String) -> Vec<(String, i64, Usd
 pub(super) fn runs_out(available: Usd, per_day: Usd, now: Time) -> Option<Time> {
     let days = available.micros().checked_div(per_day.micros())?;
     (days <= 365).then(|| now.plus(days * DAY))
-}
-
-pub(super) fn notices(credits: &Credits, agents: &[AgentView], now: Time) -> Vec<Notice> {
-    let mut notices: Vec<Notice> = balance_notice(credits).into_iter().collect();
-    if credits.soft_alert.reached {
-        let text = format!(
-            "{} spent this month: {} % of a typical month is reached.",
-            credits.month_to_date_usd.display(),
-            credits.soft_alert.threshold_pct
-        );
-        notices.push(Notice { severity: Severity::Care, tag: "spend", text, action: None });
-    }
-    notices.extend(
-        agents.iter().filter(|agent| agent.state != AgentState::Revoked).filter_map(|a| agent_notice(a, now)),
-    );
-    notices
-}
-
-fn balance_notice(credits: &Credits) -> Option<Notice> {
-    let action = Some(("Top up", "billing".to_owned()));
-    if !credits.available_usd.is_positive() {
-        let text = "The balance is used up. Paid calls are refused until somebody tops up.".to_owned();
-        return Some(Notice { severity: Severity::Bad, tag: "balance", text, action });
-    }
-    let floor = credits.floor_usd.filter(|_| credits.below_floor)?;
-    let text = format!(
-        "{} left, below the floor of {}. Agents are told to stop.",
-        credits.available_usd.display(),
-        floor.display()
-    );
-    Some(Notice { severity: Severity::Care, tag: "balance", text, action })
-}
-
-fn agent_notice(agent: &AgentView, now: Time) -> Option<Notice> {
-    let place = format!("agents/{}", agent.id);
-    if agent.state == AgentState::Paused {
-        let reason = agent.paused_reason.as_deref().unwrap_or("paused");
-        let text = format!("{} is paused: {reason}. Its calls are refused.", agent.name);
-        return Some(Notice {
-            severity: Severity::Care,
-            tag: "paused",
-            text,
-            action: Some(("Look at it", place)),
-        });
-    }
-    let rotate = Some(("Rotate token", place));
-    let Some(token) = agent.current_token() else {
-        let text = format!("{} has no working token. Its calls are refused.", agent.name);
-        return Some(Notice { severity: Severity::Bad, tag: "rotation", text, action: rotate });
-    };
-    if token.expires_at.plus(-ROTATION_NOTICE) > now {
-        return None;
-    }
-    let days = |until: Time| (until.micros() - now.micros()).max(0) / DAY;
-    let text = if token.state == TokenState::Grace {
-        format!(
-            "{}’s token is overdue. Calls with it are refused in {} days.",
-            agent.name,
-            days(token.grace_ends_at)
-        )
-    } else {
-        format!("{}’s token is due in {} days.", agent.name, days(token.expires_at))
-    };
-    Some(Notice { severity: Severity::Care, tag: "rotation", text, action: rotate })
 }

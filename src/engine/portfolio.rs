@@ -4,7 +4,8 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::Engine;
 use super::error::Result;
-use super::overview::{Notice, notices, runs_out};
+use super::notices::Notice;
+use super::overview::runs_out;
 use super::scope::{Origin, Scope};
 use super::store::{agents, usage as roll_ups, workspaces};
 use super::usage::UsageQuery;
@@ -94,7 +95,7 @@ impl Engine {
             before,
             forecast: forecast(total.cost, per_day, now),
             runs_out: runs_out(credits.available_usd, per_day, now).filter(|_| knows),
-            notices: if knows { notices(&credits, &agents, now) } else { Vec::new() },
+            notices: if knows { self.notices(scope, &credits, &agents).await? } else { Vec::new() },
             agents: agents.iter().filter(|agent| agent.state != agents::AgentState::Revoked).count(),
             cost_centre: account.cost_centre,
             days: month

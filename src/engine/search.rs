@@ -13,6 +13,7 @@ use super::store::ledger::{self, LedgerEntry};
 pub use super::store::search::{AuditFilter, EntryKind};
 use super::store::search::{Between, LogSearch, attempts};
 use super::store::{Db, books, kinds, log};
+use super::webhooks::DeliveryView;
 use crate::domain::access::Permission;
 use crate::domain::audit::{Linked, prompt_hash};
 use crate::domain::money::Usd;
@@ -35,6 +36,8 @@ pub struct RequestDetails {
     pub ledger: Vec<LedgerEntry>,
     /// The entries before and after it in the chain.
     pub beside: Vec<Linked>,
+    /// The requests that carried its entries to receivers; for who may see webhooks.
+    pub deliveries: Vec<DeliveryView>,
 }
 
 /// The rows of a long list, some at a time.
@@ -149,9 +152,13 @@ impl Engine {
             true => ledger::of_request(db, id, request).await?,
             false => Vec::new(),
         };
+        let deliveries = match scope.role.may(Permission::ReadWebhooks) {
+            true => self.deliveries_of(scope, rows).await?,
+            false => Vec::new(),
+        };
         let (reserved, ended_at) =
             hold.map_or((None, None), |(hold, ended)| (Some((hold.made_at, hold.amount)), ended));
-        Ok(RequestDetails { reserved, ended_at, ledger, beside })
+        Ok(RequestDetails { reserved, ended_at, ledger, beside, deliveries })
     }
 
     /// The actors, tools, models and events of the log, for completion.

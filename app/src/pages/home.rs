@@ -2,7 +2,8 @@
 
 use agentframer::domain::money::{Usd, thousands};
 use agentframer::domain::time::Time;
-use agentframer::engine::overview::{DaySpend, Severity};
+use agentframer::engine::notices::{Notice, Severity};
+use agentframer::engine::overview::DaySpend;
 use agentframer::engine::portfolio::{PortfolioRow, Standing};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -143,7 +144,7 @@ fn alerts(standing: &Standing) -> AnyView {
     if standing.notices.is_empty() {
         return view! { <span class="muted">"–"</span> }.into_any();
     }
-    let tag = |notice: &agentframer::engine::overview::Notice| {
+    let tag = |notice: &Notice| {
         let class = if notice.severity == Severity::Bad { "tag bad" } else { "tag warn" };
         view! { <span class=class title=notice.text.clone()>{notice.tag}</span>" " }
     };

@@ -2,7 +2,8 @@
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::money::Usd;
-use agentframer::engine::overview::{LatestCall, Notice, Overview as View, Severity, Tops};
+use agentframer::engine::notices::{Notice, Severity};
+use agentframer::engine::overview::{LatestCall, Overview as View, Tops};
 use agentframer::engine::scope::Scope;
 use leptos::prelude::*;
 
@@ -53,7 +54,11 @@ fn actions(scope: &Scope, base: &str) -> impl IntoView + use<> {
 fn notice_line(notice: &Notice, base: &str, scope: &Scope) -> impl IntoView + use<> {
     let class = if notice.severity == Severity::Bad { "bad" } else { "warn" };
     let may = |place: &str| {
-        let needed = if place == "billing" { Permission::ChangeBilling } else { Permission::ReadAgents };
+        let needed = match place.split('/').next() {
+            Some("billing") => Permission::ChangeBilling,
+            Some("webhooks") => Permission::ReadWebhooks,
+            _ => Permission::ReadAgents,
+        };
         scope.role.may(needed)
     };
     let action = notice.action.as_ref().filter(|(_, place)| may(place));

@@ -20,6 +20,7 @@ use crate::domain::money::Usd;
 use crate::domain::region::Region;
 use crate::domain::search::{Condition, Field, Search, Status, Term};
 use crate::domain::time::Time;
+use crate::domain::webhooks::event::GENERATION_FAILED;
 
 /// Numbers of kinds that a merge may have: few, so that each is prepared once per connection.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
@@ -29,7 +30,7 @@ const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
 pub enum EntryKind {
     /// Successful calls.
     Calls,
-    /// Administrative acts.
+    /// Administrative acts: events that are not the end of a call.
     Administration,
 }
 
@@ -320,15 +321,15 @@ impl LogSearch {
     /// The kinds `k` that may hold a match.
     fn kinds(&self, select: &mut Select) -> String {
         let of_tab = match self.filter.kind {
-            Some(EntryKind::Calls) => " AND k.event = ''",
-            Some(EntryKind::Administration) => " AND k.event <> ''",
-            None => "",
+            Some(EntryKind::Calls) => " AND k.event = ''".to_owned(),
+            Some(EntryKind::Administration) => format!(" AND k.event NOT IN ('', '{GENERATION_FAILED}')"),
+            None => String::new(),
         };
         let terms = self.filter.search.terms().iter().filter_map(|term| {
             let text = self.kind_condition(select, term)?;
             Some(format!(" AND {}({text})", if term.negated { "NOT " } else { "" }))
         });
-        of_tab.to_owned() + &terms.collect::<String>()
+        of_tab + &terms.collect::<String>()
     }
 
     fn kind_condition(&self, select: &mut Select, term: &Term) -> Option<String> {

@@ -21,6 +21,7 @@ use super::store::deliveries::{self, DeliveryRow, ReplayRow};
 pub use super::store::webhooks::EndpointState;
 use super::store::webhooks::{self, EndpointRow};
 use super::{Engine, random};
+use crate::domain::audit::Linked;
 use crate::domain::field::FieldError;
 use crate::domain::ids::{DeliveryId, EventId, WebhookId};
 use crate::domain::time::{DAY, HOUR, Time};
@@ -164,6 +165,8 @@ pub struct TestResult {
 pub struct DeliveryView {
     /// Its id.
     pub id: DeliveryId,
+    /// Where to.
+    pub webhook_id: WebhookId,
     /// When.
     pub at: Time,
     /// `live`, `replay` or `test`.
@@ -461,14 +464,17 @@ impl Engine {
         Ok(Paged::new(rows, limit, |row| cursor_of(row.at, row.id.as_str())).map(delivery_view))
     }
 
-    /// The requests that carried a log entry.
+    /// The requests that carried log entries, the newest first for each.
     ///
     /// # Errors
     /// The database's own.
-    pub async fn deliveries_of(&self, scope: &Scope, seq: i64) -> Result<Vec<DeliveryView>> {
+    pub async fn deliveries_of(&self, scope: &Scope, entries: &[Linked]) -> Result<Vec<DeliveryView>> {
         let db = &self.cell(&scope.workspace)?.db;
-        let rows = deliveries::of_entry(db, &scope.workspace.id, seq).await?;
-        Ok(rows.into_iter().map(delivery_view).collect())
+        let mut all = Vec::new();
+        for entry in entries {
+            all.extend(deliveries::of_entry(db, &scope.workspace.id, entry.seq).await?);
+        }
+        Ok(all.into_iter().map(delivery_view).collect())
     }
 
     /// The events that the receiver refused, the first hundred.
@@ -622,6 +628,7 @@ fn test_delivery(
 fn delivery_view(row: DeliveryRow) -> DeliveryView {
     DeliveryView {
         id: row.id,
+        webhook_id: row.endpoint_id,
         at: row.at,
         lane: row.lane,
         event: row.event,

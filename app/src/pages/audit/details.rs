@@ -2,11 +2,13 @@
 
 use agentframer::domain::audit::{Entry, Linked};
 use agentframer::engine::search::RequestDetails;
+use agentframer::engine::webhooks::DeliveryView;
 use leptos::prelude::*;
 
 use super::entry::list;
 use crate::ask::Ask;
 use crate::islands::CopyButton;
+use crate::pages::webhooks::delivery;
 use crate::words;
 
 /// Who runs the model.
@@ -60,6 +62,20 @@ fn ledger(known: &RequestDetails) -> AnyView {
                     <tbody>{lines.collect_view()}</tbody>
                 </table>
             </div>
+        </section>
+    }
+    .into_any()
+}
+
+/// What carried it to receivers.
+pub fn deliveries(rows: Vec<DeliveryView>) -> AnyView {
+    if rows.is_empty() {
+        return ().into_any();
+    }
+    view! {
+        <section class="card">
+            <header><h2>"Deliveries"</h2></header>
+            <div class="deliveries">{rows.into_iter().map(delivery).collect_view()}</div>
         </section>
     }
     .into_any()

@@ -36,6 +36,7 @@ pub fn AuditEntry() -> impl IntoView {
                 {prompt.map(|text| view! { <section class="card"><header><h2>"Prompt"</h2></header><p class="in prompt">{text}</p></section> })}
                 {entries.iter().map(|row| entry(row, &ask)).collect_view()}
                 {details::money(&known, &entries)}
+                {details::deliveries(known.deliveries)}
                 {beside}
                 {details::json(&entries)}
             }

@@ -143,7 +143,8 @@ fn table(ids: &Ids, deliveries: Paged<DeliveryView>, only_failed: bool) -> impl 
     }
 }
 
-fn delivery(row: DeliveryView) -> impl IntoView {
+/// One request, which opens to what was sent and answered.
+pub fn delivery(row: DeliveryView) -> impl IntoView {
     let class = match row.outcome.as_str() {
         "delivered" => "tag good",
         "retried" | "paused" | "disabled" => "tag bad",

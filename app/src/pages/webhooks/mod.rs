@@ -9,7 +9,7 @@ use agentframer::engine::webhooks::{EndpointState, EndpointView, Health};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
-pub use self::endpoint::WebhookPage;
+pub use self::endpoint::{WebhookPage, delivery};
 use crate::actions::CreateWebhook;
 use crate::components::field::{Field, Said};
 use crate::components::frame::{page, workspace_page};

@@ -8,6 +8,8 @@ pub struct House {
     pub name: &'static str,
     /// Its region.
     pub region: &'static str,
+    /// Who pays for it.
+    pub cost_centre: &'static str,
     /// The first makes the workspace's traffic begin.
     pub agents: &'static [Habit],
     /// Whether finance lets it run dry towards the end.
@@ -30,6 +32,12 @@ pub struct Habit {
     pub is_capped: bool,
 }
 
+/// Who else looks at the workspaces: address, name and role.
+pub const COLLEAGUES: [(&str, &str, &str); 2] =
+    [("dev@example.com", "Dev Patel", "developer"), ("vera@example.com", "Vera Stone", "viewer")];
+/// The agent whose retry loop has no end; it lives in the first workspace.
+pub const RUNAWAY: &str = "retry-bot";
+
 const SMALL: &[(u32, u32)] = &[(512, 512), (768, 512), (512, 768)];
 const SQUARE: &[(u32, u32)] = &[(1024, 1024)];
 
@@ -38,6 +46,7 @@ pub const HOUSES: [House; 3] = [
     House {
         name: "Growth",
         region: "eu-west-1",
+        cost_centre: "CC-4100",
         runs_dry: false,
         agents: &[
             Habit {
@@ -69,6 +78,7 @@ pub const HOUSES: [House; 3] = [
     House {
         name: "Brand Studio",
         region: "us-east-1",
+        cost_centre: "CC-4200",
         runs_dry: false,
         agents: &[
             Habit {
@@ -92,6 +102,7 @@ pub const HOUSES: [House; 3] = [
     House {
         name: "Field Marketing",
         region: "eu-west-1",
+        cost_centre: "CC-4310",
         runs_dry: true,
         agents: &[Habit {
             name: "event-bot",

@@ -15,6 +15,7 @@ use agentframer::engine::error::Result;
 use agentframer::engine::random;
 use futures::future::try_join_all;
 
+use self::cast::COLLEAGUES;
 use self::stage::{EMAIL, Stage, Tally};
 use self::traffic::{DAYS, Plan};
 use self::vendor::Vendor;
@@ -29,6 +30,13 @@ const MANY: u64 = 20_000;
 /// Calls at a time then: enough to fill the ledger writer's batches.
 const AT_A_TIME: usize = 256;
 
+/// What happened.
+struct Story {
+    tally: Tally,
+    /// Agents that were paused, and why.
+    stopped: Vec<(String, String)>,
+}
+
 /// Prints where to sign in.
 pub async fn demo(config: Config, args: DemoArgs) -> std::result::Result<(), Failure> {
     let config = unlimited(config);
@@ -39,7 +47,7 @@ pub async fn demo(config: Config, args: DemoArgs) -> std::result::Result<(), Fai
         Engine::open_with(config.clone(), clock, vendor.providers()).await.map_err(Failure::failed)?;
     let filled = fill(&engine, plan, &vendor, &password).await;
     engine.shutdown().await;
-    tell(&config, &password, filled?);
+    tell(&config, &password, &filled?);
     Ok(())
 }
 
@@ -55,13 +63,15 @@ async fn fill(
     plan: Plan,
     vendor: &Vendor,
     password: &str,
-) -> std::result::Result<Tally, Failure> {
+) -> std::result::Result<Story, Failure> {
     if !engine.setup_pending().await.map_err(Failure::failed)? {
         let message = "The demo fills an empty installation, and this one has accounts. Choose another folder with --data.";
         return Err(Failure::failed(message));
     }
     let mut stage = Stage::build(engine, plan, password).await.map_err(Failure::failed)?;
-    play(engine, plan, vendor, &mut stage).await.map_err(Failure::failed)
+    let tally = play(engine, plan, vendor, &mut stage).await.map_err(Failure::failed)?;
+    let stopped = stage.stopped(engine).await.map_err(Failure::failed)?;
+    Ok(Story { tally, stopped })
 }
 
 async fn play(engine: &Engine, plan: Plan, vendor: &Vendor, stage: &mut Stage) -> Result<Tally> {
@@ -71,12 +81,16 @@ async fn play(engine: &Engine, plan: Plan, vendor: &Vendor, stage: &mut Stage) -
         wait_until(engine, plan.begins(day).micros());
         stage.morning(engine, day).await?;
         for calls in plan.day(day).chunks(together) {
-            if day + DRAWN_DAYS >= DAYS && plan.calls - tally.all() <= DRAWN {
+            if day + DRAWN_DAYS >= DAYS && plan.calls.saturating_sub(tally.all()) <= DRAWN {
                 vendor.draw();
             }
             wait_until(engine, calls[0].at.micros());
             let made = try_join_all(calls.iter().map(|call| stage.call(engine, call))).await?;
             made.iter().for_each(|one| tally.add(one));
+        }
+        for call in stage.evening(engine, day) {
+            wait_until(engine, call.at.micros());
+            stage.call(engine, &call).await?;
         }
     }
     Ok(tally)
@@ -88,12 +102,19 @@ fn wait_until(engine: &Engine, micros: i64) {
     clock.advance((micros - clock.now().micros()).clamp(0, DAYS as i64 * DAY));
 }
 
-fn tell(config: &Config, password: &str, tally: Tally) {
+fn tell(config: &Config, password: &str, story: &Story) {
+    let tally = story.tally;
     say(format_args!(
         "Made {} calls of the last {DAYS} days: {} answered, {} refused. Pictures are sketches, also those of the vendors' models.",
         tally.all(),
         tally.answered,
         tally.refused
     ));
+    for (name, reason) in &story.stopped {
+        say(format_args!("{name} ran away and was {reason}."));
+    }
     say(format_args!("Sign in at {}/login as {EMAIL} with the password {password}", config.public_url()));
+    for (email, name, role) in COLLEAGUES {
+        say(format_args!("{name} ({role}) signs in as {email} with the same password."));
+    }
 }

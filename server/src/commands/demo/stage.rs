@@ -7,11 +7,13 @@ use agentframer::domain::settings::CapsChange;
 use agentframer::engine::Engine;
 use agentframer::engine::bootstrap::Bootstrap;
 use agentframer::engine::error::{Error, Result};
+use agentframer::engine::people::NewPerson;
 use agentframer::engine::scope::{Origin, Principal, Scope, Workspace};
+use agentframer::engine::settings::SettingsChange;
 use serde_json::json;
 
-use super::cast::{self, HOUSES, Habit, House};
-use super::traffic::{DAYS, Plan, Planned};
+use super::cast::{self, COLLEAGUES, HOUSES, Habit, House, RUNAWAY};
+use super::traffic::{DAYS, Plan, Planned, runaway};
 
 /// Who signs in.
 pub const EMAIL: &str = "ada@example.com";
@@ -21,6 +23,8 @@ const AVERAGE: u64 = 70_000;
 const DOLLAR: i64 = 1_000_000;
 /// The day on which tokens are rotated; they are due after 90.
 const ROTATION_DAY: u64 = 84;
+/// The day on whose evening an agent runs away.
+const RUNAWAY_DAY: u64 = DAYS - 2;
 /// How many days before the end finance forgets one workspace.
 const FORGOTTEN: u64 = 20;
 
@@ -51,7 +55,9 @@ pub struct Stage {
     plan: Plan,
     user: Option<UserId>,
     houses: Vec<Workspace>,
+    /// The runaway is the last.
     agents: Vec<Actor>,
+    colleagues: Vec<UserId>,
 }
 
 struct Actor {
@@ -63,10 +69,12 @@ struct Actor {
 impl Stage {
     /// Makes the workspaces and agents of [`cast`].
     pub async fn build(engine: &Engine, plan: Plan, password: &str) -> Result<Self> {
-        let mut stage = Self { plan, user: None, houses: Vec::new(), agents: Vec::new() };
+        let mut stage =
+            Self { plan, user: None, houses: Vec::new(), agents: Vec::new(), colleagues: Vec::new() };
         for house in &HOUSES {
             stage.add_house(engine, house, password).await?;
         }
+        stage.add_runaway(engine).await?;
         Ok(stage)
     }
 
@@ -93,8 +101,35 @@ impl Stage {
             self.agents.push(Actor { house: number, id: new.agent.id, token: new.token });
         }
         engine.set_caps(&scope, &caps(self.top_up(number))?).await?;
+        let cost_centre = Some(Some(house.cost_centre.to_owned()));
+        engine.set_settings(&scope, SettingsChange { cost_centre, ..SettingsChange::default() }).await?;
+        self.add_colleagues(engine, &scope, password).await?;
         self.user = Some(made.user_id);
         self.houses.push(scope.workspace);
+        Ok(())
+    }
+
+    /// They join the first workspace as new people, the others as themselves.
+    async fn add_colleagues(&mut self, engine: &Engine, scope: &Scope, password: &str) -> Result<()> {
+        for (place, (email, name, role)) in COLLEAGUES.into_iter().enumerate() {
+            let (_, token) = engine.make_invitation(scope, email, role).await?;
+            let known = self.colleagues.get(place);
+            let new = NewPerson { email: email.into(), name: name.into(), password: password.into() };
+            let person = known.is_none().then_some(new);
+            let origin = Origin::new(engine.new_request_id(), None);
+            let (user, _) = engine.accept_invitation(&token, known, person, origin).await?;
+            if place == self.colleagues.len() {
+                self.colleagues.push(user.id);
+            }
+        }
+        Ok(())
+    }
+
+    async fn add_runaway(&mut self, engine: &Engine) -> Result<()> {
+        let scope = self.scope(engine, 0).await?;
+        let policy = json!({ "permissions": ["generate_image"], "denied": [], "token_rotation_days": 90 });
+        let new = engine.create_agent(&scope, RUNAWAY, Some(policy)).await?;
+        self.agents.push(Actor { house: 0, id: new.agent.id, token: new.token });
         Ok(())
     }
 
@@ -151,6 +186,20 @@ impl Stage {
         let admin = Principal::User(self.user.clone().ok_or(Error::Internal)?);
         let origin = Origin::new(engine.new_request_id(), None);
         engine.scope(&admin, &self.houses[house].id, Permission::ChangeBilling, origin).await
+    }
+
+    /// What happens after the calls of `day`: one evening an agent runs away, and the loop breaker stops it.
+    pub fn evening(&self, engine: &Engine, day: u64) -> Vec<Planned> {
+        match day == RUNAWAY_DAY {
+            true => runaway(self.agents.len() - 1, engine.clock().now()).collect(),
+            false => Vec::new(),
+        }
+    }
+
+    /// Agents of the first workspace that were paused, each with the reason.
+    pub async fn stopped(&self, engine: &Engine) -> Result<Vec<(String, String)>> {
+        let agents = engine.agents(&self.scope(engine, 0).await?).await?;
+        Ok(agents.into_iter().filter_map(|agent| Some((agent.name, agent.paused_reason?))).collect())
     }
 
     /// One call, as the MCP transport would make it.

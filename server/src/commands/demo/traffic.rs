@@ -1,7 +1,7 @@
 //! The calls of the demo, day by day: office hours, quiet weekends, a business that grows.
 
 use agentframer::domain::policy::Tool;
-use agentframer::domain::time::{DAY, HOUR, Time};
+use agentframer::domain::time::{DAY, HOUR, SECOND, Time};
 use serde_json::{Value, json};
 
 use super::cast::{self, Habit};
@@ -40,6 +40,10 @@ const STYLES: [&str; 6] =
     ["studio photo", "flat illustration", "watercolour", "isometric drawing", "film still", "line art"];
 /// What the vendors' moderation turns away.
 pub const FORBIDDEN: &str = "in the hands of a famous actor";
+/// How often the runaway agent tries.
+const RETRIES: i64 = 40;
+/// What its loop waits between two tries.
+const PAUSE: i64 = 9 * SECOND;
 
 /// One call.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +95,18 @@ impl Plan {
         calls.sort_by_key(|call| call.at);
         calls
     }
+}
+
+/// A loop that retries what the vendor turns away, and never gives up: the brief's $4,000 story.
+pub fn runaway(agent: usize, from: Time) -> impl Iterator<Item = Planned> {
+    let arguments = json!({
+        "prompt": format!("a running shoe {FORBIDDEN}, film still"), "model": "flux-2-pro", "width": 768, "height": 512,
+    });
+    let tool = Tool::GenerateImage;
+    (1..=RETRIES).map(move |round| {
+        let at = from.plus(round * PAUSE).to_millis();
+        Planned { at, agent, tool, arguments: arguments.clone() }
+    })
 }
 
 fn call(day: Time, dice: &mut Dice) -> Planned {
