@@ -13,7 +13,8 @@ use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::fill::{Log, Place, config};
+use super::fill::Log;
+use super::place::{Place, config};
 
 /// What one export took.
 #[derive(Debug, Serialize, Deserialize)]

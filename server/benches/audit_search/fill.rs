@@ -9,82 +9,19 @@ use agentframer::domain::money::Usd;
 use agentframer::domain::region::Region;
 use agentframer::domain::time::{DAY, Time};
 use agentframer::engine::Engine;
-use agentframer::engine::bootstrap::{Bootstrap, Bootstrapped};
+use agentframer::engine::bootstrap::Bootstrapped;
 use agentframer::engine::clock::Clock;
-use agentframer::engine::config::{Cell, Config};
 use agentframer::engine::scope::{Origin, Principal, Scope};
 use agentframer::engine::store::Db;
 use agentframer::engine::store::log::{self, LogRow};
-use tempfile::TempDir;
+
+use super::place::{Place, bootstrap, statement};
 
 /// When the log begins: it covers a year from here.
 const BEGIN: Time = Time(1_767_225_600_000_000);
 const BATCH: i64 = 8_192;
 /// What the calls cost: prices, and one model whose price follows the pixels.
 const PRICES: [i64; 8] = [0, 42_000, 42_000, 60_000, 126_000, 250_000, 600_000, 1_200_000];
-
-/// Databases of one kind.
-pub struct Place {
-    pub folder: TempDir,
-    pub urls: Option<[String; 2]>,
-    server: Option<(String, String)>,
-}
-
-impl Place {
-    pub async fn new(on: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        if on == "SQLite" {
-            return Self { folder, urls: None, server: None };
-        }
-        let server = std::env::var("AGENTFRAMER_TEST_POSTGRES").expect("run this with `cargo xtask bench`");
-        let name = format!("search_{}", std::process::id());
-        statement(
-            &server,
-            &[format!("CREATE DATABASE {name}_control"), format!("CREATE DATABASE {name}_eu")],
-        )
-        .await;
-        let url = |part: &str| {
-            let mut url = url::Url::parse(&server).unwrap();
-            url.set_path(&format!("{name}_{part}"));
-            url.to_string()
-        };
-        Self { folder, urls: Some([url("control"), url("eu")]), server: Some((server, name)) }
-    }
-
-    pub fn config(&self) -> Config {
-        config(self.folder.path().to_str().unwrap(), self.urls.as_ref())
-    }
-
-    /// Long logs should not stay.
-    pub async fn remove(self) {
-        if let Some((server, name)) = self.server {
-            statement(
-                &server,
-                &[format!("DROP DATABASE {name}_eu"), format!("DROP DATABASE {name}_control")],
-            )
-            .await;
-        }
-    }
-}
-
-/// Settings over a folder or two databases.
-pub fn config(folder: &str, urls: Option<&[String; 2]>) -> Config {
-    let mut config = Config { data_dir: folder.into(), ..Config::default() };
-    config.control.database_url = urls.map(|urls| urls[0].clone());
-    let database_url = urls.map(|urls| urls[1].clone());
-    config.cells =
-        vec![Cell { name: "eu".into(), region: Region::EuWest1, database_url, storage: None, mcp_url: None }];
-    config
-}
-
-async fn statement(url: &str, texts: &[String]) {
-    sqlx::any::install_default_drivers();
-    let pool = sqlx::AnyPool::connect(url).await.unwrap();
-    for text in texts {
-        sqlx::raw_sql(sqlx::AssertSqlSafe(text.clone())).execute(&pool).await.unwrap();
-    }
-    pool.close().await;
-}
 
 /// The filled log.
 pub struct Log {
@@ -105,7 +42,7 @@ impl Log {
 pub async fn fill(place: &Place, rows: i64) -> Log {
     let clock = Clock::manual(BEGIN.plus(366 * DAY));
     let engine = Engine::open(place.config(), clock).await.unwrap();
-    let made = engine.bootstrap(bootstrap()).await.unwrap();
+    let made = engine.bootstrap(bootstrap(Usd::dollars(1))).await.unwrap();
     let scope = scope(&engine, &made).await;
     let (db, began) =
         (Db::open(&place.config().cell_url(&place.config().cells[0])).await.unwrap(), Instant::now());
@@ -119,18 +56,7 @@ pub async fn fill(place: &Place, rows: i64) -> Log {
     Log { engine, scope, made, rows_per_s, request }
 }
 
-fn bootstrap() -> Bootstrap {
-    Bootstrap {
-        email: "ada@example.com".into(),
-        password: "a long enough passphrase".into(),
-        workspace: "Growth".into(),
-        region: "eu-west-1".into(),
-        top_up: Usd::dollars(1),
-        agent: "growth-bot".into(),
-    }
-}
-
-pub async fn scope(engine: &Engine, made: &Bootstrapped) -> Scope {
+async fn scope(engine: &Engine, made: &Bootstrapped) -> Scope {
     let origin = Origin::new(engine.new_request_id(), None);
     let user = Principal::User(made.user_id.clone());
     engine.scope(&user, &made.workspace_id, Permission::ReadActivity, origin).await.unwrap()

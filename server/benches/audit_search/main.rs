@@ -11,6 +11,7 @@
 
 mod export;
 mod fill;
+mod place;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -76,7 +77,7 @@ async fn compare(args: &[String]) {
     let mut results = Vec::new();
     for on in ["SQLite", "PostgreSQL"].into_iter().filter(|on| only.as_deref().is_none_or(|only| only == *on))
     {
-        let place = fill::Place::new(on).await;
+        let place = place::Place::new(on).await;
         let log = fill::fill(&place, rows).await;
         println!("\n{on}, {rows} rows, filled at {:.0} rows/s", log.rows_per_s);
         let searches = measure(&log).await;
