@@ -62,7 +62,8 @@ async fn scope(engine: &Engine, made: &Bootstrapped) -> Scope {
     engine.scope(&user, &made.workspace_id, Permission::ReadActivity, origin).await.unwrap()
 }
 
-async fn write_rows(db: &Db, made: &Bootstrapped, rows: i64) -> String {
+/// Writes the rows behind what the log has; answers a request in their middle.
+pub async fn write_rows(db: &Db, made: &Bootstrapped, rows: i64) -> String {
     let end = log::end(db, &made.workspace_id).await.unwrap().unwrap();
     let (mut seq, mut head, mut dice) = (end.seq, end.head, Dice(7));
     let mut request = String::new();

@@ -1,0 +1,177 @@
+//! How fast the log reaches a receiver: events a second of a backlog in batches (Splunk, Datadog), and how long after its
+//! answer a call's event arrives at 1,000 calls a minute. Prints a table and writes `delivery.json`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark prints and measures, and stops where it cannot go on"
+)]
+
+#[path = "../audit_search/fill.rs"]
+#[allow(dead_code, reason = "shared with the benchmark of searches, which also reads")]
+mod fill;
+#[path = "../audit_search/place.rs"]
+mod place;
+mod receiver;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use agentframer::domain::access::Permission;
+use agentframer::domain::ids::RequestId;
+use agentframer::domain::money::Usd;
+use agentframer::domain::policy::Tool;
+use agentframer::engine::Engine;
+use agentframer::engine::bootstrap::Bootstrapped;
+use agentframer::engine::clock::Clock;
+use agentframer::engine::providers::{Null, Providers};
+use agentframer::engine::scope::{Origin, Principal, Scope};
+use agentframer::engine::store::Db;
+use agentframer::engine::webhooks::{EndpointChange, MadeEndpoint, NewEndpoint};
+use place::Place;
+use receiver::Receiver;
+use serde_json::{Value, json};
+
+/// Events that wait when the endpoint begins.
+const BACKLOG: i64 = 200_000;
+/// The promise, in events a second.
+const PROMISED_RATE: f64 = 5_000.0;
+/// 1,000 calls a minute.
+const BETWEEN_CALLS: Duration = Duration::from_millis(60);
+const CALLS: usize = 500;
+/// The promise, in milliseconds.
+const PROMISED_MS: f64 = 1_000.0;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut results = Vec::new();
+        for on in ["SQLite", "PostgreSQL"] {
+            println!("\n{on}");
+            for format in ["splunk_hec", "datadog"] {
+                results.push(rate(on, format).await);
+            }
+            results.push(latency(on).await);
+        }
+        write(&results);
+    });
+}
+
+/// A node that delivers, with one workspace and a receiver.
+struct World {
+    place: Place,
+    engine: Engine,
+    made: Bootstrapped,
+    scope: Scope,
+    receiver: Receiver,
+}
+
+impl World {
+    async fn new(on: &str) -> Self {
+        let place = Place::new(on).await;
+        let mut config = place.config();
+        config.webhooks.allow_private_addresses = true;
+        let providers = Providers::default().with("local", Arc::new(Null), Duration::from_secs(5));
+        let engine = Engine::open_with(config, Clock::System, providers).await.unwrap();
+        let made = engine.bootstrap(place::bootstrap(Usd::dollars(1_000))).await.unwrap();
+        let origin = Origin::new(engine.new_request_id(), None);
+        let user = Principal::User(made.user_id.clone());
+        let scope =
+            engine.scope(&user, &made.workspace_id, Permission::ChangeWebhooks, origin).await.unwrap();
+        engine.start_background();
+        Self { place, engine, made, scope, receiver: Receiver::start().await }
+    }
+
+    async fn endpoint(&self, format: &str, path: &str) -> MadeEndpoint {
+        let new = NewEndpoint {
+            url: format!("{}/{path}", self.receiver.url),
+            format: format.into(),
+            token: Some("a-token-of-the-receiver".into()).filter(|_| format != "generic"),
+            events: None,
+            headers: None,
+        };
+        self.engine.create_webhook(&self.scope, new).await.unwrap()
+    }
+
+    async fn set_state(&self, made: &MadeEndpoint, state: &str) {
+        let change = EndpointChange { state: Some(state.into()), ..EndpointChange::default() };
+        self.engine.change_webhook(&self.scope, &made.endpoint.id, change).await.unwrap();
+    }
+
+    async fn end(self) {
+        self.engine.shutdown().await;
+        self.place.remove().await;
+    }
+}
+
+async fn rate(on: &str, format: &str) -> Value {
+    let world = World::new(on).await;
+    let endpoint = world.endpoint(format, "batches").await;
+    world.set_state(&endpoint, "paused").await;
+    let db = Db::open(&world.place.config().cell_url(&world.place.config().cells[0])).await.unwrap();
+    fill::write_rows(&db, &world.made, BACKLOG).await;
+    db.close().await;
+    let began = Instant::now();
+    world.set_state(&endpoint, "active").await;
+    while world.receiver.events() < BACKLOG as u64 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(began.elapsed() < Duration::from_secs(300), "only {} events came", world.receiver.events());
+    }
+    let rate = BACKLOG as f64 / began.elapsed().as_secs_f64();
+    let verdict = if rate >= PROMISED_RATE { "" } else { "  SLOW" };
+    println!("{format:<12} {rate:>8.0} events/s{verdict}");
+    world.end().await;
+    json!({ "on": on, "format": format, "events_per_s": rate })
+}
+
+async fn latency(on: &str) -> Value {
+    let world = World::new(on).await;
+    world.endpoint("generic", "one").await;
+    let answered = call_steadily(&world).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let mut waits: Vec<f64> = answered
+        .iter()
+        .map(|(request, at)| {
+            let arrived = world.receiver.arrived(request.as_str()).expect("each event arrives");
+            arrived.saturating_duration_since(*at).as_secs_f64() * 1e3
+        })
+        .collect();
+    waits.sort_unstable_by(f64::total_cmp);
+    let (p50, p99, most) = (waits[waits.len() / 2], waits[waits.len() * 99 / 100], waits[waits.len() - 1]);
+    let verdict = if most <= PROMISED_MS { "" } else { "  SLOW" };
+    println!(
+        "after its call an event arrives in p50 {p50:.0} ms, p99 {p99:.0} ms, at most {most:.0} ms{verdict}"
+    );
+    world.end().await;
+    json!({ "on": on, "format": "generic", "p50_ms": p50, "p99_ms": p99, "most_ms": most })
+}
+
+/// Each call with the moment of its answer.
+async fn call_steadily(world: &World) -> Vec<(RequestId, Instant)> {
+    let url = url::Url::parse(&world.made.mcp_url).unwrap();
+    let key = url.path_segments().unwrap().next_back().unwrap();
+    let token = Some(world.made.agent_token.as_str());
+    let known = world.engine.identify(token, world.made.workspace_id.as_str(), key, None).await;
+    let caller = known.unwrap();
+    let (mut tick, mut answered) = (tokio::time::interval(BETWEEN_CALLS), Vec::new());
+    for _ in 0..CALLS {
+        tick.tick().await;
+        let request = world.engine.new_request_id();
+        let arguments = json!({ "prompt": "a fox in the snow", "width": 512, "height": 512 });
+        world.engine.call_tool(&caller, Tool::GenerateImage, arguments, request.clone()).await.unwrap();
+        answered.push((request, Instant::now()));
+    }
+    answered
+}
+
+fn write(results: &[Value]) {
+    let named = std::env::var_os("AGENTFRAMER_BENCH_RESULTS").map(PathBuf::from);
+    let file =
+        named.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench/results.json").into());
+    let file = file.with_file_name("delivery.json");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, format!("{:#}\n", json!({ "benchmark": "delivery", "results": results }))).unwrap();
+    println!("written to {}", file.display());
+}
