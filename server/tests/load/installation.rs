@@ -42,13 +42,13 @@ impl Installation {
             url.set_path(&format!("{name}_{part}"));
             url
         };
-        create_databases(&server, &[format!("{name}_control"), format!("{name}_eu")]).await;
-        let databases = format!(
-            "[control]\ndatabase_url = \"{}\"\n[[cells]]\nname = \"eu\"\nregion = \"eu-west-1\"\ndatabase_url = \"{}\"\n",
-            url("control"),
-            url("eu")
-        );
-        let settings = format!("{settings}\n{databases}");
+        create_databases(&server, &["control", "eu", "us"].map(|part| format!("{name}_{part}"))).await;
+        let mut settings = format!("{settings}\n[control]\ndatabase_url = \"{}\"\n", url("control"));
+        for (part, region) in [("eu", "eu-west-1"), ("us", "us-east-1")] {
+            let url = url(part);
+            settings +=
+                &format!("[[cells]]\nname = \"{part}\"\nregion = \"{region}\"\ndatabase_url = \"{url}\"\n");
+        }
         std::fs::write(installation.path().join("agentframer.toml"), settings).unwrap();
         installation
     }

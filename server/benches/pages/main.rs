@@ -1,0 +1,119 @@
+//! How long the server takes for each page of a demo with `--calls N` calls: p95 over the loopback, one request after the
+//! other, on SQLite and PostgreSQL. The promise is made for ten million. Prints a table and writes `pages.json`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark prints and measures, and stops where it cannot go on"
+)]
+
+#[path = "../../tests/load/installation.rs"]
+#[allow(dead_code, reason = "shared with the load tests, which also kill servers")]
+mod installation;
+mod reader;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use installation::Installation;
+use reader::Reader;
+use serde_json::{Value, json};
+
+const DEFAULT_CALLS: u64 = 100_000;
+const TIMES: usize = 40;
+/// The promise, in milliseconds.
+const PROMISED_MS: f64 = 50.0;
+
+/// Below the workspace.
+const PAGES: [&str; 23] = [
+    "",
+    "/agents",
+    "/audit",
+    "/audit?q=agent%3Agrowth-bot+cost%3A%3E0.05",
+    "/audit?tab=attempts",
+    "/audit?tab=admin",
+    "/audit/proof",
+    "/generations",
+    "/usage",
+    "/usage?range=90d&by=model&interval=day",
+    "/billing",
+    "/billing?kind=charge&agent=agent.growth-bot",
+    "/billing/statement",
+    "/members",
+    "/caps",
+    "/webhooks",
+    "/settings",
+    "/models",
+    "/models/flux-pro-1.1",
+    "/data-requests",
+    "/retention",
+    "/security",
+    "/audit?q=before%3A60d",
+];
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let named = |name: &str| args.iter().position(|arg| arg == name).map(|at| args[at + 1].clone());
+    let calls = named("--calls").map_or(DEFAULT_CALLS, |text| text.parse().unwrap());
+    let only = named("--on");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut results = Vec::new();
+        for on in
+            ["SQLite", "PostgreSQL"].into_iter().filter(|on| only.as_deref().is_none_or(|only| only == *on))
+        {
+            results.push(measure(on, calls).await);
+        }
+        write(&results);
+    });
+}
+
+async fn measure(on: &str, calls: u64) -> Value {
+    let installation = match on {
+        "SQLite" => Installation::sqlite(""),
+        _ => Installation::postgres("").await,
+    };
+    let began = Instant::now();
+    let told = installation.run(&["demo", "--calls", &calls.to_string()], "");
+    let seconds = began.elapsed().as_secs_f64();
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    println!("\n{on}: demo of {calls} calls in {seconds:.0} s, {:.0} calls/s", calls as f64 / seconds);
+    let node = installation.start();
+    let reader = Reader::sign_in(&node.base, &String::from_utf8(told.stdout).unwrap()).await;
+    let workspace = reader.workspace("Growth").await;
+    let agent = reader.first_link(&format!("{workspace}/agents"), &format!("{workspace}/agents/")).await;
+    let entry = reader.first_link(&format!("{workspace}/audit"), &format!("{workspace}/audit/req_")).await;
+    let own = PAGES.iter().map(|page| format!("{workspace}{page}"));
+    let pages =
+        ["/".to_owned(), "/account".to_owned(), "/reference".to_owned(), agent, entry].into_iter().chain(own);
+    println!("{:<56} {:>8} {:>8}", "p95 in ms", "", "");
+    let mut lines = Vec::new();
+    for page in pages {
+        let p95 = p95(&reader, &page).await;
+        let shown = page.replace(&workspace, "/w/{id}");
+        println!("{shown:<56} {p95:>8.1} {:>8}", if p95 <= PROMISED_MS { "" } else { "SLOW" });
+        lines.push(json!({ "page": shown, "p95_ms": p95 }));
+    }
+    json!({ "on": on, "calls": calls, "demo_s": seconds, "pages": lines })
+}
+
+async fn p95(reader: &Reader, page: &str) -> f64 {
+    let mut times = Vec::with_capacity(TIMES);
+    for _ in 0..TIMES {
+        let began = Instant::now();
+        reader.open(page).await;
+        times.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_unstable_by(f64::total_cmp);
+    times[TIMES * 95 / 100]
+}
+
+fn write(results: &[Value]) {
+    let named = std::env::var_os("AGENTFRAMER_BENCH_RESULTS").map(PathBuf::from);
+    let file =
+        named.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench/results.json").into());
+    let file = file.with_file_name("pages.json");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, format!("{:#}\n", json!({ "benchmark": "pages", "results": results }))).unwrap();
+    println!("written to {}", file.display());
+}

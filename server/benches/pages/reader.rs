@@ -1,0 +1,51 @@
+//! Who reads the pages: a browser without scripts, signed in as the demo says.
+
+/// Signed in.
+pub struct Reader {
+    http: reqwest::Client,
+    base: String,
+    cookie: String,
+}
+
+impl Reader {
+    /// With the address and password of the line `Sign in at …`.
+    pub async fn sign_in(base: &str, told: &str) -> Self {
+        let line = told.lines().find(|line| line.starts_with("Sign in at")).unwrap();
+        let after = |mark: &str| line.split_once(mark).unwrap().1.split(' ').next().unwrap();
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        let body =
+            body.append_pair("email", after(" as ")).append_pair("password", after(" password ")).finish();
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let request =
+            http.post(format!("{base}/api/sign_in")).header("origin", base).header("accept", "text/html");
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
+        let answer = request.send().await.unwrap();
+        let cookies = answer.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
+        let cookie = cookies.into_iter().find(|cookie| cookie.starts_with("af=")).unwrap();
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        Self { http, base: base.to_owned(), cookie }
+    }
+
+    /// A page's text; anything but 200 ends the benchmark.
+    pub async fn open(&self, page: &str) -> String {
+        let request = self.http.get(format!("{}{page}", self.base)).header("cookie", &self.cookie);
+        let answer = request.header("accept", "text/html").send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{page}");
+        answer.text().await.unwrap()
+    }
+
+    /// The path of the workspace of that name.
+    pub async fn workspace(&self, name: &str) -> String {
+        let page = self.open("/").await;
+        let (before, _) = page.split_once(&format!(">{name}<")).unwrap();
+        let (_, link) = before.rsplit_once("href=\"").unwrap();
+        link.split('"').next().unwrap().to_owned()
+    }
+
+    /// The first link on a page that begins so.
+    pub async fn first_link(&self, page: &str, beginning: &str) -> String {
+        let text = self.open(page).await;
+        let (_, rest) = text.split_once(&format!("href=\"{beginning}")).unwrap();
+        format!("{beginning}{}", rest.split('"').next().unwrap())
+    }
+}
