@@ -53,7 +53,7 @@ impl Engine {
         if people::end_session(&self.0.control, user, id).await? { Ok(()) } else { Err(Error::NotFound) }
     }
 
-    async fn check_password(&self, user: &UserId, field: &str, password: &str) -> Result<User> {
+    pub(super) async fn check_password(&self, user: &UserId, field: &str, password: &str) -> Result<User> {
         let user = self.user(user).await?.ok_or(Error::NotFound)?;
         let (_, hash) = people::by_email(&self.0.control, &user.email).await?.ok_or(Error::NotFound)?;
         if !self.0.passwords.verify(password, Some(&hash)).await? {

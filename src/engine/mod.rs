@@ -32,6 +32,7 @@ pub mod models;
 pub mod notices;
 mod outbound;
 pub mod overview;
+pub mod own_mail;
 pub mod passwords;
 pub mod people;
 pub mod places;

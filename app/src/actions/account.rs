@@ -2,6 +2,7 @@
 
 use agentframer::domain::field::FieldError;
 use agentframer::engine::error::Result;
+use agentframer::engine::own_mail::MailChoices;
 use agentframer::engine::people::NewPerson;
 use agentframer::engine::workspaces::NewWorkspace;
 use http::header;
@@ -134,6 +135,42 @@ pub async fn set_name(name: String) -> Answer {
         Ok(Next::saying("/account", Flash::done("Saved.")))
     };
     answer(&ask, done.await, &[("name", &name)])
+}
+
+/// Asks for another address; it takes effect when the link sent there is followed.
+#[server(endpoint = "change_email")]
+pub async fn change_email(email: String, email_password: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        ask.engine.ask_for_email(ask.user()?, &email, &email_password).await?;
+        let text =
+            format!("A link went to {email}. Your address changes when you follow it, within 24 hours.");
+        Ok(Next::saying("/account", Flash::done(text)))
+    };
+    answer(&ask, done.await, &[("email", &email)])
+}
+
+/// Follows the link to another address.
+#[server(endpoint = "confirm_email")]
+pub async fn confirm_email(token: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let email = ask.engine.take_email(ask.user()?, &token).await?;
+        Ok(Next::saying("/account", Flash::done(format!("You sign in as {email} from now on."))))
+    };
+    answer(&ask, done.await, &[])
+}
+
+/// Changes which mails come; a box that is not ticked is not sent.
+#[server(endpoint = "set_mail_choices")]
+pub async fn set_mail_choices(alerts: Option<String>, digest: Option<String>) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let choices = MailChoices { alerts: alerts.is_some(), digest: digest.is_some() };
+        ask.engine.set_mail_choices(ask.user()?, choices).await?;
+        Ok(Next::saying("/account", Flash::done("Saved.")))
+    };
+    answer(&ask, done.await, &[])
 }
 
 /// Changes one's own password; every other session ends.

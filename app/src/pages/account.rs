@@ -1,12 +1,17 @@
 //! `/account`: a person's own name, password, sessions, and the account's end.
 
+use agentframer::domain::ids::UserId;
 use agentframer::engine::accounts::SessionView;
 use agentframer::engine::error::Error;
+use agentframer::engine::own_mail::MailChoices;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
 
-use crate::actions::{ChangePassword, DeleteAccount, EndSession, SetName, SetZone};
+use crate::actions::{
+    ChangeEmail, ChangePassword, ConfirmEmail, DeleteAccount, EndSession, SetMailChoices, SetName, SetZone,
+};
+use crate::ask::Ask;
 use crate::components::field::{Field, Said};
 use crate::components::frame::{foot, page};
 use crate::components::when::When;
@@ -20,14 +25,19 @@ pub fn AccountPage() -> impl IntoView {
     page(|ask| async move {
         let user = ask.engine.user(ask.user()?).await?.ok_or(Error::Unauthenticated)?;
         let (flash, sessions) = (ask.flash(), ask.engine.sessions_of(&user.id).await?);
+        let choices = ask.engine.mail_choices(&user.id).await?;
+        let confirm = confirmation(&ask, &user.id).await;
         Ok(view! {
             <Title text="Account"/>
             <main class="page alone" id="page">
                 <div class="head"><div><h1>"Account"</h1><p class="muted">{user.email.clone()}</p></div><div class="row"><a class="btn" href="/">"All workspaces"</a></div></div>
                 <div class="stack">
                     <Said flash=flash.clone()/>
+                    {confirm}
                     {person(user.name, flash.clone()).into_any()}
                     {zone(flash.clone()).into_any()}
+                    {email(flash.clone()).into_any()}
+                    {mails(choices).into_any()}
                     {password(flash.clone()).into_any()}
                     {signed_in(sessions).into_any()}
                     {end(flash).into_any()}
@@ -45,6 +55,60 @@ fn person(name: String, flash: Flash) -> impl IntoView {
             <header><h2>"Name"</h2></header>
             <form method="post" action=SetName::url() class="in stack narrow">
                 <Field name="name" label="Your name" value=name autocomplete="name" hint="Members of your workspaces see it. The audit log holds an opaque id instead." flash=flash/>
+                <div><button class="btn first">"Save"</button></div>
+            </form>
+        </section>
+    }
+}
+
+/// What the link to a new address leads to: looking changes nothing.
+async fn confirmation(ask: &Ask, user: &UserId) -> Option<AnyView> {
+    let token = ask.query("confirm")?;
+    let view = match ask.engine.email_behind(user, &token).await {
+        Ok(email) => view! {
+            <form method="post" action=ConfirmEmail::url() class="note">
+                <input type="hidden" name="token" value=token/>
+                <span>"Sign in as "<b>{email}</b>" from now on?"</span>
+                <button class="btn first grow">"Use this address"</button>
+            </form>
+        }
+        .into_any(),
+        Err(error) => view! { <p class="note bad" role="alert">{error.to_string()}</p> }.into_any(),
+    };
+    Some(view)
+}
+
+fn email(flash: Flash) -> impl IntoView {
+    view! {
+        <section class="card">
+            <header><h2>"E-mail address"</h2></header>
+            <form method="post" action=ChangeEmail::url() class="in stack narrow">
+                <Field name="email" label="New address" kind="email" autocomplete="email" hint="A link goes there. Your address changes when you follow it." flash=flash.clone()/>
+                <Field name="email_password" label="Your password" kind="password" autocomplete="current-password" flash=flash/>
+                <div><button class="btn first">"Send the link"</button></div>
+            </form>
+        </section>
+    }
+}
+
+fn mails(choices: MailChoices) -> impl IntoView {
+    let choice = |name: &'static str, is_on: bool, title: &'static str, about: &'static str| {
+        view! {
+            <label class="choice">
+                <input type="checkbox" name=name value="on" checked=is_on/>
+                <span><b>{title}</b><small>{about}</small></span>
+            </label>
+        }
+    };
+    view! {
+        <section class="card">
+            <header><h2>"Mails"</h2></header>
+            <form method="post" action=SetMailChoices::url() class="in stack narrow">
+                <fieldset class="field"><legend>"Send me"</legend><div class="choices">
+                    {choice("alerts", choices.alerts, "Alerts", "of workspaces whose Admin you are")}
+                    {choice("digest", choices.digest, "The monthly digest", "of workspaces whose Viewer you are")}
+                </div></fieldset>
+                <p class="muted">"Recipients that a workspace names under Caps and alerts get its alerts in any case. What concerns this account always comes."</p>
                 <div><button class="btn first">"Save"</button></div>
             </form>
         </section>

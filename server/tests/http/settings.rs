@@ -5,7 +5,7 @@ use agentframer::domain::time::HOUR;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use super::browser::{Session, form, open, send, session_of};
+use super::browser::{Session, became, form, open, send, session_of};
 use super::support::{Databases, TestServer, both_engines};
 
 async fn events(server: &TestServer) -> Vec<String> {
@@ -107,6 +107,53 @@ both_engines! {
         assert_eq!(open(&server, "/account", Some(&elsewhere)).await.status(), StatusCode::SEE_OTHER);
         assert!(server.engine.sign_in("ada@example.com", "a long enough passphrase", server.origin()).await.is_err());
         assert!(server.engine.sign_in("ada@example.com", "quite another passphrase", server.origin()).await.is_ok());
+    }
+
+    async fn another_address_takes_effect_when_its_link_is_followed(on) {
+        let server = TestServer::start(on).await;
+        let ada = Session::begin(&server, "ada@example.com").await;
+        let dev = session_of(&server, Role::Developer).await;
+        let ask = |password| form(&[("email", "Ada@New.example.com"), ("email_password", password)]);
+        assert_eq!(became(&send(&server, "change_email", &ask("a wrong passphrase"), Some(&ada)).await), "back");
+        assert_eq!(became(&send(&server, "change_email", &ask("a long enough passphrase"), Some(&ada)).await), "done");
+        let token = server.mailed("ada@new.example.com", "/account?confirm=");
+        assert!(server.engine.sign_in("ada@new.example.com", "a long enough passphrase", server.origin()).await.is_err());
+        let page = |session: Session| {
+            let link = format!("/account?confirm={token}");
+            let server = &server;
+            async move { open(server, &link, Some(&session)).await.text().await.unwrap() }
+        };
+        assert!(page(ada.clone()).await.contains("Use this address"));
+        assert!(page(dev.clone()).await.contains("sent for another account"));
+        let confirm = form(&[("token", &*token)]);
+        assert_eq!(became(&send(&server, "confirm_email", &confirm, Some(&dev)).await), "back");
+        assert_eq!(became(&send(&server, "confirm_email", &confirm, Some(&ada)).await), "done");
+        assert_eq!(became(&send(&server, "confirm_email", &confirm, Some(&ada)).await), "back", "a link works once");
+        assert!(server.engine.sign_in("ada@new.example.com", "a long enough passphrase", server.origin()).await.is_ok());
+        assert!(server.engine.sign_in("ada@example.com", "a long enough passphrase", server.origin()).await.is_err());
+        server.mailed("ada@example.com", "Another e-mail address was asked for");
+    }
+
+    async fn a_taken_address_is_told_only_to_who_reads_its_mail(on) {
+        let server = TestServer::start(on).await;
+        let ada = Session::begin(&server, "ada@example.com").await;
+        server.person("grace@example.com", Role::Viewer).await;
+        let ask = form(&[("email", "grace@example.com"), ("email_password", "a long enough passphrase")]);
+        assert_eq!(became(&send(&server, "change_email", &ask, Some(&ada)).await), "done");
+        let token = server.mailed("grace@example.com", "/account?confirm=");
+        let taken = send(&server, "confirm_email", &form(&[("token", &*token)]), Some(&ada)).await;
+        assert_eq!(became(&taken), "back");
+        assert!(server.engine.sign_in("ada@example.com", "a long enough passphrase", server.origin()).await.is_ok());
+    }
+
+    async fn a_link_to_another_address_ends_after_a_day(on) {
+        let server = TestServer::start(on).await;
+        let ada = Session::begin(&server, "ada@example.com").await;
+        let ask = form(&[("email", "new@example.com"), ("email_password", "a long enough passphrase")]);
+        send(&server, "change_email", &ask, Some(&ada)).await;
+        let token = server.mailed("new@example.com", "/account?confirm=");
+        server.clock.advance(24 * HOUR);
+        assert!(server.engine.take_email(&server.made.user_id, &token).await.is_err());
     }
 
     async fn the_settings_page_shows_what_a_role_may_do(on) {

@@ -224,12 +224,18 @@ impl TestServer {
     }
 
     fn invitation_for(&self, email: &str) -> String {
+        self.mailed(email, "/invite/")
+    }
+
+    /// The token behind `beginning` in a mail that names `email`.
+    pub fn mailed(&self, email: &str, beginning: &str) -> String {
         let folder = self.databases.folder.path().join("mail");
         let mails =
             std::fs::read_dir(folder).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
-        let mut texts = mails.map(|mail| String::from_utf8_lossy(&mail).replace("=\r\n", ""));
-        let mail = texts.find(|text| text.contains(email)).unwrap();
-        let link = mail.split("/invite/").nth(1).unwrap();
+        let mut texts =
+            mails.map(|mail| String::from_utf8_lossy(&mail).replace("=\r\n", "").replace("=3D", "="));
+        let mail = texts.find(|text| text.contains(email) && text.contains(beginning)).unwrap();
+        let link = mail.split(beginning).nth(1).unwrap();
         link.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
     }
 

@@ -3,6 +3,7 @@
 use super::super::Engine;
 use super::super::error::Result;
 use super::super::scope::Scope;
+use super::super::store::own_mail::Mail;
 use super::super::store::usage;
 use crate::domain::access::Role;
 use crate::domain::money::Usd;
@@ -19,7 +20,7 @@ impl Engine {
         }
         let text = self.digest(scope).await?;
         let subject = format!("{month} in {}", scope.workspace.name);
-        for to in self.addresses(scope, Role::Viewer).await? {
+        for to in self.addresses(scope, Role::Viewer, Mail::Digest).await? {
             if let Err(error) = self.0.mailer.send(&to, &subject, text.clone()).await {
                 tracing::warn!(%error, workspace = %scope.workspace.id, "a digest was not sent");
             }

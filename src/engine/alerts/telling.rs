@@ -7,7 +7,8 @@ use serde_json::json;
 use super::super::Engine;
 use super::super::error::Result;
 use super::super::scope::Scope;
-use super::super::store::{alerts, workspaces};
+use super::super::store::alerts;
+use super::super::store::own_mail::Mail;
 use crate::domain::access::Role;
 
 /// To answer.
@@ -25,7 +26,7 @@ impl Engine {
         let (settings, _) = alerts::settings(&self.cell(&scope.workspace)?.db, &scope.workspace.id).await?;
         let recipients = match settings.recipients {
             chosen if !chosen.is_empty() => chosen,
-            _ => self.addresses(scope, Role::Admin).await?,
+            _ => self.addresses(scope, Role::Admin, Mail::Alerts).await?,
         };
         let mut ways = Vec::new();
         let subject = format!("{subject}: {}", scope.workspace.name);
@@ -45,12 +46,6 @@ impl Engine {
     /// As [`Engine::tell`], where nobody looks at the ways.
     pub(in super::super) async fn tell_admins(&self, scope: &Scope, subject: &str, text: &str) -> Result<()> {
         self.tell(scope, subject, text).await.map(drop)
-    }
-
-    /// The addresses of the people with this role.
-    pub(in super::super) async fn addresses(&self, scope: &Scope, role: Role) -> Result<Vec<String>> {
-        let members = workspaces::members(&self.0.control, &scope.workspace.id).await?;
-        Ok(members.into_iter().filter(|member| member.role == role).map(|member| member.email).collect())
     }
 
     /// The workspace's Slack webhook.

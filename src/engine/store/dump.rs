@@ -16,12 +16,13 @@ use super::{Db, Dialect};
 
 /// Tables that are not backed up: keys stand apart, sessions, sign-ins and links end, leases and change numbers are of the
 /// moment, and the roll-up by day is made from the one by hour.
-const LEFT_OUT: [&str; 8] = [
+const LEFT_OUT: [&str; 9] = [
     "_sqlx_migrations",
     "data_keys",
     "sessions",
     "sign_ins",
     "setup_tokens",
+    "email_changes",
     "changes",
     "data_jobs",
     "usage_days",

@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod log;
 pub mod nda;
 pub mod orphans;
+pub mod own_mail;
 pub mod people;
 pub mod replicas;
 pub mod retention;

@@ -283,6 +283,7 @@ pub async fn remove(db: &Db, id: &UserId) -> Result<()> {
         "DELETE FROM memberships WHERE user_id = $1",
         "DELETE FROM sessions WHERE user_id = $1",
         "DELETE FROM sign_ins WHERE user_id = $1",
+        "DELETE FROM email_changes WHERE user_id = $1",
         "DELETE FROM users WHERE id = $1",
     ] {
         Statement::new(text, values![id.as_str()]).run(&mut transaction).await?;

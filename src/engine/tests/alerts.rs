@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::super::Engine;
 use super::super::agents::AgentState;
 use super::super::alerts::AlertChange;
+use super::super::own_mail::MailChoices;
 use super::super::providers::{Act, ProviderError, Scripted};
 use super::super::reading::{AuditFilter, EntryKind, Page};
 use super::receiver::{Receiver, Reply};
@@ -176,6 +177,23 @@ both_engines! {
         assert!(history.iter().all(|alert| alert.channels.as_deref() == Some("1 mail; Slack")), "{history:?}");
         let log = world.engine.audit(&admin, &AuditFilter::default(), Page::default()).await.unwrap();
         assert!(!format!("{log:?}").contains(&slack.url), "the Slack URL is a secret");
+    }
+
+    async fn who_wants_no_mail_gets_none_and_named_recipients_do(on) {
+        let world = World::with_money(on, "10").await;
+        let told = async || {
+            world.engine.tell_admins(&world.admin().await, "Look", "here").await.unwrap();
+            mails(&world).await.into_iter().filter(|mail| mail.contains("Subject: Look")).count()
+        };
+        assert_eq!(told().await, 1);
+        let ada = &world.made.user_id;
+        world.engine.set_mail_choices(ada, MailChoices { alerts: false, digest: true }).await.unwrap();
+        assert_eq!(world.engine.mail_choices(ada).await.unwrap(), MailChoices { alerts: false, digest: true });
+        assert_eq!(told().await, 1);
+        let settings = AlertSettings { recipients: vec!["ada@example.com".into()], ..AlertSettings::default() };
+        let change = AlertChange { settings, slack_url: None };
+        world.engine.set_alerts(&world.admin().await, change).await.unwrap();
+        assert_eq!(told().await, 2, "the workspace names the address");
     }
 
     async fn the_month_ends_with_a_digest_for_viewers(on) {
