@@ -137,8 +137,10 @@ pub fn exhausted(available: Usd, funding: &str) -> Alert {
 
 /// A cap is reached: told once in its period.
 pub fn cap_reached(cap: &str, whose: &str, limit: Usd, period: &str) -> Alert {
-    let who = if whose.is_empty() { String::new() } else { format!(" of {whose}") };
-    let text = format!("The cap {cap}{who}, {}, is reached. Calls beyond it are refused.", limit.display());
+    let how_long = if cap.ends_with("day") { "daily" } else { "monthly" };
+    let who = if whose.is_empty() { "the workspace" } else { whose };
+    let text =
+        format!("The {how_long} cap of {who}, {}, is reached. Calls beyond it are refused.", limit.display());
     let data = json!({ "cap": cap, "agent": whose, "limit_usd": limit });
     Alert::new("budget.alert", &format!("cap_reached/{cap}/{whose}"), period, text, data)
 }
@@ -163,7 +165,7 @@ fn thresholds(facts: &Facts) -> Vec<Alert> {
         let text = format!(
             "{} spent this month: {pct} % of a typical month ({}) is reached.",
             facts.month_to_date.display(),
-            typical.display()
+            typical.whole_cents().display()
         );
         let data = json!({ "threshold_pct": pct, "month_to_date_usd": facts.month_to_date, "typical_month_usd": typical });
         Alert::new("budget.alert", &format!("soft_alert/{pct}"), &month, text, data)
@@ -180,7 +182,7 @@ fn forecast(facts: &Facts) -> Option<Alert> {
     }
     let text = format!(
         "At {} a day the balance of {} ends before the month does.",
-        facts.per_day.display(),
+        facts.per_day.whole_cents().display(),
         facts.available.display()
     );
     let data =

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 const MICROS: i64 = 1_000_000;
+const CENT: i64 = MICROS / 100;
 /// The largest amount that any field takes: under a billion dollars, an `f64` still prints six exact decimals.
 const LARGEST: i64 = 999_999_999 * MICROS;
 
@@ -42,6 +43,11 @@ impl Usd {
     /// Whole dollars.
     pub const fn dollars(dollars: i32) -> Self {
         Self(dollars as i64 * MICROS)
+    }
+
+    /// Without parts of a cent: enough for a pace or a typical month.
+    pub const fn whole_cents(self) -> Self {
+        Self(self.0 / CENT * CENT)
     }
 
     /// The amount in micro-dollars.

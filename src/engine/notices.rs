@@ -102,6 +102,7 @@ fn agent_notice(agent: &AgentView, now: Time) -> Option<Notice> {
     let place = format!("agents/{}", agent.id);
     if agent.state == AgentState::Paused {
         let reason = agent.paused_reason.as_deref().unwrap_or("paused");
+        let reason = reason.strip_prefix("paused ").unwrap_or(reason);
         let text = format!("{} is paused: {reason}. Its calls are refused.", agent.name);
         return Some(Notice {
             severity: Severity::Care,

@@ -81,11 +81,11 @@ fn figures(view: &View) -> impl IntoView + use<> {
     };
     let runs_out = view.runs_out.map_or_else(|| "not soon".to_owned(), words::short_day);
     let pace = if view.per_day.is_positive() {
-        format!("at {} a day", cents(view.per_day))
+        format!("at {} a day", view.per_day.whole_cents().display())
     } else {
         "no spend in the last 14 days".to_owned()
     };
-    let typical = credits.typical_month_usd.map(|typical| format!("of ~{}", cents(typical)));
+    let typical = credits.typical_month_usd.map(|typical| format!("of ~{}", typical.whole_cents().display()));
     let today = format!("{} refused · {} failed, not charged", view.refused_today, view.failed_today);
     view! {
         <div class="card grid g4 figures">
@@ -97,11 +97,6 @@ fn figures(view: &View) -> impl IntoView + use<> {
             <dl class="stat"><dt>"Calls today"</dt><dd>{view.calls_today}</dd><p>{today}</p></dl>
         </div>
     }
-}
-
-/// Whole cents are enough for a pace.
-fn cents(amount: Usd) -> String {
-    Usd::from_micros(amount.micros() / 10_000 * 10_000).display()
 }
 
 /// The month against the typical one, with the soft alert's line.

@@ -24,7 +24,7 @@ pub fn Models() -> impl IntoView {
             <Said flash=ask.flash()/>
             <div class="card scroll">
                 <table class="opens">
-                    <thead><tr><th>"Model"</th><th>"Kind"</th><th>"Provider"</th><th>"Here"</th><th>"Inference"</th><th>"Closes"</th><th class="num">"Price"</th></tr></thead>
+                    <thead><tr><th>"Model"</th><th>"Kind"</th><th class="num">"Price"</th><th>"Here"</th><th>"Inference"</th><th>"Closes"</th></tr></thead>
                     <tbody>{rows}</tbody>
                 </table>
             </div>
@@ -40,14 +40,14 @@ fn line(known: WorkspaceModel, base: &str, region: Region) -> impl IntoView + us
     let (here_class, here) = state(&known);
     view! {
         <tr>
-            <td><a href=format!("{base}/{}", model.id)><b class="mono">{model.id.clone()}</b></a>" "<span class="muted">{model.title.clone()}</span>
-                {model.sketch.then(|| view! { " " <span class="tag brand">"sketches, for trying out"</span> })}</td>
+            <td><a href=format!("{base}/{}", model.id)><b class="mono">{model.id.clone()}</b></a>
+                {model.sketch.then(|| view! { " " <span class="tag brand">"sketches, for trying out"</span> })}
+                <div class="muted">{format!("{} · {}", model.title, model.provider)}</div></td>
             <td>{model.kind.as_str()}</td>
-            <td>{model.provider.clone()}</td>
+            <td class="num">{price(model)}</td>
             <td><span class=here_class>{here}</span></td>
             <td><span class=class>{inference}</span></td>
             <td>{words::or_dash(model.shutdown_on.map(|day| day.to_string()))}</td>
-            <td class="num">{price(model)}</td>
         </tr>
     }
 }

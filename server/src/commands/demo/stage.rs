@@ -103,6 +103,7 @@ impl Stage {
         engine.set_caps(&scope, &caps(self.top_up(number))?).await?;
         let cost_centre = Some(Some(house.cost_centre.to_owned()));
         engine.set_settings(&scope, SettingsChange { cost_centre, ..SettingsChange::default() }).await?;
+        engine.set_name(&made.user_id, "Ada King").await?;
         self.add_colleagues(engine, &scope, password).await?;
         self.user = Some(made.user_id);
         self.houses.push(scope.workspace);
