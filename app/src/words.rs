@@ -2,8 +2,8 @@
 
 use agentframer::domain::money::Usd;
 use agentframer::domain::time::Time;
-use agentframer::engine::data_requests::Matches;
-use agentframer::engine::overview::Outcome;
+use agentframer::engine::data::data_requests::Matches;
+use agentframer::engine::views::overview::Outcome;
 
 use crate::reader;
 

@@ -1,6 +1,6 @@
 //! Long lists as a file, written while they are read: memory does not grow with their length.
 
-use agentframer::engine::search::Pieces;
+use agentframer::engine::log::search::Pieces;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;

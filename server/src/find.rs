@@ -3,7 +3,7 @@
 use agentframer::domain::access::Permission;
 use agentframer::engine::Engine;
 use agentframer::engine::error::{Error, Result};
-use agentframer::engine::find::Found;
+use agentframer::engine::views::find::Found;
 use agentframer_app::places;
 use axum::extract::{Extension, Path, Query, State};
 use axum::response::{IntoResponse, Response};

@@ -1,9 +1,9 @@
 //! Result files behind signed links.
 
 use agentframer::engine::Engine;
-use agentframer::engine::data_requests;
+use agentframer::engine::calls::media::Media;
+use agentframer::engine::data::data_requests;
 use agentframer::engine::error::{Error, Result};
-use agentframer::engine::media::Media;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};

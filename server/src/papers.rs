@@ -3,8 +3,8 @@
 use agentframer::domain::access::Permission;
 use agentframer::domain::ids::{UserId, WorkspaceId};
 use agentframer::engine::Engine;
+use agentframer::engine::access::scope::{Principal, Scope};
 use agentframer::engine::error::{Error, Result};
-use agentframer::engine::scope::{Principal, Scope};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Path, State};

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use agentframer::domain::ids::RequestId;
 use agentframer::engine::Engine;
-use agentframer::engine::scope::Origin;
+use agentframer::engine::access::scope::Origin;
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};

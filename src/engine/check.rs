@@ -1,9 +1,9 @@
 //! `agentframer check`: the invariants of design §4 on the real databases, while they serve.
 
-use super::Engine;
-use super::error::Result;
-use super::store::{check, workspaces};
 use crate::domain::time::MINUTE;
+use crate::engine::Engine;
+use crate::engine::error::Result;
+use crate::engine::store::{check, workspaces};
 
 impl Engine {
     /// Every fault, a sentence each; none where the books are whole.

@@ -11,8 +11,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::providers::ProviderConfig;
 use crate::domain::region::Region;
+use crate::engine::calls::providers::ProviderConfig;
 
 /// Every setting. Each has a working default; an unknown key is an error that names it.
 #[derive(Debug, Clone, Deserialize)]

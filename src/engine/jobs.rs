@@ -3,13 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::gateway::CallError;
-use super::ledger_writer::Work;
-use super::store::attempts::Attempt;
-use super::store::{agents, books, people};
-use super::{CellNode, Engine};
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ledger::{Hold, KEY_WINDOW};
+use crate::engine::calls::gateway::CallError;
+use crate::engine::money::ledger_writer::Work;
+use crate::engine::store::attempts::Attempt;
+use crate::engine::store::{agents, books, people};
+use crate::engine::{CellNode, Engine};
 
 /// How often a node looks for changes by others; contract §1 promises a second.
 const WATCH: Duration = Duration::from_millis(500);
@@ -67,7 +67,7 @@ impl Engine {
     /// Does what `work` makes for ever, with this pause after each time. What fails is told and done again.
     fn repeat<F>(&self, name: &'static str, pause: Duration, work: fn(Self) -> F)
     where
-        F: Future<Output = super::error::Result<()>> + Send + 'static,
+        F: Future<Output = crate::engine::error::Result<()>> + Send + 'static,
     {
         let engine = self.clone();
         self.0.running.spawn(async move {
@@ -125,7 +125,7 @@ impl Engine {
     ///
     /// # Errors
     /// The database's own; the next sweep goes on.
-    pub async fn sweep(&self) -> super::error::Result<usize> {
+    pub async fn sweep(&self) -> crate::engine::error::Result<usize> {
         let mut released = 0;
         for node in self.0.cells.values() {
             for (workspace, hold) in books::expired(&node.db, self.0.clock.now(), SWEPT).await? {
@@ -147,7 +147,7 @@ impl Engine {
         node: &CellNode,
         workspace: &WorkspaceId,
         hold: &Hold,
-    ) -> super::error::Result<Option<Attempt>> {
+    ) -> crate::engine::error::Result<Option<Attempt>> {
         let message = "The call did not end before its reservation's deadline. Nothing was charged.";
         let error = CallError::new("provider_timeout", message, true);
         let agent = agents::get(&node.db, workspace, &hold.agent_id).await?;

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::error::Result;
-use super::store::data_jobs;
-use super::{CellNode, Engine};
 use crate::domain::time::{MINUTE, Time};
+use crate::engine::error::Result;
+use crate::engine::store::data_jobs;
+use crate::engine::{CellNode, Engine};
 
 /// How long a lease lasts without being renewed; a batch is much shorter.
 const LEASE: i64 = 2 * MINUTE;
@@ -25,7 +25,7 @@ impl Engine {
         node: &'a CellNode,
         job: &'static str,
     ) -> Result<Option<Lease<'a>>> {
-        let (now, holder) = (self.0.clock.now(), hex::encode(super::random::bytes::<8>()));
+        let (now, holder) = (self.0.clock.now(), hex::encode(crate::engine::random::bytes::<8>()));
         let taken = data_jobs::acquire(&node.db, job, &holder, now, now.plus(LEASE)).await?;
         Ok(taken.then_some(Lease { engine: self, node, job, holder }))
     }

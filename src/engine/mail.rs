@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use lettre::message::header::ContentType;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
-use super::config::Config;
-use super::error::{Result, internal};
-use super::random;
+use crate::engine::config::Config;
+use crate::engine::error::{Result, internal};
+use crate::engine::random;
 
 /// Sends mail.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ impl Mailer {
     /// Sends a text to one person.
     ///
     /// # Errors
-    /// [`super::error::Error::Internal`]; the log says what the mail server answered.
+    /// [`crate::engine::error::Error::Internal`]; the log says what the mail server answered.
     pub async fn send(&self, to: &str, subject: &str, text: String) -> Result<()> {
         let message = Message::builder()
             .from(self.from.parse().map_err(|error| internal("mail sender", error))?)

@@ -1,10 +1,10 @@
 //! Signing in and out, first accounts and workspaces, the colours.
 
 use agentframer::domain::field::FieldError;
+use agentframer::engine::access::own_mail::MailChoices;
+use agentframer::engine::access::people::NewPerson;
+use agentframer::engine::access::workspaces::NewWorkspace;
 use agentframer::engine::error::Result;
-use agentframer::engine::own_mail::MailChoices;
-use agentframer::engine::people::NewPerson;
-use agentframer::engine::workspaces::NewWorkspace;
 use http::header;
 use leptos::prelude::{ServerFnError, server};
 use tower_sessions::Session;

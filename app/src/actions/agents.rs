@@ -7,8 +7,8 @@ use agentframer::domain::access::Permission;
 use agentframer::domain::field::FieldError;
 use agentframer::domain::ids::AgentId;
 use agentframer::domain::money::Usd;
+use agentframer::engine::access::scope::Scope;
 use agentframer::engine::error::{Error, Result};
-use agentframer::engine::scope::Scope;
 use leptos::prelude::server;
 use serde_json::{Map, Value, json};
 

@@ -3,7 +3,7 @@
 use agentframer::domain::access::Permission;
 use agentframer::domain::field::FieldError;
 use agentframer::engine::error::Error;
-use agentframer::engine::saved_searches::NewSearch;
+use agentframer::engine::log::saved_searches::NewSearch;
 use leptos::prelude::server;
 
 use super::{Answer, Next, answer, here};

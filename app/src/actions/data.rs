@@ -6,9 +6,9 @@ use agentframer::domain::data_requests::Match;
 use agentframer::domain::field::FieldError;
 use agentframer::domain::ids::DataRequestId;
 use agentframer::domain::time::{DAY, Time};
-use agentframer::engine::data_requests::NewDataRequest;
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::data::data_requests::NewDataRequest;
 use agentframer::engine::error::{Error, Result};
-use agentframer::engine::scope::Scope;
 use leptos::prelude::server;
 
 use super::{Answer, Next, answer, here};

@@ -2,8 +2,8 @@
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::ids::{InvitationId, UserId};
+use agentframer::engine::access::members::people_list;
 use agentframer::engine::error::{Error, Result};
-use agentframer::engine::members::people_list;
 use leptos::prelude::server;
 
 use super::{Answer, Next, answer, here};

@@ -5,8 +5,8 @@ use agentframer::domain::field::FieldError;
 use agentframer::domain::holds::HoldTarget;
 use agentframer::domain::region::Region;
 use agentframer::domain::settings::Inference;
+use agentframer::engine::access::settings::SettingsChange;
 use agentframer::engine::error::{Error, Result};
-use agentframer::engine::settings::SettingsChange;
 use leptos::prelude::server;
 
 use super::{Answer, Next, PREVIEW, answer, here};

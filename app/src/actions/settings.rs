@@ -2,8 +2,8 @@
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::field::FieldError;
+use agentframer::engine::access::settings::SettingsChange;
 use agentframer::engine::error::Error;
-use agentframer::engine::settings::SettingsChange;
 use leptos::prelude::server;
 
 use super::{Answer, Next, answer, here};

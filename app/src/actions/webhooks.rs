@@ -8,9 +8,9 @@ use agentframer::domain::alerts::{AlertSettings, Runaway};
 use agentframer::domain::field::FieldError;
 use agentframer::domain::ids::WebhookId;
 use agentframer::domain::time::{HOUR, Time};
+use agentframer::engine::access::scope::Scope;
 use agentframer::engine::alerts::AlertChange;
 use agentframer::engine::error::{Error, Result};
-use agentframer::engine::scope::Scope;
 use agentframer::engine::webhooks::{EndpointChange, NewEndpoint, Replay};
 use leptos::prelude::server;
 

@@ -2,7 +2,7 @@
 
 use agentframer::domain::money::Usd;
 use agentframer::domain::time::{DAY, Time};
-use agentframer::engine::overview::DaySpend;
+use agentframer::engine::views::overview::DaySpend;
 use leptos::prelude::*;
 
 use super::bars::{Bar, Bars, COLOURS, Paint, draw};

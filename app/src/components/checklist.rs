@@ -1,8 +1,8 @@
 //! The starting checklist on the overview.
 
 use agentframer::domain::access::Permission;
-use agentframer::engine::checklist::Step;
-use agentframer::engine::scope::Scope;
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::views::checklist::Step;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

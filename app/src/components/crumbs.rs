@@ -1,6 +1,6 @@
 //! Where a page stands: workspace, place, and what is open in it.
 
-use agentframer::engine::scope::Scope;
+use agentframer::engine::access::scope::Scope;
 use leptos::prelude::*;
 
 use super::nav::title_of;

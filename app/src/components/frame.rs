@@ -2,8 +2,8 @@
 
 use std::future::Future;
 
+use agentframer::engine::access::scope::Scope;
 use agentframer::engine::error::{Error, Result};
-use agentframer::engine::scope::Scope;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;

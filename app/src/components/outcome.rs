@@ -1,6 +1,6 @@
 //! A call's outcome as a tag.
 
-use agentframer::engine::overview::Outcome;
+use agentframer::engine::views::overview::Outcome;
 use leptos::prelude::*;
 
 use crate::words;

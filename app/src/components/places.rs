@@ -1,6 +1,6 @@
 //! The table “Where your data lives”.
 
-use agentframer::engine::places::DataPlace;
+use agentframer::engine::data::places::DataPlace;
 use leptos::prelude::*;
 
 /// Each class of data, its place, how long it is kept, how it is encrypted.

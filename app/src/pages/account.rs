@@ -1,9 +1,9 @@
 //! `/account`: a person's own name, password, sessions, and the account's end.
 
 use agentframer::domain::ids::UserId;
-use agentframer::engine::accounts::SessionView;
+use agentframer::engine::access::accounts::SessionView;
+use agentframer::engine::access::own_mail::MailChoices;
 use agentframer::engine::error::Error;
-use agentframer::engine::own_mail::MailChoices;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;

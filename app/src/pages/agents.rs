@@ -2,7 +2,7 @@
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::time::{DAY, Time};
-use agentframer::engine::agents::{AgentState, AgentView, TokenState};
+use agentframer::engine::calls::agents::{AgentState, AgentView, TokenState};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

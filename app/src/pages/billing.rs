@@ -4,9 +4,9 @@ use agentframer::domain::access::Permission;
 use agentframer::domain::field::FieldError;
 use agentframer::domain::money::Usd;
 use agentframer::domain::time::Time;
-use agentframer::engine::billing::{Credits, LedgerFilter, LedgerRow};
-use agentframer::engine::reading::Paged;
-use agentframer::engine::scope::Scope;
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::log::reading::Paged;
+use agentframer::engine::money::billing::{Credits, LedgerFilter, LedgerRow};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

@@ -2,7 +2,7 @@
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::policy::Tool;
-use agentframer::engine::reading::{GenerationFilter, GenerationView};
+use agentframer::engine::log::reading::{GenerationFilter, GenerationView};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

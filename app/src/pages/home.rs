@@ -2,9 +2,9 @@
 
 use agentframer::domain::money::{Usd, thousands};
 use agentframer::domain::time::Time;
-use agentframer::engine::notices::{Notice, Severity};
-use agentframer::engine::overview::DaySpend;
-use agentframer::engine::portfolio::{PortfolioRow, Standing};
+use agentframer::engine::money::portfolio::{PortfolioRow, Standing};
+use agentframer::engine::views::notices::{Notice, Severity};
+use agentframer::engine::views::overview::DaySpend;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;

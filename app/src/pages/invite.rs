@@ -1,6 +1,6 @@
 //! `/invite/{token}`: joining a workspace.
 
-use agentframer::engine::members::InvitationView;
+use agentframer::engine::access::members::InvitationView;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;

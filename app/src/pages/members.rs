@@ -1,7 +1,7 @@
 //! `/w/{id}/members`
 
 use agentframer::domain::access::{Permission, Role};
-use agentframer::engine::members::{Invitation, Member, people_list};
+use agentframer::engine::access::members::{Invitation, Member, people_list};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

@@ -23,7 +23,7 @@ pub mod statement;
 pub mod usage;
 pub mod webhooks;
 
-use agentframer::engine::reading::Page;
+use agentframer::engine::log::reading::Page;
 
 use crate::ask::Ask;
 

@@ -2,9 +2,9 @@
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::money::Usd;
-use agentframer::engine::notices::{Notice, Severity};
-use agentframer::engine::overview::{LatestCall, Overview as View, Tops};
-use agentframer::engine::scope::Scope;
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::views::notices::{Notice, Severity};
+use agentframer::engine::views::overview::{LatestCall, Overview as View, Tops};
 use leptos::prelude::*;
 
 use crate::components::chart::SpendByDay;

@@ -1,7 +1,7 @@
 //! `/reference`: everything that a program needs to know, open to all.
 
 use agentframer::domain::webhooks::event::EVENTS;
-use agentframer::engine::tools::{ToolDefinition, definitions};
+use agentframer::engine::calls::tools::{ToolDefinition, definitions};
 use leptos::prelude::*;
 use leptos_meta::Title;
 

@@ -3,9 +3,9 @@
 use agentframer::domain::access::{Permission, Role};
 use agentframer::domain::settings::Inference;
 use agentframer::domain::time::Time;
-use agentframer::engine::keys::KeyRow;
-use agentframer::engine::scope::Scope;
-use agentframer::engine::settings::Settings;
+use agentframer::engine::access::keys::KeyRow;
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::access::settings::Settings;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

@@ -4,10 +4,10 @@ use agentframer::domain::access::Permission;
 use agentframer::domain::field::FieldError;
 use agentframer::domain::money::thousands;
 use agentframer::domain::time::Time;
-use agentframer::engine::billing::LedgerRow;
+use agentframer::engine::access::scope::Scope;
 use agentframer::engine::error::Result;
-use agentframer::engine::scope::Scope;
-use agentframer::engine::statement::{Statement, StatementPart};
+use agentframer::engine::money::billing::LedgerRow;
+use agentframer::engine::money::statement::{Statement, StatementPart};
 use leptos::prelude::*;
 
 use crate::ask::Ask;

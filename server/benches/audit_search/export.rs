@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use agentframer::domain::access::Permission;
 use agentframer::engine::Engine;
+use agentframer::engine::access::scope::{Origin, Principal};
 use agentframer::engine::clock::Clock;
-use agentframer::engine::reading::AuditFilter;
-use agentframer::engine::scope::{Origin, Principal};
+use agentframer::engine::log::reading::AuditFilter;
 use agentframer_server::export::Form;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};

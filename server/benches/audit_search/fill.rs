@@ -9,9 +9,9 @@ use agentframer::domain::money::Usd;
 use agentframer::domain::region::Region;
 use agentframer::domain::time::{DAY, Time};
 use agentframer::engine::Engine;
-use agentframer::engine::bootstrap::Bootstrapped;
+use agentframer::engine::access::bootstrap::Bootstrapped;
+use agentframer::engine::access::scope::{Origin, Principal, Scope};
 use agentframer::engine::clock::Clock;
-use agentframer::engine::scope::{Origin, Principal, Scope};
 use agentframer::engine::store::Db;
 use agentframer::engine::store::log::{self, LogRow};
 

@@ -17,8 +17,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use agentframer::engine::Engine;
-use agentframer::engine::reading::{AuditFilter, EntryKind, Page};
-use agentframer::engine::scope::Scope;
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::log::reading::{AuditFilter, EntryKind, Page};
 use serde_json::{Value, json};
 
 const DEFAULT_ROWS: i64 = 1_000_000;

@@ -2,7 +2,7 @@
 
 use agentframer::domain::money::Usd;
 use agentframer::domain::region::Region;
-use agentframer::engine::bootstrap::Bootstrap;
+use agentframer::engine::access::bootstrap::Bootstrap;
 use agentframer::engine::config::{Cell, Config};
 use tempfile::TempDir;
 

@@ -6,9 +6,9 @@ use agentframer::domain::ids::{GenerationId, Id, RequestId};
 use agentframer::domain::money::Usd;
 use agentframer::domain::time::{DAY, Time};
 use agentframer::engine::Engine;
-use agentframer::engine::bootstrap::Bootstrapped;
+use agentframer::engine::access::bootstrap::Bootstrapped;
+use agentframer::engine::calls::media::all_keys;
 use agentframer::engine::clock::Clock;
-use agentframer::engine::media::all_keys;
 use agentframer::engine::store::Db;
 use agentframer::engine::store::generations::{self, NewGeneration};
 

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use agentframer::domain::policy::Tool;
 use agentframer::engine::Engine;
-use agentframer::engine::bootstrap::Bootstrapped;
-use agentframer::engine::identify::AgentCaller;
+use agentframer::engine::access::bootstrap::Bootstrapped;
+use agentframer::engine::access::identify::AgentCaller;
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};

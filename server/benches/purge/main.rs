@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use agentframer::domain::money::Usd;
 use agentframer::engine::Engine;
+use agentframer::engine::calls::providers::{Null, Providers};
 use agentframer::engine::clock::Clock;
-use agentframer::engine::providers::{Null, Providers};
 use load::{Latencies, Load, Steady};
 use place::Place;
 use serde_json::{Value, json};

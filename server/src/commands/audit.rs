@@ -6,7 +6,7 @@ use std::path::Path;
 
 use agentframer::domain::audit::{Linked, Verifier};
 use agentframer::domain::proof::{Fault, Proof, Witness};
-use agentframer::engine::signing;
+use agentframer::engine::log::signing;
 use serde::Deserialize;
 use serde_json::Value;
 

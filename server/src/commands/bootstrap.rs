@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use agentframer::engine::Engine;
-use agentframer::engine::bootstrap::Bootstrap;
+use agentframer::engine::access::bootstrap::Bootstrap;
 use agentframer::engine::clock::Clock;
 use agentframer::engine::config::Config;
 use agentframer::engine::error::Error;

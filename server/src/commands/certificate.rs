@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use agentframer::engine::signing;
+use agentframer::engine::log::signing;
 use serde_json::Value;
 
 use crate::cli::{Failure, say};

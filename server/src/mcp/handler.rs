@@ -5,10 +5,10 @@ use std::sync::Arc;
 use agentframer::domain::ids::RequestId;
 use agentframer::domain::policy::Tool;
 use agentframer::engine::Engine;
+use agentframer::engine::access::identify::AgentCaller;
+use agentframer::engine::calls::tasks::TaskView;
+use agentframer::engine::calls::tools::{ToolDefinition, definitions};
 use agentframer::engine::error::Error;
-use agentframer::engine::identify::AgentCaller;
-use agentframer::engine::tasks::TaskView;
-use agentframer::engine::tools::{ToolDefinition, definitions};
 use rmcp::model::{
     self, CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, CreateTaskResult,
     CustomRequest, CustomResult, GetTaskParams, GetTaskResult, Implementation, JsonObject, ListToolsResult,

@@ -1,7 +1,7 @@
 //! What a tool's answer looks like in MCP.
 
-use agentframer::engine::gateway::CallError;
-use agentframer::engine::media::content_type;
+use agentframer::engine::calls::gateway::CallError;
+use agentframer::engine::calls::media::content_type;
 use rmcp::model::{CallToolResult, ContentBlock, Resource};
 use serde_json::Value;
 

@@ -1,7 +1,7 @@
 //! Long calls as tasks: the extension `io.modelcontextprotocol/tasks`.
 
+use agentframer::engine::calls::tasks::{TASK_LIFETIME, TaskState, TaskView};
 use agentframer::engine::error::Error;
-use agentframer::engine::tasks::{TASK_LIFETIME, TaskState, TaskView};
 use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, DetailedTask, JsonObject, Task, TaskPayload, TaskStatus};
 use serde_json::Value;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use agentframer::engine::Engine;
+use agentframer::engine::access::identify::Refused;
 use agentframer::engine::config::Config;
-use agentframer::engine::identify::Refused;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Extension, Path, Request, State};
 use axum::response::{IntoResponse, Response};

@@ -5,7 +5,7 @@ use agentframer::domain::ids::AgentId;
 use agentframer::domain::money::Usd;
 use agentframer::domain::policy::Policy;
 use agentframer::domain::time::Time;
-use agentframer::engine::agents::{AgentState, AgentView, Rotated, TokenState, TokenView};
+use agentframer::engine::calls::agents::{AgentState, AgentView, Rotated, TokenState, TokenView};
 use axum::Json;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};

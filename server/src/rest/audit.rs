@@ -6,7 +6,7 @@ use agentframer::domain::field::FieldError;
 use agentframer::domain::money::Usd;
 use agentframer::domain::search::{Condition, Field, Moment, Search};
 use agentframer::domain::time::Time;
-use agentframer::engine::reading::{AuditFilter, EntryKind};
+use agentframer::engine::log::reading::{AuditFilter, EntryKind};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;

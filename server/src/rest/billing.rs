@@ -3,8 +3,8 @@
 use agentframer::domain::access::Permission;
 use agentframer::domain::money::Usd;
 use agentframer::domain::time::Time;
-use agentframer::engine::billing::{self, CapView, LedgerFilter};
 use agentframer::engine::error;
+use agentframer::engine::money::billing::{self, CapView, LedgerFilter};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, BoxStream};

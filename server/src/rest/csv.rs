@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use agentframer::domain::audit::Linked;
-use agentframer::engine::reading::AttemptView;
+use agentframer::engine::log::reading::AttemptView;
 
 /// What can stand in a line.
 pub trait Record {

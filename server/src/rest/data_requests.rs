@@ -2,7 +2,7 @@
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::ids::DataRequestId;
-use agentframer::engine::data_requests::{DataRequestPreview, DataRequestView, NewDataRequest};
+use agentframer::engine::data::data_requests::{DataRequestPreview, DataRequestView, NewDataRequest};
 use axum::Json;
 use http::StatusCode;
 use serde::Deserialize;

@@ -3,7 +3,7 @@
 use agentframer::domain::access::Permission;
 use agentframer::domain::money::Usd;
 use agentframer::domain::time::Time;
-use agentframer::engine::reading::{GenerationFilter, GenerationView};
+use agentframer::engine::log::reading::{GenerationFilter, GenerationView};
 use axum::Json;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -3,7 +3,7 @@
 use agentframer::domain::access::Permission;
 use agentframer::domain::ids::UserId;
 use agentframer::domain::time::Time;
-use agentframer::engine::members;
+use agentframer::engine::access::members;
 use axum::Json;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! Lists: `?limit=&cursor=` in, `{items, next_cursor}` out.
 
 use agentframer::domain::field::FieldError;
-use agentframer::engine::reading::{Page, Paged};
+use agentframer::engine::log::reading::{Page, Paged};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

@@ -3,9 +3,9 @@
 use agentframer::domain::access::Permission;
 use agentframer::domain::holds::HoldTarget;
 use agentframer::domain::ids::HoldId;
-use agentframer::engine::holds::HoldView;
-use agentframer::engine::retention::{RetentionPreview, RetentionView};
-use agentframer::engine::settings::{Settings, SettingsChange};
+use agentframer::engine::access::settings::{Settings, SettingsChange};
+use agentframer::engine::data::holds::HoldView;
+use agentframer::engine::data::retention::{RetentionPreview, RetentionView};
 use axum::Json;
 use http::StatusCode;
 use serde::Deserialize;

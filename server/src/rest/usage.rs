@@ -4,7 +4,7 @@ use agentframer::domain::access::Permission;
 use agentframer::domain::money::Usd;
 use agentframer::domain::time::Time;
 use agentframer::domain::usage::{self, Sums};
-use agentframer::engine::usage::read_query;
+use agentframer::engine::money::usage::read_query;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, header};

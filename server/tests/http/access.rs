@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use agentframer::domain::access::Role;
 use agentframer::domain::holds::HoldTarget;
-use agentframer::engine::bootstrap::Bootstrapped;
-use agentframer::engine::reading::{AuditFilter, Page};
-use agentframer::engine::tools::definitions;
+use agentframer::engine::access::bootstrap::Bootstrapped;
+use agentframer::engine::calls::tools::definitions;
+use agentframer::engine::log::reading::{AuditFilter, Page};
 use agentframer_server::rest::document;
 use agentframer_server::{downloads, finance_downloads, find, papers};
 use reqwest::StatusCode;

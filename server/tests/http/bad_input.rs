@@ -1,10 +1,10 @@
 //! Every bad input names its field, costs nothing and stores nothing.
 
 use agentframer::domain::time::DAY;
+use agentframer::engine::access::people::NewPerson;
+use agentframer::engine::access::scope::Origin;
+use agentframer::engine::access::workspaces::NewWorkspace;
 use agentframer::engine::error::Error;
-use agentframer::engine::people::NewPerson;
-use agentframer::engine::scope::Origin;
-use agentframer::engine::workspaces::NewWorkspace;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@
 use agentframer::domain::access::Role;
 use agentframer::domain::holds::HoldTarget;
 use agentframer::domain::policy::{Policy, Tool};
-use agentframer::engine::reading::{GenerationFilter, GenerationView, Page};
+use agentframer::engine::log::reading::{GenerationFilter, GenerationView, Page};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

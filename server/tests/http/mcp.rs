@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agentframer::domain::policy::Tool;
-use agentframer::engine::providers::Act;
+use agentframer::engine::calls::providers::Act;
 use reqwest::{RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 

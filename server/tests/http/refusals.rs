@@ -1,7 +1,7 @@
 //! The codes of contract §2: each refusal is a tool result that says what to do, and costs nothing.
 
+use agentframer::engine::calls::providers::{Act, ProviderError};
 use agentframer::engine::config::Config;
-use agentframer::engine::providers::{Act, ProviderError};
 use serde_json::{Value, json};
 
 use super::support::{Databases, TestServer, both_engines};

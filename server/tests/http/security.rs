@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agentframer::domain::access::Role;
 use agentframer::domain::time::HOUR;
-use agentframer::engine::reading::{AuditFilter, Page};
+use agentframer::engine::log::reading::{AuditFilter, Page};
 use lopdf::{Dictionary, Document, Object, Stream, dictionary};
 use reqwest::{Response, StatusCode};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agentframer::engine::providers::{Act, ProviderError};
+use agentframer::engine::calls::providers::{Act, ProviderError};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

@@ -1,12 +1,12 @@
 //! The monthly digest: what the month before cost, for Viewers, who answer for the money without setting it.
 
-use super::super::Engine;
-use super::super::error::Result;
-use super::super::scope::Scope;
-use super::super::store::own_mail::Mail;
-use super::super::store::usage;
 use crate::domain::access::Role;
 use crate::domain::money::Usd;
+use crate::engine::Engine;
+use crate::engine::access::scope::Scope;
+use crate::engine::error::Result;
+use crate::engine::store::own_mail::Mail;
+use crate::engine::store::usage;
 
 impl Engine {
     /// Sends the digest of the last full month, once; answers the month that is dealt with. A workspace that is looked at

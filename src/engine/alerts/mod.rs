@@ -7,17 +7,17 @@ mod telling;
 
 use std::collections::HashSet;
 
-use super::error::{Error, Result};
-use super::scope::Scope;
-use super::store::alerts;
-use super::store::usage;
-use super::{CellNode, Engine};
 use crate::domain::alerts::{Alert, Facts, due};
 use crate::domain::money::Usd;
 use crate::domain::time::{DAY, HOUR, Time};
+use crate::engine::access::scope::Scope;
+use crate::engine::error::{Error, Result};
+use crate::engine::store::alerts;
+use crate::engine::store::usage;
+use crate::engine::{CellNode, Engine};
 
 pub use self::settings::{AlertChange, AlertRow, AlertsView};
-use super::agents::{AgentState, TokenState};
+use crate::engine::calls::agents::{AgentState, TokenState};
 
 /// A workspace in which nothing happens is looked at this often, for its tokens grow old all the same.
 const STALE: i64 = HOUR;

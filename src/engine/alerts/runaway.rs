@@ -3,16 +3,16 @@
 
 use serde_json::json;
 
-use super::super::Engine;
-use super::super::agents::AgentState;
-use super::super::error::{Error, Result};
-use super::super::gateway::{Call, CallError};
-use super::super::scope::Scope;
-use super::super::store::{agents, alerts};
 use crate::domain::alerts::{Alert, cap_reached, exhausted};
 use crate::domain::ids::AgentId;
 use crate::domain::money::Usd;
 use crate::domain::time::{DAY, MINUTE, Time};
+use crate::engine::Engine;
+use crate::engine::access::scope::Scope;
+use crate::engine::calls::agents::AgentState;
+use crate::engine::calls::gateway::{Call, CallError};
+use crate::engine::error::{Error, Result};
+use crate::engine::store::{agents, alerts};
 
 /// The typical hour is the mean over hours with spend in this time …
 const LOOK_BACK: i64 = 28 * DAY;
@@ -24,7 +24,7 @@ const LEAST_SPEND: Usd = Usd::dollars(1);
 impl Engine {
     /// Follows a refusal or failure: tells of an empty balance or a reached cap, and pauses an agent that goes round in
     /// circles. What goes wrong here is logged; the call was answered.
-    pub(in super::super) async fn follow_up(
+    pub(in crate::engine) async fn follow_up(
         &self,
         call: &Call,
         error: &CallError,

@@ -3,14 +3,14 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::super::Engine;
-use super::super::error::Result;
-use super::super::scope::Scope;
-use super::super::store::alerts;
-pub use super::super::store::alerts::AlertRow;
 use crate::domain::alerts::AlertSettings;
 use crate::domain::field::FieldError;
 use crate::domain::webhooks::endpoint::{self, Format};
+use crate::engine::Engine;
+use crate::engine::access::scope::Scope;
+use crate::engine::error::Result;
+use crate::engine::store::alerts;
+pub use crate::engine::store::alerts::AlertRow;
 
 /// Alerts that the page shows.
 const SHOWN: i64 = 50;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::Engine;
-use super::super::error::Result;
-use super::super::scope::Scope;
-use super::super::store::alerts;
-use super::super::store::own_mail::Mail;
 use crate::domain::access::Role;
+use crate::engine::Engine;
+use crate::engine::access::scope::Scope;
+use crate::engine::error::Result;
+use crate::engine::store::alerts;
+use crate::engine::store::own_mail::Mail;
 
 /// To answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 impl Engine {
     /// Tells the recipients that the workspace chose, its Admins by default, and its Slack channel. What fails is said in
     /// the answer, way by way, and does not fail the rest.
-    pub(in super::super) async fn tell(
+    pub(in crate::engine) async fn tell(
         &self,
         scope: &Scope,
         subject: &str,
@@ -44,7 +44,12 @@ impl Engine {
     }
 
     /// As [`Engine::tell`], where nobody looks at the ways.
-    pub(in super::super) async fn tell_admins(&self, scope: &Scope, subject: &str, text: &str) -> Result<()> {
+    pub(in crate::engine) async fn tell_admins(
+        &self,
+        scope: &Scope,
+        subject: &str,
+        text: &str,
+    ) -> Result<()> {
         self.tell(scope, subject, text).await.map(drop)
     }
 

@@ -3,13 +3,13 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::super::error::{Result, internal};
-use super::Db;
-use super::books::parse;
-use super::sql::{Statement, values};
 use crate::domain::ids::{AgentId, TokenId, WorkspaceId};
 use crate::domain::policy::Policy;
 use crate::domain::time::Time;
+use crate::engine::error::{Result, internal};
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::sql::{Statement, values};
 
 /// Whether an agent may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

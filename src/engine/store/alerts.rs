@@ -3,13 +3,13 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::super::error::Result;
-use super::Db;
-use super::books::parse;
-use super::sql::{Select, Statement, values};
 use crate::domain::alerts::{Alert, AlertSettings};
 use crate::domain::ids::WorkspaceId;
 use crate::domain::time::Time;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::sql::{Select, Statement, values};
 
 /// The key's id and the sealed Slack URL.
 pub type SealedSlack = (String, Vec<u8>);
@@ -37,7 +37,12 @@ pub fn set(workspace: &WorkspaceId, settings: &AlertSettings, slack: Option<Seal
     let settings = serde_json::to_string(settings).unwrap_or_default();
     Statement::new(
         text,
-        vec![workspace.as_str().into(), settings.into(), key.into(), super::sql::Value::MaybeBlob(slack)],
+        vec![
+            workspace.as_str().into(),
+            settings.into(),
+            key.into(),
+            crate::engine::store::sql::Value::MaybeBlob(slack),
+        ],
     )
 }
 

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::super::error::Result;
-use super::Db;
-use super::books::parse;
-use super::sql::{self, values};
-use super::usage::Usage;
 use crate::domain::ids::{RequestId, WorkspaceId, made_at};
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::sql::{self, values};
+use crate::engine::store::usage::Usage;
 
 /// A refused or failed call.
 #[derive(Debug, Clone)]

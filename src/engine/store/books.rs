@@ -5,13 +5,13 @@ use std::collections::{BTreeSet, HashMap};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::super::error::{Result, internal};
-use super::Dialect;
-use super::sql::{self, Value, values};
 use crate::domain::ids::{AgentId, RequestId, WorkspaceId};
 use crate::domain::ledger::{Account, Books, Hold, HoldState, Period, Standing, Tally, UsedKey};
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
+use crate::engine::error::{Result, internal};
+use crate::engine::store::Dialect;
+use crate::engine::store::sql::{self, Value, values};
 
 /// The end of a workspace's log, behind which the next entry goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -212,7 +212,7 @@ async fn load_keys(
 /// Reads an id that the database holds.
 ///
 /// # Errors
-/// [`super::super::error::Error::Internal`] when it is not one.
+/// [`crate::engine::error::Error::Internal`] when it is not one.
 pub(super) fn parse<I: TryFrom<String, Error = crate::domain::field::FieldError>>(id: String) -> Result<I> {
     I::try_from(id).map_err(|error| internal("stored id", error))
 }
@@ -345,7 +345,7 @@ async fn save_accounts(
 ///
 /// # Errors
 /// The database's own.
-pub async fn open_holds(db: &super::Db, workspace: &WorkspaceId) -> Result<i64> {
+pub async fn open_holds(db: &crate::engine::store::Db, workspace: &WorkspaceId) -> Result<i64> {
     let text = "SELECT COUNT(*) FROM reservations WHERE workspace_id = $1 AND state = 'held'";
     Ok(sqlx::query_scalar(text).bind(workspace.as_str()).fetch_one(&db.read).await?)
 }
@@ -354,7 +354,11 @@ pub async fn open_holds(db: &super::Db, workspace: &WorkspaceId) -> Result<i64> 
 ///
 /// # Errors
 /// The database's own.
-pub async fn expired(db: &super::Db, now: Time, limit: i64) -> Result<Vec<(WorkspaceId, Hold)>> {
+pub async fn expired(
+    db: &crate::engine::store::Db,
+    now: Time,
+    limit: i64,
+) -> Result<Vec<(WorkspaceId, Hold)>> {
     let text =
         "SELECT * FROM reservations WHERE state = 'held' AND deadline_us <= $1 ORDER BY deadline_us LIMIT $2";
     let rows = sqlx::query(text).bind(now.micros()).bind(limit).fetch_all(&db.read).await?;
@@ -365,7 +369,7 @@ pub async fn expired(db: &super::Db, now: Time, limit: i64) -> Result<Vec<(Works
 ///
 /// # Errors
 /// The database's own.
-pub async fn delete_old_keys(db: &super::Db, before: Time) -> Result<()> {
+pub async fn delete_old_keys(db: &crate::engine::store::Db, before: Time) -> Result<()> {
     let mut transaction = db.begin().await?;
     let text = "DELETE FROM idempotency_keys WHERE used_us < $1";
     sql::Statement::new(text, values![before.micros()]).run(&mut transaction).await?;
@@ -377,7 +381,7 @@ pub async fn delete_old_keys(db: &super::Db, before: Time) -> Result<()> {
 /// # Errors
 /// The database's own.
 pub async fn reservation(
-    db: &super::Db,
+    db: &crate::engine::store::Db,
     workspace: &WorkspaceId,
     request: &RequestId,
 ) -> Result<Option<(Hold, Option<Time>)>> {

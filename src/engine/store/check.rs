@@ -2,14 +2,14 @@
 
 use sqlx::Row;
 
-use super::super::error::Result;
-use super::Db;
-use super::search::Between;
-use super::{checkpoints, log};
 use crate::domain::audit::Verifier;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::proof::Proof;
 use crate::domain::time::Time;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::search::Between;
+use crate::engine::store::{checkpoints, log};
 
 /// A question whose every answer row is a fault: what it means, and the SQL that selects an id.
 struct Rule {

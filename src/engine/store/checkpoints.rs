@@ -3,14 +3,14 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::super::error::{Result, internal};
-use super::Db;
-use super::books::parse;
-use super::sql::{Select, Statement, values};
 use crate::domain::checkpoint::Checkpoint;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::proof::Witness;
 use crate::domain::time::Time;
+use crate::engine::error::{Result, internal};
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::sql::{Select, Statement, values};
 
 /// Every workspace of the cell that has an account, and since when.
 ///

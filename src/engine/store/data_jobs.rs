@@ -2,10 +2,10 @@
 
 use sqlx::Row;
 
-use super::super::error::Result;
-use super::Db;
-use super::sql::{Statement, values};
 use crate::domain::time::Time;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::sql::{Statement, values};
 
 /// A run of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub async fn last(db: &Db, name: &str) -> Result<Option<JobRun>> {
     .transpose()
 }
 
-async fn run(db: &Db, text: &'static str, values: Vec<super::sql::Value>) -> Result<u64> {
+async fn run(db: &Db, text: &'static str, values: Vec<crate::engine::store::sql::Value>) -> Result<u64> {
     let mut transaction = db.begin().await?;
     let rows = Statement::new(text, values).run(&mut transaction).await?;
     transaction.commit().await?;

@@ -3,11 +3,11 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::super::error::Result;
-use super::sql::{self, Select, Statement, values};
-use super::{Db, TELL_NODES};
 use crate::domain::ids::WorkspaceId;
 use crate::domain::time::Time;
+use crate::engine::error::Result;
+use crate::engine::store::sql::{self, Select, Statement, values};
+use crate::engine::store::{Db, TELL_NODES};
 
 /// A key as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -3,14 +3,14 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::super::error::{Result, internal};
-use super::Db;
-use super::books::parse;
-use super::generations::{self, NewGeneration};
-use super::sql::{self, Select, Statement, values};
 use crate::domain::data_requests::{Kind, State};
 use crate::domain::ids::{DataRequestId, WorkspaceId};
 use crate::domain::time::Time;
+use crate::engine::error::{Result, internal};
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::generations::{self, NewGeneration};
+use crate::engine::store::sql::{self, Select, Statement, values};
 
 /// How much a request is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

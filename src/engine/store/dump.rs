@@ -10,9 +10,9 @@ use serde_json::{Map, Value as Json, json};
 use sqlx::any::{AnyRow, AnyTypeInfoKind};
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Column, Row, Transaction, ValueRef};
 
-use super::super::error::{Error, Result, internal};
-use super::sql::{self, Statement, Value};
-use super::{Db, Dialect};
+use crate::engine::error::{Error, Result, internal};
+use crate::engine::store::sql::{self, Statement, Value};
+use crate::engine::store::{Db, Dialect};
 
 /// Tables that are not backed up: keys stand apart, sessions, sign-ins and links end, leases and change numbers are of the
 /// moment, and the roll-up by day is made from the one by hour.

@@ -1,12 +1,12 @@
 //! What an erasure does to data keys, and what it counts.
 
-use super::super::error::Result;
-use super::Db;
-use super::TELL_NODES;
-use super::data_keys::{self, WrappedKey};
-use super::data_requests;
-use super::sql::{Select, Statement, values};
 use crate::domain::ids::{DataRequestId, WorkspaceId};
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::TELL_NODES;
+use crate::engine::store::data_keys::{self, WrappedKey};
+use crate::engine::store::data_requests;
+use crate::engine::store::sql::{Select, Statement, values};
 
 /// Where the bucket says what was erased.
 pub const MARKS: &str = "erased";
@@ -117,7 +117,7 @@ pub async fn forget_again(
     keys: &[String],
     now_us: i64,
 ) -> Result<()> {
-    use super::sql::change_in;
+    use crate::engine::store::sql::change_in;
     let mut transaction = db.begin().await?;
     let first = || values![workspace.as_str()];
     change_in(

@@ -3,13 +3,13 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::super::error::Result;
-use super::Db;
-use super::books::parse;
-use super::sql::{self, Select, values};
 use crate::domain::ids::{GenerationId, RequestId, WorkspaceId};
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::sql::{self, Select, values};
 
 /// One call's result files.
 #[derive(Debug, Clone)]

@@ -3,13 +3,13 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::super::error::{Result, internal};
-use super::Db;
-use super::books::parse;
-use super::sql::{Select, Statement, values};
 use crate::domain::holds::HoldTarget;
 use crate::domain::ids::{HoldId, WorkspaceId};
 use crate::domain::time::Time;
+use crate::engine::error::{Result, internal};
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::sql::{Select, Statement, values};
 
 /// True in SQL for a generation `g` that a hold keeps.
 pub const KEEPS_GENERATION: &str = "EXISTS (SELECT 1 FROM legal_holds h WHERE h.workspace_id = g.workspace_id \

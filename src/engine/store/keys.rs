@@ -3,13 +3,13 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::super::error::{Result, internal};
-use super::Db;
-use super::books::parse;
-use super::sql::{Statement, values};
 use crate::domain::access::Role;
 use crate::domain::ids::{KeyId, UserId, WorkspaceId};
 use crate::domain::time::Time;
+use crate::engine::error::{Result, internal};
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::sql::{Statement, values};
 
 /// A key without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 use sqlx::{AnyConnection, Row};
 
-use super::super::error::Result;
-use super::Db;
-use super::sql::{self, Select, Value, values};
 use crate::domain::audit::Entry;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::money::Usd;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::sql::{self, Select, Value, values};
 
 /// With so many kinds in a log, costs that are new share a kind with their neighbours: prices that follow pixels or
 /// seconds would otherwise make a kind of each call. Small in tests, whose searches then meet such kinds too.

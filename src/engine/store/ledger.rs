@@ -3,15 +3,15 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::super::error::Result;
-use super::Db;
-use super::books::parse;
-use super::sql::{self, Select, values};
 use crate::domain::field::FieldError;
 use crate::domain::ids::{LedgerEntryId, RequestId, WorkspaceId};
 use crate::domain::money::Usd;
 use crate::domain::time::{DAY, Time};
 use crate::domain::usage::Span;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::sql::{self, Select, values};
 
 /// One entry.
 #[derive(Debug, Clone)]

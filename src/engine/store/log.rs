@@ -3,17 +3,17 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::super::error::{Result, internal};
-use super::Db;
-use super::books::parse;
-use super::kinds;
-use super::search::Between;
-use super::sql::{self, Select, values};
 use crate::domain::audit::{Entry, Linked};
 use crate::domain::field::FieldError;
 use crate::domain::ids::{RequestId, WorkspaceId};
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
+use crate::engine::error::{Result, internal};
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::kinds;
+use crate::engine::store::search::Between;
+use crate::engine::store::sql::{self, Select, values};
 
 /// A row to write.
 #[derive(Debug, Clone)]

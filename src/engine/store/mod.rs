@@ -44,7 +44,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Row, Transaction};
 
-use super::error::Result;
+use crate::engine::error::Result;
 
 static CONTROL_SQLITE: Migrator = sqlx::migrate!("migrations/control/sqlite");
 static CONTROL_POSTGRES: Migrator = sqlx::migrate!("migrations/control/postgres");

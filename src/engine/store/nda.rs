@@ -2,12 +2,12 @@
 
 use sqlx::Row;
 
-use super::super::error::Result;
-use super::Db;
-use super::books::parse;
-use super::sql::{Statement, values};
 use crate::domain::ids::{UserId, WorkspaceId};
 use crate::domain::time::Time;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::sql::{Statement, values};
 
 /// One person's acceptance.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,13 +2,13 @@
 
 use sqlx::Row;
 
-use super::super::error::Result;
-use super::Db;
-use super::generations::{self, NewGeneration};
-use super::retention::Cursor;
-use super::sql::{self, Select, Statement, values};
 use crate::domain::ids::WorkspaceId;
 use crate::domain::time::Time;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::generations::{self, NewGeneration};
+use crate::engine::store::retention::Cursor;
+use crate::engine::store::sql::{self, Select, Statement, values};
 
 /// Generations whose files should be there, the oldest first, after `cursor`.
 ///

@@ -3,12 +3,12 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::super::error::Result;
-use super::Db;
-use super::sql::{Select, Statement, values};
 use crate::domain::access::Role;
 use crate::domain::ids::{UserId, WorkspaceId};
 use crate::domain::time::Time;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::sql::{Select, Statement, values};
 
 /// Which mails a person gets. What concerns the account itself always comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,12 +3,12 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::super::error::Result;
-use super::Db;
-use super::books::parse;
-use super::sql::{Statement, values};
 use crate::domain::ids::UserId;
 use crate::domain::time::Time;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::sql::{Statement, values};
 
 /// A person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,7 +155,12 @@ pub async fn save_session(
     run(db, text, session_values(hash, row, holder, now)).await.map(|_| ())
 }
 
-fn session_values(hash: &str, row: &SessionRow, holder: &SessionHolder, now: Time) -> Vec<super::sql::Value> {
+fn session_values(
+    hash: &str,
+    row: &SessionRow,
+    holder: &SessionHolder,
+    now: Time,
+) -> Vec<crate::engine::store::sql::Value> {
     values![
         hash,
         row.data.as_str(),
@@ -288,11 +293,11 @@ pub async fn remove(db: &Db, id: &UserId) -> Result<()> {
     ] {
         Statement::new(text, values![id.as_str()]).run(&mut transaction).await?;
     }
-    Statement::new(super::TELL_NODES, Vec::new()).run(&mut transaction).await?;
+    Statement::new(crate::engine::store::TELL_NODES, Vec::new()).run(&mut transaction).await?;
     Ok(transaction.commit().await?)
 }
 
-async fn run(db: &Db, text: &'static str, values: Vec<super::sql::Value>) -> Result<u64> {
+async fn run(db: &Db, text: &'static str, values: Vec<crate::engine::store::sql::Value>) -> Result<u64> {
     let mut transaction = db.begin().await?;
     let rows = Statement::new(text, values).run(&mut transaction).await?;
     transaction.commit().await?;

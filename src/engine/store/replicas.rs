@@ -3,13 +3,13 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::super::error::Result;
-use super::Db;
-use super::books::parse;
-use super::generations::{self, NewGeneration};
-use super::sql::{self, Select, Statement, values};
 use crate::domain::ids::WorkspaceId;
 use crate::domain::time::Time;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::generations::{self, NewGeneration};
+use crate::engine::store::sql::{self, Select, Statement, values};
 
 /// A copy.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,15 +3,15 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::super::error::Result;
-use super::Db;
-use super::books::parse;
-use super::generations::{self, NewGeneration};
-use super::holds::KEEPS_GENERATION;
-use super::sql::{self, Select, Statement, values};
 use crate::domain::ids::{GenerationId, WorkspaceId};
 use crate::domain::retention::Retention;
 use crate::domain::time::{DAY, Time};
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::generations::{self, NewGeneration};
+use crate::engine::store::holds::KEEPS_GENERATION;
+use crate::engine::store::sql::{self, Select, Statement, values};
 
 /// Where the next batch begins: after this time and id.
 pub type Cursor = (i64, String);

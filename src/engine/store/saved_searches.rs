@@ -3,12 +3,12 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::super::error::Result;
-use super::Db;
-use super::books::parse;
-use super::sql::{Select, Statement, values};
 use crate::domain::ids::{SavedSearchId, WorkspaceId};
 use crate::domain::time::Time;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::sql::{Select, Statement, values};
 
 /// A kept search.
 #[derive(Debug, Clone, PartialEq, Eq)]

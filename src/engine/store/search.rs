@@ -9,11 +9,6 @@ use std::collections::BTreeSet;
 
 use sqlx::Row;
 
-use super::super::error::Result;
-use super::kinds::is_split;
-use super::log::linked;
-use super::sql::{Select, values};
-use super::{Db, attempts};
 use crate::domain::audit::Linked;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::money::Usd;
@@ -21,6 +16,11 @@ use crate::domain::region::Region;
 use crate::domain::search::{Condition, Field, Search, Status, Term};
 use crate::domain::time::Time;
 use crate::domain::webhooks::event::GENERATION_FAILED;
+use crate::engine::error::Result;
+use crate::engine::store::kinds::is_split;
+use crate::engine::store::log::linked;
+use crate::engine::store::sql::{Select, values};
+use crate::engine::store::{Db, attempts};
 
 /// Numbers of kinds that a merge may have: few, so that each is prepared once per connection.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
@@ -508,8 +508,8 @@ fn attempt_condition(select: &mut Select, search: &LogSearch, condition: &Condit
 
 #[cfg(test)]
 mod tests {
-    use super::super::Kind;
     use super::*;
+    use crate::engine::store::Kind;
 
     /// Whatever is asked, an entry is reached by the index of its kind, never by walking the log.
     #[tokio::test]

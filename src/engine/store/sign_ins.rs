@@ -3,12 +3,12 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::super::error::Result;
-use super::books::parse;
-use super::sql::{Statement, values};
-use super::{Db, workspaces::Workspace};
 use crate::domain::ids::UserId;
 use crate::domain::time::Time;
+use crate::engine::error::Result;
+use crate::engine::store::books::parse;
+use crate::engine::store::sql::{Statement, values};
+use crate::engine::store::{Db, workspaces::Workspace};
 
 /// A browser that is signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +113,7 @@ pub async fn remove_before(db: &Db, cut: Time) -> Result<()> {
     run(db, "DELETE FROM sign_ins WHERE at_us < $1", values![cut.micros()]).await
 }
 
-async fn run(db: &Db, text: &'static str, values: Vec<super::sql::Value>) -> Result<()> {
+async fn run(db: &Db, text: &'static str, values: Vec<crate::engine::store::sql::Value>) -> Result<()> {
     let mut transaction = db.begin().await?;
     Statement::new(text, values).run(&mut transaction).await?;
     Ok(transaction.commit().await?)

@@ -2,10 +2,10 @@
 
 use sqlx::Row;
 
-use super::super::error::Result;
-use super::Db;
-use super::sql::{Statement, values};
 use crate::domain::time::Time;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::sql::{Statement, values};
 
 /// Keeps a public key, once.
 ///

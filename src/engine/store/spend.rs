@@ -3,13 +3,13 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::super::error::Result;
-use super::Db;
-use super::sql::{Select, values};
-use super::usage::DayOfAgent;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::money::Usd;
 use crate::domain::time::{DAY, Time};
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::sql::{Select, values};
+use crate::engine::store::usage::DayOfAgent;
 
 /// Whose spend, and by what each day is taken apart.
 #[derive(Debug, Clone, Copy)]

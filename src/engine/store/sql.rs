@@ -5,7 +5,7 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Executor};
 
-use super::super::error::Result;
+use crate::engine::error::Result;
 
 /// A value to bind.
 #[derive(Debug, Clone, PartialEq)]

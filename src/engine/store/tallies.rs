@@ -1,13 +1,13 @@
-//! Spend by period, as caps count it. Written by [`super::books`] only.
+//! Spend by period, as caps count it. Written by [`crate::engine::store::books`] only.
 
 use sqlx::Row;
 
-use super::super::error::Result;
-use super::Db;
 use crate::domain::ledger::Tally;
 use crate::domain::money::Usd;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
 
-/// A tally by its id (see [`super::books::tally_id`]); nothing where nothing was spent.
+/// A tally by its id (see [`crate::engine::store::books::tally_id`]); nothing where nothing was spent.
 ///
 /// # Errors
 /// The database's own.

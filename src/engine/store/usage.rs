@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::super::error::Result;
-use super::Db;
-use super::sql::{self, Select, Statement, values};
 use crate::domain::ids::WorkspaceId;
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
 use crate::domain::usage::{Grouping, Span, Sums};
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::sql::{self, Select, Statement, values};
 
 /// What one call adds to its hour.
 #[derive(Debug, Clone)]

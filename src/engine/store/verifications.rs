@@ -2,11 +2,11 @@
 
 use sqlx::Row;
 
-use super::super::error::Result;
-use super::Db;
-use super::sql::{Statement, values};
 use crate::domain::ids::{VerificationId, WorkspaceId};
 use crate::domain::time::Time;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::sql::{Statement, values};
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +115,7 @@ pub async fn last(db: &Db, workspace: &WorkspaceId) -> Result<Option<Verificatio
     .transpose()
 }
 
-async fn change(db: &Db, text: &'static str, values: Vec<super::sql::Value>) -> Result<bool> {
+async fn change(db: &Db, text: &'static str, values: Vec<crate::engine::store::sql::Value>) -> Result<bool> {
     let mut transaction = db.begin().await?;
     let changed = Statement::new(text, values).run(&mut transaction).await?;
     transaction.commit().await?;

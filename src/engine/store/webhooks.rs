@@ -3,15 +3,15 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::super::error::{Result, internal};
-use super::Db;
-use super::books::parse;
-use super::sql::{Select, Statement, values};
 use crate::domain::field::FieldError;
 use crate::domain::ids::{WebhookId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::domain::webhooks::endpoint::Format;
 use crate::domain::webhooks::progress::Progress;
+use crate::engine::error::{Result, internal};
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::sql::{Select, Statement, values};
 
 /// Whether events go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -183,7 +183,7 @@ pub async fn unclaim(db: &Db, id: &WebhookId, holder: &str) -> Result<bool> {
     run(db, text, values![id.as_str(), holder]).await
 }
 
-async fn run(db: &Db, text: &'static str, values: Vec<super::sql::Value>) -> Result<bool> {
+async fn run(db: &Db, text: &'static str, values: Vec<crate::engine::store::sql::Value>) -> Result<bool> {
     let mut connection = db.write.acquire().await?;
     Ok(Statement::new(text, values).run(&mut connection).await? == 1)
 }

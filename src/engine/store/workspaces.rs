@@ -3,10 +3,6 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::super::error::{Result, internal};
-use super::Db;
-use super::books::parse;
-use super::sql::{Statement, values};
 use crate::domain::access::Role;
 use crate::domain::audit::GENESIS;
 use crate::domain::ids::{InvitationId, UserId, WorkspaceId};
@@ -14,6 +10,10 @@ use crate::domain::money::Usd;
 use crate::domain::region::Region;
 use crate::domain::settings::{Caps, Inference};
 use crate::domain::time::Time;
+use crate::engine::error::{Result, internal};
+use crate::engine::store::Db;
+use crate::engine::store::books::parse;
+use crate::engine::store::sql::{Statement, values};
 
 /// A tenant, as the directory knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,7 +183,7 @@ pub async fn delete(db: &Db, id: &WorkspaceId, now: Time) -> Result<()> {
     let mut transaction = db.begin().await?;
     let text = "UPDATE workspaces SET deleted_us = $1 WHERE id = $2 AND deleted_us IS NULL";
     Statement::new(text, values![now.micros(), id.as_str()]).run(&mut transaction).await?;
-    Statement::new(super::TELL_NODES, Vec::new()).run(&mut transaction).await?;
+    Statement::new(crate::engine::store::TELL_NODES, Vec::new()).run(&mut transaction).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -506,7 +506,7 @@ pub async fn rotate_url_key(db: &Db, id: &WorkspaceId, key: &str, ends_at: Time)
     let mut transaction = db.begin().await?;
     let text = "UPDATE workspaces SET previous_url_key = url_key, previous_url_ends_us = $1, url_key = $2 WHERE id = $3";
     Statement::new(text, values![ends_at.micros(), key, id.as_str()]).run(&mut transaction).await?;
-    Statement::new(super::TELL_NODES, Vec::new()).run(&mut transaction).await?;
+    Statement::new(crate::engine::store::TELL_NODES, Vec::new()).run(&mut transaction).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -537,7 +537,7 @@ pub async fn change_member(db: &Db, id: &WorkspaceId, user: &UserId, role: Optio
         }
         None => format!("DELETE FROM memberships WHERE workspace_id = $1 AND user_id = $2 {STAYS_ONE}"),
     };
-    let changed = super::sql::run_text(&mut transaction, text, which).await?;
+    let changed = crate::engine::store::sql::run_text(&mut transaction, text, which).await?;
     transaction.commit().await?;
     Ok(changed == 1)
 }

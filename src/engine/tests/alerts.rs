@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::Engine;
-use super::super::agents::AgentState;
-use super::super::alerts::AlertChange;
-use super::super::own_mail::MailChoices;
-use super::super::providers::{Act, ProviderError, Scripted};
-use super::super::reading::{AuditFilter, EntryKind, Page};
-use super::receiver::{Receiver, Reply};
-use super::support::{Databases, World, add_member, both_engines, mails, usd};
 use crate::domain::access::Role;
 use crate::domain::alerts::AlertSettings;
 use crate::domain::policy::Tool;
 use crate::domain::settings::CapsChange;
 use crate::domain::time::{DAY, HOUR, MINUTE, SECOND};
+use crate::engine::Engine;
+use crate::engine::access::own_mail::MailChoices;
+use crate::engine::alerts::AlertChange;
+use crate::engine::calls::agents::AgentState;
+use crate::engine::calls::providers::{Act, ProviderError, Scripted};
+use crate::engine::log::reading::{AuditFilter, EntryKind, Page};
+use crate::engine::tests::receiver::{Receiver, Reply};
+use crate::engine::tests::support::{Databases, World, add_member, both_engines, mails, usd};
 
 fn small(prompt: &str) -> Value {
     json!({ "prompt": prompt, "width": 64, "height": 64 })

@@ -3,16 +3,16 @@
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::super::Engine;
-use super::super::bootstrap::Bootstrap;
-use super::super::clock::Clock;
-use super::super::error::Error;
-use super::super::people::NewPerson;
-use super::super::reading::Page;
-use super::super::scope::Origin;
-use super::data_requests::{approved, files_with, image, prompt, second_admin};
-use super::support::{Databases, World, bootstrap, both_engines, caller, usd};
 use crate::domain::policy::Tool;
+use crate::engine::Engine;
+use crate::engine::access::bootstrap::Bootstrap;
+use crate::engine::access::people::NewPerson;
+use crate::engine::access::scope::Origin;
+use crate::engine::clock::Clock;
+use crate::engine::error::Error;
+use crate::engine::log::reading::Page;
+use crate::engine::tests::data_requests::{approved, files_with, image, prompt, second_admin};
+use crate::engine::tests::support::{Databases, World, bootstrap, both_engines, caller, usd};
 
 /// A node on `databases` with the buckets and the master key of `world`.
 async fn beside(world: &World, databases: &Databases, clock: &Clock) -> Engine {

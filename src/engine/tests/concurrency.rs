@@ -3,13 +3,13 @@
 use futures::future::join_all;
 use serde_json::json;
 
-use super::super::Engine;
-use super::super::bootstrap::Bootstrapped;
-use super::super::clock::Clock;
-use super::super::providers::{Null, Providers};
-use super::support::{Databases, START, World, bootstrap, both_engines, caller, usd};
 use crate::domain::money::Usd;
 use crate::domain::policy::Tool;
+use crate::engine::Engine;
+use crate::engine::access::bootstrap::Bootstrapped;
+use crate::engine::calls::providers::{Null, Providers};
+use crate::engine::clock::Clock;
+use crate::engine::tests::support::{Databases, START, World, bootstrap, both_engines, caller, usd};
 
 /// 137 images at 0.042.
 const MONEY_FOR_137: &str = "5.754";

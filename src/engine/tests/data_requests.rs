@@ -5,20 +5,6 @@ use std::path::Path;
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 
-use super::super::Engine;
-use super::super::bootstrap::Bootstrap;
-use super::super::data_requests::{DataRequestView, NewDataRequest};
-use super::super::error::Error;
-use super::super::people::NewPerson;
-use super::super::providers::Providers;
-use super::super::reading::{AuditFilter, Page};
-use super::super::reconcile::ReconcileReport;
-use super::super::scope::{Origin, Principal, Scope};
-use super::super::settings::SettingsChange;
-use super::super::signing;
-use super::super::store::generations;
-use super::faults::Faulty;
-use super::support::{Databases, World, bootstrap, both_engines};
 use crate::domain::access::Permission;
 use crate::domain::data_requests::State;
 use crate::domain::holds::HoldTarget;
@@ -26,6 +12,20 @@ use crate::domain::ids::{DataRequestId, RequestId};
 use crate::domain::region::Region;
 use crate::domain::search::Field;
 use crate::domain::time::{DAY, HOUR};
+use crate::engine::Engine;
+use crate::engine::access::bootstrap::Bootstrap;
+use crate::engine::access::people::NewPerson;
+use crate::engine::access::scope::{Origin, Principal, Scope};
+use crate::engine::access::settings::SettingsChange;
+use crate::engine::calls::providers::Providers;
+use crate::engine::data::data_requests::{DataRequestView, NewDataRequest};
+use crate::engine::data::reconcile::ReconcileReport;
+use crate::engine::error::Error;
+use crate::engine::log::reading::{AuditFilter, Page};
+use crate::engine::log::signing;
+use crate::engine::store::generations;
+use crate::engine::tests::faults::Faulty;
+use crate::engine::tests::support::{Databases, World, bootstrap, both_engines};
 
 fn asked(kind: &str, matching: Value, now: crate::domain::time::Time) -> NewDataRequest {
     serde_json::from_value(json!({

@@ -13,8 +13,8 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use super::super::Engine;
-use super::super::media::Bucket;
+use crate::engine::Engine;
+use crate::engine::calls::media::Bucket;
 
 /// Lets a number of operations pass, then answers every one with a fault until it is mended.
 #[derive(Debug, Clone)]

@@ -6,14 +6,6 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 
-use super::super::billing::LedgerFilter;
-use super::super::bootstrap::Bootstrap;
-use super::super::error::Error;
-use super::super::identify::Refused;
-use super::super::providers::{Act, ProviderError, Scripted};
-use super::super::reading::{AuditFilter, GenerationFilter, Page};
-use super::super::scope::{Origin, Principal};
-use super::support::{Databases, World, bootstrap, both_engines, usd};
 use crate::domain::access::Permission;
 use crate::domain::audit::Verifier;
 use crate::domain::ids::WorkspaceId;
@@ -21,6 +13,14 @@ use crate::domain::money::Usd;
 use crate::domain::policy::Tool;
 use crate::domain::search::{Field, Search};
 use crate::domain::time::{DAY, HOUR, MINUTE, SECOND};
+use crate::engine::access::bootstrap::Bootstrap;
+use crate::engine::access::identify::Refused;
+use crate::engine::access::scope::{Origin, Principal};
+use crate::engine::calls::providers::{Act, ProviderError, Scripted};
+use crate::engine::error::Error;
+use crate::engine::log::reading::{AuditFilter, GenerationFilter, Page};
+use crate::engine::money::billing::LedgerFilter;
+use crate::engine::tests::support::{Databases, World, bootstrap, both_engines, usd};
 
 fn small(prompt: &str) -> Value {
     json!({ "prompt": prompt, "width": 64, "height": 64 })

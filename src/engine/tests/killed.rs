@@ -8,16 +8,16 @@ use std::task::Poll;
 
 use serde_json::{Value, json};
 
-use super::super::reading::{AuditFilter, Page};
-use super::super::reconcile::ReconcileReport;
-use super::super::settings::SettingsChange;
-use super::super::signing;
-use super::super::store::dump;
-use super::data_requests::{approved, image, prompt};
-use super::support::{Databases, World, both_engines};
 use crate::domain::data_requests::State;
 use crate::domain::region::Region;
 use crate::domain::time::{DAY, HOUR, MINUTE};
+use crate::engine::access::settings::SettingsChange;
+use crate::engine::data::reconcile::ReconcileReport;
+use crate::engine::log::reading::{AuditFilter, Page};
+use crate::engine::log::signing;
+use crate::engine::store::dump;
+use crate::engine::tests::data_requests::{approved, image, prompt};
+use crate::engine::tests::support::{Databases, World, both_engines};
 
 /// Longer than a lease: the dead node's work is free again.
 const LEASE_ENDS: i64 = 2 * MINUTE + 1;

@@ -7,10 +7,6 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
 
-use super::super::ledger_writer::{CallRecord, Work};
-use super::super::random;
-use super::super::store::usage::Usage;
-use super::support::{Databases, START, World, both_engines};
 use crate::domain::audit::Entry;
 use crate::domain::ids::{AgentId, Id, RequestId};
 use crate::domain::ledger::{Account, Books, Command, Key, Posting, Refusal, Reserve, Standing, decide};
@@ -19,6 +15,10 @@ use crate::domain::policy::AgentCaps;
 use crate::domain::region::Region;
 use crate::domain::settings::Caps;
 use crate::domain::time::{MINUTE, Time};
+use crate::engine::money::ledger_writer::{CallRecord, Work};
+use crate::engine::random;
+use crate::engine::store::usage::Usage;
+use crate::engine::tests::support::{Databases, START, World, both_engines};
 
 /// What one step does; numbers stand for requests, agents and keys.
 #[derive(Debug, Clone)]

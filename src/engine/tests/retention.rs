@@ -2,21 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::super::error::Error;
-use super::super::providers::Providers;
-use super::super::purge::{PURGE, PurgeReport};
-use super::super::random;
-use super::super::reading::{AuditFilter, GenerationFilter, GenerationView, Page};
-use super::super::reconcile::ReconcileReport;
-use super::super::settings::SettingsChange;
-use super::super::signing;
-use super::faults::Faulty;
-use super::support::{Databases, START, World, both_engines};
 use crate::domain::holds::HoldTarget;
 use crate::domain::ids::GenerationId;
 use crate::domain::region::Region;
 use crate::domain::retention::Retention;
 use crate::domain::time::{DAY, HOUR, MINUTE};
+use crate::engine::access::settings::SettingsChange;
+use crate::engine::calls::providers::Providers;
+use crate::engine::data::purge::{PURGE, PurgeReport};
+use crate::engine::data::reconcile::ReconcileReport;
+use crate::engine::error::Error;
+use crate::engine::log::reading::{AuditFilter, GenerationFilter, GenerationView, Page};
+use crate::engine::log::signing;
+use crate::engine::random;
+use crate::engine::tests::faults::Faulty;
+use crate::engine::tests::support::{Databases, START, World, both_engines};
 
 fn small(prompt: &str) -> Value {
     json!({ "prompt": prompt, "width": 64, "height": 64 })

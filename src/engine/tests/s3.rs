@@ -5,13 +5,13 @@ use futures::TryStreamExt;
 use object_store::GetRange;
 use serde_json::json;
 
-use super::super::error::Error;
-use super::super::media::Bucket;
-use super::super::random;
-use super::super::reconcile::ReconcileReport;
-use super::data_requests::{approved, image, prompt};
-use super::support::{Databases, World};
 use crate::domain::time::{DAY, HOUR};
+use crate::engine::calls::media::Bucket;
+use crate::engine::data::reconcile::ReconcileReport;
+use crate::engine::error::Error;
+use crate::engine::random;
+use crate::engine::tests::data_requests::{approved, image, prompt};
+use crate::engine::tests::support::{Databases, World};
 
 fn endpoint() -> String {
     std::env::var("AWS_ENDPOINT_URL")
@@ -20,7 +20,7 @@ fn endpoint() -> String {
 
 /// A new bucket's `s3://…` and its URL.
 async fn new_bucket() -> (String, String) {
-    super::super::outbound::install_tls();
+    crate::engine::outbound::install_tls();
     let name = format!("media-{}", hex::encode(random::bytes::<6>()));
     let url = format!("{}/{name}", endpoint());
     let made = reqwest::Client::new().put(&url).send().await.unwrap();
@@ -61,7 +61,7 @@ async fn files_ranges_types_and_folders() {
 
 #[tokio::test]
 async fn a_bucket_that_is_not_there_answers_unavailable() {
-    super::super::outbound::install_tls();
+    crate::engine::outbound::install_tls();
     let bucket = Bucket::open("s3://no-such-bucket-anywhere/cell").unwrap();
     assert!(matches!(bucket.put("ws_1/a.png", Bytes::from_static(b"x")).await, Err(Error::Unavailable(_))));
 }

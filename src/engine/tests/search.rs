@@ -2,11 +2,6 @@
 
 use futures::TryStreamExt;
 
-use super::super::error::Error;
-use super::super::reading::{AuditFilter, EntryKind, Page};
-use super::super::saved_searches::NewSearch;
-use super::super::store::log::{self, LogRow};
-use super::support::{Databases, START, World, both_engines};
 use crate::domain::access::Role;
 use crate::domain::audit::{Entry, Linked, link};
 use crate::domain::ids::{Id, RequestId};
@@ -15,6 +10,11 @@ use crate::domain::region::Region;
 use crate::domain::search::Search;
 use crate::domain::time::{HOUR, MINUTE};
 use crate::domain::webhooks::event::GENERATION_FAILED;
+use crate::engine::error::Error;
+use crate::engine::log::reading::{AuditFilter, EntryKind, Page};
+use crate::engine::log::saved_searches::NewSearch;
+use crate::engine::store::log::{self, LogRow};
+use crate::engine::tests::support::{Databases, START, World, both_engines};
 
 const AGENTS: [&str; 4] = ["agent.growth-bot", "agent.poster", "agent.rare", "user_0000000001"];
 const MODELS: [Option<&str>; 4] = [Some("flux-pro-1.1"), Some("sketch-image-1"), Some("veo"), None];

@@ -6,21 +6,21 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::super::Engine;
-use super::super::bootstrap::{Bootstrap, Bootstrapped};
-use super::super::clock::Clock;
-use super::super::config::{Cell, Config};
-use super::super::gateway::CallError;
-use super::super::identify::AgentCaller;
-use super::super::people::NewPerson;
-use super::super::providers::{Providers, Scripted};
-use super::super::random;
-use super::super::scope::{Origin, Principal, Scope};
 use crate::domain::access::{Permission, Role};
 use crate::domain::money::Usd;
 use crate::domain::policy::Tool;
 use crate::domain::region::Region;
 use crate::domain::time::Time;
+use crate::engine::Engine;
+use crate::engine::access::bootstrap::{Bootstrap, Bootstrapped};
+use crate::engine::access::identify::AgentCaller;
+use crate::engine::access::people::NewPerson;
+use crate::engine::access::scope::{Origin, Principal, Scope};
+use crate::engine::calls::gateway::CallError;
+use crate::engine::calls::providers::{Providers, Scripted};
+use crate::engine::clock::Clock;
+use crate::engine::config::{Cell, Config};
+use crate::engine::random;
 
 /// Makes `sqlite_NAME` and `postgres_NAME` of each `async fn NAME(on: Databases)`.
 macro_rules! both_engines {
@@ -175,7 +175,7 @@ impl World {
         databases: Databases,
         balance: &str,
         providers: Providers,
-        bucket: &super::faults::Faulty,
+        bucket: &crate::engine::tests::faults::Faulty,
     ) -> Self {
         let clock = Clock::manual(START);
         let mut engine = databases.node(&clock, providers).await;

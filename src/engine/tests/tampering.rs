@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::super::store::log::{self, LogRow};
-use super::super::store::search::Between;
-use super::super::verification::Verification;
-use super::support::{Databases, World, both_engines};
 use crate::domain::audit::link;
 use crate::domain::money::Usd;
 use crate::domain::time::{HOUR, MINUTE};
+use crate::engine::log::verification::Verification;
+use crate::engine::store::log::{self, LogRow};
+use crate::engine::store::search::Between;
+use crate::engine::tests::support::{Databases, World, both_engines};
 
 /// A log of several rows with checkpoints over some of them, and rows after the last.
 async fn world(on: Databases) -> World {

@@ -6,18 +6,18 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
 
-use super::super::billing::{LedgerFilter, LedgerKind};
-use super::super::bootstrap::Bootstrap;
-use super::super::clock::Clock;
-use super::super::identify::AgentCaller;
-use super::super::providers::Providers;
-use super::super::reading::{AuditFilter, EntryKind, Page};
-use super::super::usage::{UsageQuery, read_query};
-use super::support::{Databases, START, World, bootstrap, both_engines, usd};
 use crate::domain::money::Usd;
 use crate::domain::policy::Tool;
 use crate::domain::time::{DAY, HOUR, Time};
 use crate::domain::usage::{Grouping, Interval, Span, Sums};
+use crate::engine::access::bootstrap::Bootstrap;
+use crate::engine::access::identify::AgentCaller;
+use crate::engine::calls::providers::Providers;
+use crate::engine::clock::Clock;
+use crate::engine::log::reading::{AuditFilter, EntryKind, Page};
+use crate::engine::money::billing::{LedgerFilter, LedgerKind};
+use crate::engine::money::usage::{UsageQuery, read_query};
+use crate::engine::tests::support::{Databases, START, World, bootstrap, both_engines, usd};
 
 /// What one step of a random quarter does.
 #[derive(Debug, Clone)]

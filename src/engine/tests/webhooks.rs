@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::super::Engine;
-use super::super::error::Error;
-use super::super::ledger_writer::Work;
-use super::super::reading::Page;
-use super::super::store::log;
-use super::super::webhooks::{EndpointChange, EndpointState, MadeEndpoint, NewEndpoint, Replay};
-use super::receiver::{Received, Receiver, Reply};
-use super::support::{Databases, World, both_engines, mails};
 use crate::domain::ids::WebhookId;
 use crate::domain::time::{DAY, HOUR, MINUTE, SECOND};
 use crate::domain::webhooks::signature;
+use crate::engine::Engine;
+use crate::engine::error::Error;
+use crate::engine::log::reading::Page;
+use crate::engine::money::ledger_writer::Work;
+use crate::engine::store::log;
+use crate::engine::tests::receiver::{Received, Receiver, Reply};
+use crate::engine::tests::support::{Databases, World, both_engines, mails};
+use crate::engine::webhooks::{EndpointChange, EndpointState, MadeEndpoint, NewEndpoint, Replay};
 
 async fn world(on: Databases) -> World {
     World::with_config(on, "100", |config| config.webhooks.allow_private_addresses = true).await
@@ -62,7 +62,7 @@ async fn deliver_all(world: &World) {
     while world.engine.deliver_webhooks().await.unwrap() > 0 {}
 }
 
-async fn state(world: &World, id: &WebhookId) -> super::super::webhooks::EndpointView {
+async fn state(world: &World, id: &WebhookId) -> crate::engine::webhooks::EndpointView {
     world.engine.webhook(&world.admin().await, id).await.unwrap()
 }
 

@@ -7,21 +7,21 @@ use futures::future::join_all;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::super::error::{Error, Result};
-use super::super::scope::Scope;
-use super::super::store::deliveries::{self, DeliveryRow, ParkedRow, ReplayRow};
-use super::super::store::log;
-use super::super::store::sql::Statement;
-use super::super::store::webhooks::{self, EndpointRow, EndpointState};
-use super::super::{CellNode, Engine, random};
-use super::secrets::Secrets;
-use super::sender::{KEPT, Request};
 use crate::domain::time::{DAY, SECOND, Time};
 use crate::domain::webhooks::answer::{Answer, judge};
 use crate::domain::webhooks::endpoint::wants;
 use crate::domain::webhooks::event::Event;
 use crate::domain::webhooks::parcel::{Parcel, Seen, pack};
 use crate::domain::webhooks::progress::{Step, TELL_AFTER};
+use crate::engine::access::scope::Scope;
+use crate::engine::error::{Error, Result};
+use crate::engine::store::deliveries::{self, DeliveryRow, ParkedRow, ReplayRow};
+use crate::engine::store::log;
+use crate::engine::store::sql::Statement;
+use crate::engine::store::webhooks::{self, EndpointRow, EndpointState};
+use crate::engine::webhooks::secrets::Secrets;
+use crate::engine::webhooks::sender::{KEPT, Request};
+use crate::engine::{CellNode, Engine, random};
 
 /// How long a claim lasts: longer than the longest attempt, short enough that a dead node holds nobody up.
 const CLAIM: i64 = 45 * SECOND;
@@ -73,7 +73,7 @@ struct Courier<'a> {
 
 impl Engine {
     /// Delivers for ever, until the engine shuts down.
-    pub(in super::super) async fn deliver_for_ever(&self, node: CellNode) {
+    pub(in crate::engine) async fn deliver_for_ever(&self, node: CellNode) {
         let places = Arc::new(Semaphore::new(AT_ONCE));
         while !self.0.stopping.is_cancelled() {
             tokio::select! {
@@ -118,7 +118,7 @@ impl Engine {
     ///
     /// # Errors
     /// The database's own.
-    pub(in super::super) async fn forget_deliveries(&self) -> Result<()> {
+    pub(in crate::engine) async fn forget_deliveries(&self) -> Result<()> {
         for node in self.0.cells.values() {
             while deliveries::delete_before(&node.db, self.0.clock.now().plus(-KEEP)).await? > 0 {}
         }
@@ -233,7 +233,7 @@ impl Courier<'_> {
             body,
             secrets: &self.secrets,
             signing: self.secrets.signing(self.row.old_secret_ends_at, at),
-            channel: super::channel(&self.row.id),
+            channel: crate::engine::webhooks::channel(&self.row.id),
             at,
         };
         self.engine.0.sender.send(&request).await

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::CellNode;
-use super::super::error::{Result, internal};
-use super::super::store::webhooks::EndpointRow;
 use crate::domain::ids::{WebhookId, WorkspaceId};
 use crate::domain::time::Time;
+use crate::engine::CellNode;
+use crate::engine::error::{Result, internal};
+use crate::engine::store::webhooks::EndpointRow;
 
 /// An endpoint's secrets.
 #[derive(Clone, Serialize, Deserialize)]

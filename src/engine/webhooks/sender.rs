@@ -10,12 +10,12 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use url::Url;
 
-use super::super::outbound::{PublicAddresses, install_tls};
-use super::secrets::Secrets;
 use crate::domain::time::Time;
 use crate::domain::webhooks::answer::{Answer, retry_after};
 use crate::domain::webhooks::endpoint::{Format, may_be_public};
 use crate::domain::webhooks::signature;
+use crate::engine::outbound::{PublicAddresses, install_tls};
+use crate::engine::webhooks::secrets::Secrets;
 
 /// To connect.
 const CONNECT: Duration = Duration::from_secs(5);

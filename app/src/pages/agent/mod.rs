@@ -5,10 +5,10 @@ mod tokens;
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::time::Time;
-use agentframer::engine::activity::{Activity, Trial};
-use agentframer::engine::agents::{AgentState, AgentView};
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::calls::activity::{Activity, Trial};
+use agentframer::engine::calls::agents::{AgentState, AgentView};
 use agentframer::engine::error::{Error, Result};
-use agentframer::engine::scope::Scope;
 use leptos::prelude::*;
 
 pub use self::policy::trial_text;

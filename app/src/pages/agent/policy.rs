@@ -1,8 +1,8 @@
 //! An agent's policy as controls and as JSON, each a form of its own over the same document.
 
 use agentframer::domain::policy::Tool;
-use agentframer::engine::activity::{TRIAL_DAYS, Trial};
-use agentframer::engine::models::WorkspaceModel;
+use agentframer::engine::calls::activity::{TRIAL_DAYS, Trial};
+use agentframer::engine::calls::models::WorkspaceModel;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! An agent's tokens and its state: what rotating, pausing, resuming and revoking do is said before.
 
-use agentframer::engine::agents::{AgentState, AgentView, TokenState, TokenView};
+use agentframer::engine::calls::agents::{AgentState, AgentView, TokenState, TokenView};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

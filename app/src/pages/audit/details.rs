@@ -1,7 +1,7 @@
 //! What is known of a request besides its entry: decision, price, time, money, and where it stands in the chain.
 
 use agentframer::domain::audit::{Entry, Linked};
-use agentframer::engine::search::RequestDetails;
+use agentframer::engine::log::search::RequestDetails;
 use agentframer::engine::webhooks::DeliveryView;
 use leptos::prelude::*;
 

@@ -4,10 +4,10 @@ use agentframer::domain::access::Permission;
 use agentframer::domain::audit::Linked;
 use agentframer::domain::ids::RequestId;
 use agentframer::domain::search::Field;
+use agentframer::engine::access::scope::Scope;
 use agentframer::engine::error::{Error, Result};
-use agentframer::engine::overview::Outcome;
-use agentframer::engine::reading::{AttemptView, AuditFilter, GenerationFilter, GenerationView, Page};
-use agentframer::engine::scope::Scope;
+use agentframer::engine::log::reading::{AttemptView, AuditFilter, GenerationFilter, GenerationView, Page};
+use agentframer::engine::views::overview::Outcome;
 use leptos::prelude::*;
 
 use super::details;

@@ -9,9 +9,9 @@ mod views;
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::search::{QueryError, Search};
+use agentframer::engine::access::scope::Scope;
 use agentframer::engine::error::Result;
-use agentframer::engine::reading::{AuditFilter, EntryKind};
-use agentframer::engine::scope::Scope;
+use agentframer::engine::log::reading::{AuditFilter, EntryKind};
 use leptos::prelude::*;
 
 use super::{list_page, older};

@@ -2,8 +2,8 @@
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::money::thousands;
-use agentframer::engine::reading::Page;
-use agentframer::engine::verification::Verification;
+use agentframer::engine::log::reading::Page;
+use agentframer::engine::log::verification::Verification;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

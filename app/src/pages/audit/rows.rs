@@ -1,8 +1,8 @@
 //! The rows of the lists.
 
 use agentframer::domain::audit::Linked;
-use agentframer::engine::overview::Outcome;
-use agentframer::engine::reading::AttemptView;
+use agentframer::engine::log::reading::AttemptView;
+use agentframer::engine::views::overview::Outcome;
 use leptos::prelude::*;
 
 use crate::components::outcome::OutcomeTag;

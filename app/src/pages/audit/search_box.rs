@@ -1,7 +1,7 @@
 //! The one search box, with its error pointing into the text, and the same filters as controls.
 
 use agentframer::domain::search::{Condition, Field, QueryError, Search, Status};
-use agentframer::engine::search::LogWords;
+use agentframer::engine::log::search::LogWords;
 use leptos::prelude::*;
 
 use super::{Asked, Tab};

@@ -2,8 +2,8 @@
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::search::STARTERS;
-use agentframer::engine::saved_searches::SavedSearch;
-use agentframer::engine::scope::Scope;
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::log::saved_searches::SavedSearch;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

@@ -4,7 +4,7 @@ mod alerts;
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::money::Usd;
-use agentframer::engine::billing::CapView;
+use agentframer::engine::money::billing::CapView;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

@@ -2,8 +2,8 @@
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::data_requests::{State, Step};
-use agentframer::engine::data_requests::DataRequestView;
-use agentframer::engine::scope::Scope;
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::data::data_requests::DataRequestView;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

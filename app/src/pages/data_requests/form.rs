@@ -1,6 +1,6 @@
 //! The form of a request, and what it matches before it is filed.
 
-use agentframer::engine::data_requests::{DataRequestPreview, Sample};
+use agentframer::engine::data::data_requests::{DataRequestPreview, Sample};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

@@ -8,8 +8,8 @@ mod request;
 use agentframer::domain::access::Permission;
 use agentframer::domain::data_requests::{Kind, State};
 use agentframer::domain::time::Time;
-use agentframer::engine::data_requests::DataRequestView;
-use agentframer::engine::members::Member;
+use agentframer::engine::access::members::Member;
+use agentframer::engine::data::data_requests::DataRequestView;
 use leptos::prelude::*;
 
 pub use self::certificate::CertificatePage;

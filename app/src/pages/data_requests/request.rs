@@ -3,11 +3,11 @@
 use agentframer::domain::access::{Permission, Role};
 use agentframer::domain::data_requests::{Kind, State};
 use agentframer::domain::time::Time;
-use agentframer::engine::data_requests::{DataRequestView, Progress};
+use agentframer::engine::access::members::Member;
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::data::data_requests::{DataRequestView, Progress};
+use agentframer::engine::data::holds::HoldView;
 use agentframer::engine::error::Error;
-use agentframer::engine::holds::HoldView;
-use agentframer::engine::members::Member;
-use agentframer::engine::scope::Scope;
 use leptos::prelude::*;
 
 use super::decide::{Reader, decide};

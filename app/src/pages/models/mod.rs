@@ -5,7 +5,7 @@ pub mod model;
 use agentframer::domain::access::Permission;
 use agentframer::domain::catalog::Model;
 use agentframer::domain::region::Region;
-use agentframer::engine::models::WorkspaceModel;
+use agentframer::engine::calls::models::WorkspaceModel;
 use leptos::prelude::*;
 
 use crate::components::field::Said;

@@ -3,8 +3,8 @@
 use agentframer::domain::access::Permission;
 use agentframer::domain::catalog::{Limits, MediaKind, Model};
 use agentframer::domain::time::Time;
-use agentframer::engine::models::ModelView;
-use agentframer::engine::scope::Scope;
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::calls::models::ModelView;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

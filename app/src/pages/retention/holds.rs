@@ -1,8 +1,8 @@
 //! Legal holds: in force, ended, and the form for one more.
 
-use agentframer::engine::holds::HoldView;
-use agentframer::engine::members::Member;
-use agentframer::engine::scope::Scope;
+use agentframer::engine::access::members::Member;
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::data::holds::HoldView;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

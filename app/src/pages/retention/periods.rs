@@ -1,8 +1,8 @@
 //! The two periods, and what a change of them deletes before it is saved.
 
 use agentframer::domain::retention::{ATTEMPT_DAYS, Retention};
-use agentframer::engine::retention::RetentionPreview;
-use agentframer::engine::scope::Scope;
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::data::retention::RetentionPreview;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

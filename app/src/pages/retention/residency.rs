@@ -2,9 +2,9 @@
 
 use agentframer::domain::region::Region;
 use agentframer::domain::settings::Inference;
-use agentframer::engine::replication::ReplicationView;
-use agentframer::engine::scope::Scope;
-use agentframer::engine::settings::Settings;
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::access::settings::Settings;
+use agentframer::engine::data::replication::ReplicationView;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

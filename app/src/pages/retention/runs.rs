@@ -1,8 +1,8 @@
 //! What the purger and the reconciler did last.
 
-use agentframer::engine::purge::PurgeReport;
-use agentframer::engine::reconcile::ReconcileReport;
-use agentframer::engine::retention::{LastRun, RetentionView};
+use agentframer::engine::data::purge::PurgeReport;
+use agentframer::engine::data::reconcile::ReconcileReport;
+use agentframer::engine::data::retention::{LastRun, RetentionView};
 use leptos::prelude::*;
 
 use crate::words;

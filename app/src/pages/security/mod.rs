@@ -5,8 +5,8 @@ mod sessions;
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::time::Time;
-use agentframer::engine::reading::Page;
-use agentframer::engine::security::KeyAges;
+use agentframer::engine::access::security::KeyAges;
+use agentframer::engine::log::reading::Page;
 use leptos::prelude::*;
 
 use self::report::report;

@@ -1,10 +1,10 @@
 //! The SOC 2 Type II report and the text that stands before it.
 
 use agentframer::domain::access::Permission;
+use agentframer::engine::access::members::Member;
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::access::security::{Acceptance, ReportView};
 use agentframer::engine::error::Result;
-use agentframer::engine::members::Member;
-use agentframer::engine::scope::Scope;
-use agentframer::engine::security::{Acceptance, ReportView};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

@@ -1,8 +1,8 @@
 //! Who is signed in, and who tried to.
 
 use agentframer::domain::access::Permission;
-use agentframer::engine::scope::Scope;
-use agentframer::engine::security::{MemberSession, SIGN_IN_DAYS, SignIn};
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::access::security::{MemberSession, SIGN_IN_DAYS, SignIn};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 

@@ -8,7 +8,7 @@ use agentframer::domain::access::Permission;
 use agentframer::domain::field::FieldError;
 use agentframer::domain::money::{Usd, thousands};
 use agentframer::domain::usage::{Grouping, Interval, Preset, Span, Standout};
-use agentframer::engine::usage::UsageReport;
+use agentframer::engine::money::usage::UsageReport;
 use leptos::prelude::*;
 
 use self::picture::{bars, calls, cents, names, title};

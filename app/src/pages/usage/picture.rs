@@ -3,7 +3,7 @@
 use agentframer::domain::money::Usd;
 use agentframer::domain::time::{DAY, Time};
 use agentframer::domain::usage::{Grouping, Interval, Row};
-use agentframer::engine::usage::UsageReport;
+use agentframer::engine::money::usage::UsageReport;
 
 use super::state::State;
 use crate::components::bars::{Bar, Bars, Paint, draw};

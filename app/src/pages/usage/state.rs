@@ -3,7 +3,7 @@
 use agentframer::domain::field::FieldError;
 use agentframer::domain::time::{DAY, Time};
 use agentframer::domain::usage::{Grouping, Interval, Preset, Span};
-use agentframer::engine::usage::UsageQuery;
+use agentframer::engine::money::usage::UsageQuery;
 
 /// The choices.
 #[derive(Debug, Clone)]

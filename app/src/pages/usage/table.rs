@@ -2,7 +2,7 @@
 
 use agentframer::domain::money::{Usd, thousands};
 use agentframer::domain::usage::Sums;
-use agentframer::engine::usage::{GroupLine, UsageReport};
+use agentframer::engine::money::usage::{GroupLine, UsageReport};
 use leptos::prelude::*;
 
 use super::picture::{calls, shown, title, word};

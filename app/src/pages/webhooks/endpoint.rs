@@ -2,7 +2,7 @@
 
 use agentframer::domain::access::Permission;
 use agentframer::engine::error::Error;
-use agentframer::engine::reading::{Page, Paged};
+use agentframer::engine::log::reading::{Page, Paged};
 use agentframer::engine::webhooks::{DeliveryView, EndpointState, EndpointView};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;

@@ -5,11 +5,11 @@ use agentframer::domain::ids::{AgentId, UserId};
 use agentframer::domain::money::Usd;
 use agentframer::domain::settings::CapsChange;
 use agentframer::engine::Engine;
-use agentframer::engine::bootstrap::Bootstrap;
+use agentframer::engine::access::bootstrap::Bootstrap;
+use agentframer::engine::access::people::NewPerson;
+use agentframer::engine::access::scope::{Origin, Principal, Scope, Workspace};
+use agentframer::engine::access::settings::SettingsChange;
 use agentframer::engine::error::{Error, Result};
-use agentframer::engine::people::NewPerson;
-use agentframer::engine::scope::{Origin, Principal, Scope, Workspace};
-use agentframer::engine::settings::SettingsChange;
 use serde_json::json;
 
 use super::cast::{self, COLLEAGUES, HOUSES, Habit, House, RUNAWAY};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use agentframer::engine::providers::{
+use agentframer::engine::calls::providers::{
     Job, JobId, Local, Null, Poll, Provider, ProviderError, Providers, Submitted,
 };
 use async_trait::async_trait;

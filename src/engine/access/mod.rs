@@ -1,0 +1,14 @@
+//! Who may come in: people, their sessions and roles, workspaces, agents' tokens and REST keys.
+
+pub mod accounts;
+pub mod bootstrap;
+pub mod identify;
+pub mod keys;
+pub mod members;
+pub mod own_mail;
+pub mod passwords;
+pub mod people;
+pub mod scope;
+pub mod security;
+pub mod settings;
+pub mod workspaces;

@@ -1,0 +1,536 @@
+//! Steps 2 to 7 of the governed call (design §4): authorise, price, reserve, generate, settle, answer.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::domain::audit::prompt_hash;
+use crate::domain::catalog::{Ask, Job, MediaKind, Model};
+use crate::domain::field::{self, FieldError};
+use crate::domain::ids::{GenerationId, RequestId};
+use crate::domain::ledger::{Key, Posting, Reserve};
+use crate::domain::money::Usd;
+use crate::domain::policy::Tool;
+use crate::domain::settings::Inference;
+use crate::domain::time::{DAY, SECOND, Time};
+use crate::engine::Engine;
+use crate::engine::calls::gateway::{Arguments, Call, CallError, generating_tool};
+use crate::engine::calls::media::{file_key, thumbnail_key};
+use crate::engine::calls::providers::{
+    MediaType, Output, Poll, Provider, ProviderError, Submitted, thumbnail,
+};
+use crate::engine::error::{Error, Result};
+use crate::engine::money::ledger_writer::{CallRecord, Work};
+use crate::engine::random;
+use crate::engine::store::agents;
+use crate::engine::store::generations::{NewGeneration, SealedPrompt};
+
+/// Time after the provider's own limit in which the result is stored and settled.
+const MARGIN: i64 = 60 * SECOND;
+/// How often a polled job is asked for, and a running first call of a key is looked at.
+const POLL: Duration = Duration::from_millis(250);
+/// Submits of one call that a busy provider may turn away.
+const SUBMITS: u32 = 3;
+/// Longest side of a thumbnail in pixels.
+const THUMBNAIL: u32 = 320;
+/// Longest prompt in characters.
+const LONGEST_PROMPT: usize = 32_000;
+
+/// A call that may be made, and what it costs.
+#[derive(Debug, Clone)]
+pub(crate) struct Priced {
+    call: Call,
+    job: Job,
+    provider: String,
+    price: Usd,
+    prompt_hash: String,
+    subject: Option<String>,
+    key: Option<Key>,
+}
+
+type Answer = std::result::Result<Value, CallError>;
+
+impl Engine {
+    /// A governed `generate_image` or `generate_video`. A repeat of a key waits for its first call.
+    pub(crate) async fn generate(&self, call: Call, arguments: Value) -> Answer {
+        let started = self.0.clock.now();
+        loop {
+            match self.begin(&call, &arguments).await? {
+                Begun::New(priced) => return self.run_detached(*priced).await,
+                Begun::Answered { answer, .. } => return Ok(answer),
+                Begun::Running { until, .. } if self.0.clock.now() < started.plus(until) => {
+                    tokio::time::sleep(POLL).await;
+                }
+                Begun::Running { .. } => return Err(still_running()),
+            }
+        }
+    }
+
+    /// Steps 2 to 4. A refusal leaves an attempt.
+    pub(crate) async fn begin(
+        &self,
+        call: &Call,
+        arguments: &Value,
+    ) -> std::result::Result<Begun, CallError> {
+        let priced = match self.price(call, arguments) {
+            Ok(priced) => priced,
+            Err(error) => {
+                let named = arguments
+                    .get("model")
+                    .and_then(Value::as_str)
+                    .map(|model| model.chars().take(80).collect());
+                let hash = arguments
+                    .get("prompt")
+                    .and_then(Value::as_str)
+                    .map(|prompt| self.hash_prompt(call, prompt));
+                self.write_attempt(call, &error, named, hash).await;
+                return Err(error);
+            }
+        };
+        let (model, hash) = (priced.job.model.clone(), priced.prompt_hash.clone());
+        match self.reserve(priced).await {
+            Ok(begun) => Ok(begun),
+            Err(error) => {
+                self.write_attempt(call, &error, Some(model), Some(hash)).await;
+                Err(error)
+            }
+        }
+    }
+
+    fn hash_prompt(&self, call: &Call, prompt: &str) -> String {
+        prompt_hash(&call.caller.known().account.salt, prompt)
+    }
+
+    /// What a call would cost: `get_credits` with a tool.
+    pub(crate) fn estimate(
+        &self,
+        call: &Call,
+        tool: &str,
+        arguments: &Arguments<'_>,
+    ) -> std::result::Result<Usd, CallError> {
+        let tool = generating_tool(tool)?;
+        let model = self.model_for(call, tool, arguments)?;
+        let prompt = arguments.text("prompt")?.unwrap_or("estimate");
+        let job = model.job(ask(prompt, arguments)?)?;
+        model.price(&job).map_err(|error| FieldError::new("count", error.to_string()).into())
+    }
+
+    /// Steps 2 and 3: everything that needs no money.
+    fn price(&self, call: &Call, arguments: &Value) -> std::result::Result<Priced, CallError> {
+        let arguments = Arguments::of(arguments)?;
+        arguments.only(match call.tool {
+            Tool::GenerateVideo => {
+                &["prompt", "model", "duration_s", "width", "height", "subject", "idempotency_key"]
+            }
+            _ => &["prompt", "model", "width", "height", "count", "seed", "subject", "idempotency_key"],
+        })?;
+        let prompt = field::text("prompt", arguments.needed("prompt")?, 1, LONGEST_PROMPT)?;
+        let model = self.model_for(call, call.tool, &arguments)?;
+        let job = model.job(ask(&prompt, &arguments)?)?;
+        let price = model.price(&job).map_err(|error| FieldError::new("count", error.to_string()))?;
+        Ok(Priced {
+            prompt_hash: self.hash_prompt(call, &prompt),
+            subject: short(&arguments, "subject")?,
+            key: short(&arguments, "idempotency_key")?
+                .map(|key| Key { key, arguments: fingerprint(call, &arguments) }),
+            provider: model.provider.clone(),
+            call: call.clone(),
+            job,
+            price,
+        })
+    }
+
+    fn model_for(
+        &self,
+        call: &Call,
+        tool: Tool,
+        arguments: &Arguments<'_>,
+    ) -> std::result::Result<&Model, CallError> {
+        let kind = if tool == Tool::GenerateVideo { MediaKind::Video } else { MediaKind::Image };
+        let catalog = &self.0.catalog;
+        let model = match arguments.text("model")? {
+            Some(id) => catalog
+                .get(id)
+                .ok_or_else(|| FieldError::new("model", format!("“{id}” is not in the model library")))?,
+            None => catalog.default_for(kind).ok_or(Error::Internal)?,
+        };
+        if model.kind != kind {
+            return Err(FieldError::new("model", format!("“{}” is not a model for {tool}", model.id)).into());
+        }
+        self.allow_model(call, model).map(|()| model)
+    }
+
+    fn allow_model(&self, call: &Call, model: &Model) -> std::result::Result<(), CallError> {
+        let known = call.caller.known();
+        let refuse = |message: String| {
+            Err(CallError::new("model_not_allowed", message, false).with("model", model.id.clone()))
+        };
+        if !known.agent.policy.allows_model(&model.id) {
+            return refuse(format!(
+                "Your policy does not allow the model {}. Nothing was charged; use another.",
+                model.id
+            ));
+        }
+        if known.account.forbidden_models.contains(&model.id) {
+            return refuse(format!(
+                "This workspace does not allow the model {}. Nothing was charged; use another.",
+                model.id
+            ));
+        }
+        if self.0.providers.get(&model.provider).is_none() {
+            return refuse(format!(
+                "The provider of {} is not set up here. Nothing was charged; use another model.",
+                model.id
+            ));
+        }
+        model.check_open(self.0.clock.now().date())?;
+        let region = known.workspace.region;
+        let stays = model.stays_in(region) && self.0.providers.stays_in(&model.provider, region);
+        if known.account.inference == Inference::RegionOnly && !stays {
+            let message = format!(
+                "{} does not infer in {region}, where this workspace must stay. Nothing was charged; use a model of that region.",
+                model.id
+            );
+            return Err(CallError::new("residency_violation", message, false)
+                .with("model", model.id.clone())
+                .with("region", region.as_str()));
+        }
+        Ok(())
+    }
+
+    /// Step 4: durable before the provider is asked.
+    async fn reserve(&self, priced: Priced) -> std::result::Result<Begun, CallError> {
+        let workspace = priced.call.caller.workspace();
+        let work = Work::Reserve(self.reservation(&priced).await?);
+        let outcome = self.cell(workspace)?.writer.submit(&workspace.id, work).await?;
+        match outcome.posting.ok_or(Error::Internal)?? {
+            Posting::Replay { request_id, answer } => {
+                let answer = serde_json::from_str(&answer).map_err(|_| Error::Internal)?;
+                Ok(Begun::Answered { request_id, answer })
+            }
+            Posting::InProgress { request_id } => {
+                Ok(Begun::Running { request_id, until: self.time_limit(&priced).as_micros() as i64 + MARGIN })
+            }
+            _ => Ok(Begun::New(Box::new(priced))),
+        }
+    }
+
+    async fn reservation(&self, priced: &Priced) -> Result<Reserve> {
+        let known = priced.call.caller.known();
+        let limit = self.time_limit(priced).as_micros() as i64 + MARGIN;
+        Ok(Reserve {
+            request_id: priced.call.request_id.clone(),
+            agent_id: known.agent.id.clone(),
+            amount: priced.price,
+            limits: known.agent.policy.limits(),
+            preflight_at: self.preflight_at(priced).await?,
+            key: priced.key.clone(),
+            deadline: self.0.clock.now().plus(limit),
+        })
+    }
+
+    /// Read anew, and only where the rule can need it: `get_credits` may have come through another node.
+    async fn preflight_at(&self, priced: &Priced) -> Result<Option<Time>> {
+        let known = priced.call.caller.known();
+        let caps = &known.account.caps;
+        if !caps.preflight_required || priced.price <= caps.preflight_usd {
+            return Ok(None);
+        }
+        let row = agents::get(&self.cell(&known.workspace)?.db, &known.workspace.id, &known.agent.id).await?;
+        Ok(row.and_then(|row| row.preflight_at))
+    }
+
+    fn time_limit(&self, priced: &Priced) -> Duration {
+        self.0.providers.timeout(&priced.provider, priced.job.kind)
+    }
+
+    /// Steps 5 and 6 go on although the client hangs up, and at shutdown they are waited for.
+    async fn run_detached(&self, priced: Priced) -> Answer {
+        self.spawn_run(priced).await.unwrap_or_else(|_| Err(Error::Internal.into()))
+    }
+
+    pub(crate) fn spawn_run(&self, priced: Priced) -> tokio::task::JoinHandle<Answer> {
+        let engine = self.clone();
+        self.0.running.spawn(async move { engine.run(priced).await })
+    }
+
+    async fn run(&self, priced: Priced) -> Answer {
+        let made = self.produce(&priced).await;
+        let result = match made {
+            Ok(outputs) => self.keep(&priced, outputs).await.map_err(CallError::from),
+            Err(error) => Err(provider_error(&error)),
+        };
+        match result {
+            Ok(record) => self.settle(&priced, record).await,
+            Err(error) => {
+                self.release(&priced, &error).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn produce(&self, priced: &Priced) -> std::result::Result<Vec<Output>, ProviderError> {
+        let missing = || ProviderError::Failed("it is not set up here".into());
+        let provider = self.0.providers.get(&priced.provider).ok_or_else(missing)?;
+        let request_id = priced.call.request_id.as_str();
+        let work = wait_for(provider.as_ref(), &priced.job, request_id);
+        tokio::time::timeout(self.time_limit(priced), work).await.unwrap_or(Err(ProviderError::Timeout))
+    }
+
+    /// Copies the result to the cell's bucket at once and prepares what is written when it is settled.
+    async fn keep(&self, priced: &Priced, mut outputs: Vec<Output>) -> Result<CallRecord> {
+        // A provider may answer with more than was asked and paid for.
+        outputs.truncate(priced.job.count as usize);
+        let workspace = priced.call.caller.workspace();
+        let (cell, now) = (self.cell(workspace)?, self.0.clock.now());
+        let id: GenerationId = random::id(now);
+        let media_type = outputs.first().map(|output| output.media_type).ok_or(Error::Internal)?;
+        let first = object_key(workspace.id.as_str(), &id, media_type, now);
+        let small = outputs.first().cloned();
+        let bytes: usize = outputs.iter().map(|output| output.bytes.len()).sum();
+        let files = outputs.len() as u32;
+        for (number, output) in (1..).zip(outputs) {
+            cell.bucket.put(&file_key(&first, number), output.bytes).await?;
+        }
+        self.keep_thumbnail(priced, &first, small).await?;
+        let days = i64::from(priced.call.caller.known().account.media_retention_days);
+        let generation = NewGeneration {
+            id,
+            workspace_id: workspace.id.clone(),
+            request_id: priced.call.request_id.clone(),
+            user_id: priced.call.caller.name().to_owned(),
+            tool: priced.call.tool.as_str().to_owned(),
+            model: priced.job.model.clone(),
+            cost: priced.price,
+            object_key: first,
+            files,
+            content_type: media_type.as_str().to_owned(),
+            bytes: bytes as i64,
+            width: priced.job.width,
+            height: priced.job.height,
+            duration_s: priced.job.duration_s,
+            late: false,
+            created_at: now,
+            expires_at: now.plus(days * DAY),
+            deleted_at: None,
+        };
+        self.record(priced, generation).await
+    }
+
+    async fn keep_thumbnail(&self, priced: &Priced, first: &str, output: Option<Output>) -> Result<()> {
+        let Some(output) = output else { return Ok(()) };
+        let drawn =
+            tokio::task::spawn_blocking(move || thumbnail(&output.bytes, output.media_type, THUMBNAIL)).await;
+        let Some(small) = drawn.ok().flatten() else { return Ok(()) };
+        self.cell(priced.call.caller.workspace())?.bucket.put(&thumbnail_key(first), small.into()).await
+    }
+
+    async fn record(&self, priced: &Priced, generation: NewGeneration) -> Result<CallRecord> {
+        let (call, job) = (&priced.call, &priced.job);
+        let base = self.base_url(call.caller.workspace());
+        let mut entry = call.entry();
+        entry.model = Some(job.model.clone());
+        entry.prompt_hash = Some(priced.prompt_hash.clone());
+        entry.result_url = Some(format!("{base}/media/{}", generation.object_key));
+        let mut usage = call.usage(&job.model);
+        match job.kind {
+            MediaKind::Image => usage.images = i64::from(job.count),
+            MediaKind::Video => usage.video_ms = i64::from(job.duration_s.unwrap_or_default()) * 1_000,
+        }
+        Ok(CallRecord {
+            entry,
+            prompt: Some(self.sealed_prompt(priced, &generation).await?),
+            answer: self.answer(priced, &generation, &base),
+            generation: Some(generation),
+            usage,
+        })
+    }
+
+    async fn sealed_prompt(&self, priced: &Priced, generation: &NewGeneration) -> Result<SealedPrompt> {
+        let (call, now) = (&priced.call, self.0.clock.now());
+        let sealer = &self.cell(call.caller.workspace())?.sealer;
+        let (workspace, place) = (&call.caller.workspace().id, call.request_id.as_str());
+        let subject = priced.subject.as_deref();
+        let (key_id, sealed) = sealer.seal_prompt(workspace, subject, place, &priced.job.prompt, now).await?;
+        Ok(SealedPrompt {
+            request_id: call.request_id.clone(),
+            workspace_id: workspace.clone(),
+            key_id,
+            sealed,
+            created_at: now,
+            expires_at: generation.expires_at,
+        })
+    }
+
+    /// The contract's `structuredContent`; the writer puts in what was charged and the balance after it.
+    fn answer(&self, priced: &Priced, generation: &NewGeneration, base: &str) -> Value {
+        let expires_at = self.link_end(generation.expires_at);
+        let sign = |number| self.0.urls.sign(base, &file_key(&generation.object_key, number), expires_at);
+        let mut answer = json!({
+            "request_id": priced.call.request_id,
+            "generation_id": generation.id,
+            "tool": priced.call.tool,
+            "model": priced.job.model,
+            "result_url": sign(1),
+            "expires_at": expires_at,
+            "cost_usd": priced.price,
+            "balance_after_usd": 0,
+            "region": priced.call.caller.workspace().region,
+        });
+        if generation.files > 1 {
+            answer["result_urls"] = (1..=generation.files).map(sign).collect();
+        }
+        answer
+    }
+
+    /// Step 6. Tried until the database takes it or the deadline is near: the media is made, and the money is held.
+    async fn settle(&self, priced: &Priced, record: CallRecord) -> Answer {
+        let workspace = priced.call.caller.workspace();
+        let writer = &self.cell(workspace)?.writer;
+        let request_id = priced.call.request_id.clone();
+        let work = Work::Settle { request_id, cost: priced.price, record: Box::new(record) };
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match writer.submit(&workspace.id, work.clone()).await {
+                Ok(outcome) => {
+                    let tool = priced.call.tool.as_str();
+                    metrics::counter!("agentframer_calls_total", "tool" => tool, "outcome" => "ok")
+                        .increment(1);
+                    return outcome.answer.ok_or_else(|| Error::Internal.into());
+                }
+                Err(Error::Unavailable(_)) if tries < 20 => tokio::time::sleep(POLL * tries).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn release(&self, priced: &Priced, error: &CallError) {
+        let call = &priced.call;
+        let attempt = call.attempt(
+            error,
+            Some(priced.job.model.clone()),
+            Some(priced.prompt_hash.clone()),
+            self.0.clock.now(),
+        );
+        metrics::counter!("agentframer_calls_total", "tool" => call.tool.as_str(), "outcome" => error.code)
+            .increment(1);
+        let Ok(cell) = self.cell(call.caller.workspace()) else { return };
+        let event = call.failure(error, &priced.job.model, &priced.prompt_hash);
+        let work = Work::Release {
+            request_id: call.request_id.clone(),
+            attempt: Some(Box::new(attempt)),
+            event: Some(Box::new(event)),
+        };
+        if let Err(error) = cell.writer.submit(&call.caller.workspace().id, work).await {
+            // The sweeper gives it back at its deadline.
+            tracing::error!(%error, request_id = %call.request_id, "a reservation was not released");
+        }
+        self.follow_up(call, error, Some(&priced.prompt_hash)).await;
+    }
+}
+
+/// What became of the first steps.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// The money is set aside; the provider is next.
+    New(Box<Priced>),
+    /// The key's first call was answered.
+    Answered { request_id: RequestId, answer: Value },
+    /// The key's first call still runs, at most so many microseconds.
+    Running { request_id: RequestId, until: i64 },
+}
+
+fn still_running() -> CallError {
+    let message = "The first call with this idempotency_key still runs. Nothing was charged for this one; try again in a minute.";
+    CallError::new("provider_timeout", message, true)
+}
+
+fn ask(prompt: &str, arguments: &Arguments<'_>) -> std::result::Result<Ask, FieldError> {
+    let pixels = |name| Ok::<_, FieldError>(arguments.number(name, 1, 65_536)?.map(|pixels| pixels as u32));
+    Ok(Ask {
+        prompt: prompt.to_owned(),
+        width: pixels("width")?,
+        height: pixels("height")?,
+        count: arguments.number("count", 1, 1_000)?.map(|count| count as u32),
+        seed: arguments.number("seed", 0, u64::MAX)?,
+        duration_s: arguments.number("duration_s", 1, 3_600)?.map(|seconds| seconds as u32),
+    })
+}
+
+fn short(arguments: &Arguments<'_>, name: &str) -> std::result::Result<Option<String>, FieldError> {
+    arguments.text(name)?.map(|text| field::text(name, text, 1, 200)).transpose()
+}
+
+fn fingerprint(call: &Call, arguments: &Arguments<'_>) -> String {
+    let mut sha = Sha256::new();
+    sha.update(call.tool.as_str());
+    sha.update(arguments.canonical_without("idempotency_key"));
+    hex::encode(sha.finalize())
+}
+
+/// `workspace/yyyy/mm/dd/generation.ext`.
+fn object_key(workspace: &str, id: &GenerationId, media_type: MediaType, now: Time) -> String {
+    format!("{workspace}/{}/{id}.{}", now.day_key().replace('-', "/"), media_type.extension())
+}
+
+/// Submits a job and polls it to its end. A busy provider is asked again a few times; nothing else is submitted twice.
+async fn wait_for(
+    provider: &dyn Provider,
+    job: &Job,
+    request_id: &str,
+) -> std::result::Result<Vec<Output>, ProviderError> {
+    let mut submits = 0;
+    let id = loop {
+        submits += 1;
+        match provider.submit(job, request_id).await {
+            Ok(Submitted::Done(outputs)) => return Ok(outputs),
+            Ok(Submitted::Pending(id)) => break id,
+            Err(ProviderError::Busy { retry_after }) if submits < SUBMITS => {
+                tokio::time::sleep(retry_after.unwrap_or(POLL * 4)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    };
+    loop {
+        match provider.poll(&id).await {
+            Ok(Poll::Done(outputs)) => return Ok(outputs),
+            Ok(Poll::Running { .. }) => tokio::time::sleep(POLL).await,
+            Err(ProviderError::Busy { retry_after }) => {
+                tokio::time::sleep(retry_after.unwrap_or(POLL * 4)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn provider_error(error: &ProviderError) -> CallError {
+    let charged = "Nothing was charged";
+    match error {
+        ProviderError::Timeout => CallError::new(
+            "provider_timeout",
+            format!("The provider did not answer in time. {charged}; try again later."),
+            true,
+        ),
+        ProviderError::Refused(_) => {
+            let message = format!(
+                "Sorry, {error}. {charged}; change the prompt, as the same one will be refused again."
+            );
+            CallError::new("provider_failed", message, false)
+        }
+        ProviderError::Unavailable(_) => {
+            tracing::error!(%error, "a provider needs the operator");
+            CallError::new(
+                "provider_failed",
+                format!("The provider cannot be used now. {charged}; tell your operator."),
+                false,
+            )
+        }
+        _ => CallError::new(
+            "provider_failed",
+            format!("Sorry, {error}. {charged}; try again once, then stop."),
+            true,
+        ),
+    }
+}

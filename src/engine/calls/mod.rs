@@ -1,0 +1,11 @@
+//! Agents and what they do: a call from its token to its answer.
+
+pub mod activity;
+pub mod agents;
+pub mod gateway;
+pub mod generate;
+pub mod media;
+pub mod models;
+pub mod providers;
+pub mod tasks;
+pub mod tools;

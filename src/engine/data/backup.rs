@@ -1,0 +1,309 @@
+//! Backup and restore. A backup holds every table but the data keys, taken at one moment of each database while it
+//! serves; media and keys stay where they are, in the cells' buckets. So nothing that is erased later can be read from
+//! it, and a restore asks the bucket what must not come back.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::domain::ids::{UserId, WorkspaceId};
+use crate::domain::time::Time;
+use crate::engine::error::{Error, Result, internal};
+use crate::engine::store::data_keys;
+use crate::engine::store::dump;
+use crate::engine::store::erasure::{self, MARKS};
+use crate::engine::store::workspaces::{self, Workspace};
+use crate::engine::store::{Db, people, usage};
+use crate::engine::{CellNode, Engine};
+
+/// The form of a backup; raised when an older program could not read it.
+const FORMAT: u32 = 1;
+/// Written last: a folder without it is no whole backup.
+const MANIFEST: &str = "manifest.json";
+/// The folder of the control database's tables.
+const CONTROL: &str = "control";
+
+/// What a backup holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Manifest {
+    /// See [`FORMAT`].
+    pub format: u32,
+    /// Names the copy of the key table in the buckets.
+    pub backup_id: String,
+    /// When it was taken.
+    pub taken_at: Time,
+    /// Rows by database (`control`, or `cell-NAME`) and table.
+    pub databases: BTreeMap<String, BTreeMap<String, u64>>,
+}
+
+/// What a restore did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RestoreReport {
+    /// Rows that were brought back.
+    pub rows: u64,
+    /// Data keys that were found in the buckets.
+    pub keys: u64,
+    /// Calls, people and workspaces that were erased since and stay erased.
+    pub erased_again: u64,
+}
+
+impl Engine {
+    /// Writes a backup of every database of this node into an empty folder.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] for a folder that is not empty; [`Error::Unavailable`] where something cannot be read or
+    /// written: then there is no manifest.
+    pub async fn backup(&self, folder: &Path) -> Result<Manifest> {
+        make_empty(folder)?;
+        let taken_at = self.0.clock.now();
+        let backup_id = format!("{}-{}", taken_at.millis(), hex::encode(crate::engine::random::bytes::<6>()));
+        let mut databases = BTreeMap::new();
+        // Cells before the directory: every account that is in a cell's copy is in the directory's.
+        for (name, node) in &self.0.cells {
+            let part = cell_folder(name);
+            databases.insert(part.clone(), write_database(&node.db, &folder.join(&part)).await?);
+            self.keep_keys(node, &backup_id).await?;
+        }
+        databases.insert(CONTROL.into(), write_database(&self.0.control, &folder.join(CONTROL)).await?);
+        let manifest = Manifest { format: FORMAT, backup_id, taken_at, databases };
+        let json = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
+        fs::write(folder.join(MANIFEST), json).map_err(|error| cannot("write", folder, &error))?;
+        Ok(manifest)
+    }
+
+    /// Brings a backup back into empty databases. What was erased since it was taken stays erased, and each workspace's
+    /// log says that it was restored.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where a database is in use, or the backup holds a cell that this node does not serve;
+    /// [`Error::Unavailable`] where something cannot be read.
+    pub async fn restore(&self, folder: &Path) -> Result<RestoreReport> {
+        let manifest = read_manifest(folder)?;
+        self.check_restorable(&manifest).await?;
+        let mut report = RestoreReport::default();
+        for part in manifest.databases.keys() {
+            report.rows += read_database(self.database(part)?, &folder.join(part)).await?;
+        }
+        for node in self.0.cells.values() {
+            report.keys += self.bring_keys_back(node, &manifest.backup_id).await?;
+            report.erased_again += self.erase_again(node).await?;
+        }
+        workspaces::remove_without_account(&self.0.control, &self.accounts().await?).await?;
+        self.tell_restored(&manifest).await?;
+        Ok(report)
+    }
+
+    fn database(&self, part: &str) -> Result<&Db> {
+        if part == CONTROL {
+            return Ok(&self.0.control);
+        }
+        let node = self.0.cells.iter().find(|(name, _)| cell_folder(name) == part).map(|(_, node)| &node.db);
+        node.ok_or_else(|| {
+            Error::Conflict(format!(
+                "The backup holds {part}, which this server does not serve. Nothing was changed."
+            ))
+        })
+    }
+
+    async fn check_restorable(&self, manifest: &Manifest) -> Result<()> {
+        for part in manifest.databases.keys() {
+            let table = if part == CONTROL { "users" } else { "accounts" };
+            if !dump::is_empty(self.database(part)?, table).await? {
+                let message = format!(
+                    "The database {part} is in use. Nothing was changed; restore into empty databases."
+                );
+                return Err(Error::Conflict(message));
+            }
+        }
+        Ok(())
+    }
+
+    async fn bring_keys_back(&self, node: &CellNode, backup_id: &str) -> Result<u64> {
+        let keys = match self.kept_keys(node, backup_id).await {
+            Err(Error::NotFound) => Vec::new(),
+            keys => keys?,
+        };
+        let count = keys.len() as u64;
+        data_keys::insert(&node.db, keys).await.map(|()| count)
+    }
+
+    /// Follows every mark that an erasure left in the bucket.
+    async fn erase_again(&self, node: &CellNode) -> Result<u64> {
+        let marks: Vec<(String, u64)> = futures::TryStreamExt::try_collect(node.bucket.list(MARKS)).await?;
+        let mut count = 0;
+        for (key, _) in marks {
+            let bytes = node.bucket.read(&key).await?;
+            let mark: Mark =
+                serde_json::from_slice(&bytes).map_err(|error| internal("erasure mark", error))?;
+            count += self.follow(node, mark).await?;
+        }
+        Ok(count)
+    }
+
+    async fn follow(&self, node: &CellNode, mark: Mark) -> Result<u64> {
+        let now = self.0.clock.now();
+        if let Some(user) = mark.user_id {
+            people::remove(&self.0.control, &user).await?;
+            return Ok(1);
+        }
+        let Some(workspace) = mark.workspace_id else { return Ok(0) };
+        if mark.deleted {
+            workspaces::delete(&self.0.control, &workspace, now).await?;
+            crate::engine::store::generations::delete_content(&node.db, &workspace, now).await?;
+            return Ok(1);
+        }
+        erasure::forget_again(&node.db, &workspace, &mark.requests, &mark.keys, now.micros()).await?;
+        Ok(mark.requests.len() as u64)
+    }
+
+    async fn accounts(&self) -> Result<Vec<String>> {
+        let mut ids = Vec::new();
+        for node in self.0.cells.values() {
+            ids.extend(
+                crate::engine::store::check::workspaces(&node.db).await?.into_iter().map(|(id, _)| id),
+            );
+        }
+        Ok(ids)
+    }
+
+    async fn tell_restored(&self, manifest: &Manifest) -> Result<()> {
+        for (name, node) in &self.0.cells {
+            for listed in workspaces::of_cell(&self.0.control, name).await? {
+                // A deleted one has nobody left to read it.
+                let Some(workspace) = workspaces::get(&self.0.control, &listed.id).await? else { continue };
+                let scope = self.system_scope(workspace);
+                let data = json!({ "backup_id": manifest.backup_id, "taken_at": manifest.taken_at });
+                let act = self.act(&scope, "workspace.restored", data, Vec::new()).await?;
+                node.writer
+                    .submit(
+                        &scope.workspace.id,
+                        crate::engine::money::ledger_writer::Work::Act(Box::new(act)),
+                    )
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves a mark in the workspace's bucket that a restore follows.
+    pub(crate) async fn mark_deleted_workspace(&self, workspace: &Workspace) -> Result<()> {
+        let mark = json!({ "workspace_id": workspace.id, "deleted": true, "at": self.0.clock.now() });
+        let key = format!("{MARKS}/workspaces/{}.json", workspace.id);
+        self.cell(workspace)?.bucket.put(&key, mark.to_string().into()).await
+    }
+
+    /// Leaves a mark in every bucket of this node: a restore of any of them follows it.
+    pub(crate) async fn mark_deleted_user(&self, user: &UserId) -> Result<()> {
+        let mark = json!({ "user_id": user, "at": self.0.clock.now() });
+        for node in self.0.cells.values() {
+            node.bucket.put(&format!("{MARKS}/users/{user}.json"), mark.to_string().into()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What an erasure left in the bucket.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Mark {
+    user_id: Option<UserId>,
+    workspace_id: Option<WorkspaceId>,
+    deleted: bool,
+    requests: Vec<String>,
+    keys: Vec<String>,
+}
+
+fn cell_folder(name: &str) -> String {
+    format!("cell-{name}")
+}
+
+fn cannot(what: &str, path: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::Unavailable(format!("Cannot {what} {}: {error}.", path.display()))
+}
+
+fn make_empty(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|error| cannot("make the folder", folder, &error))?;
+    let mut entries = fs::read_dir(folder).map_err(|error| cannot("read", folder, &error))?;
+    match entries.next() {
+        Some(_) => Err(Error::Conflict(format!(
+            "{} is not empty. Nothing was written; name a new folder.",
+            folder.display()
+        ))),
+        None => Ok(()),
+    }
+}
+
+async fn write_database(db: &Db, folder: &Path) -> Result<BTreeMap<String, u64>> {
+    fs::create_dir_all(folder).map_err(|error| cannot("make the folder", folder, &error))?;
+    let mut moment = dump::moment(db).await?;
+    let mut rows = BTreeMap::new();
+    for table in dump::tables(&mut moment, db.dialect).await? {
+        let path = folder.join(format!("{table}.ndjson"));
+        let file = File::create(&path).map_err(|error| cannot("write", &path, &error))?;
+        let mut file = BufWriter::new(file);
+        let count = dump::write(&mut moment, &table, &mut file).await?;
+        file.flush().map_err(|error| cannot("write", &path, &error))?;
+        rows.insert(table, count);
+    }
+    Ok(rows)
+}
+
+fn read_manifest(folder: &Path) -> Result<Manifest> {
+    let path = folder.join(MANIFEST);
+    let text = fs::read(&path).map_err(|error| cannot("read", &path, &error))?;
+    let json: Value = serde_json::from_slice(&text).map_err(|error| cannot("read", &path, &error))?;
+    if json["format"] != FORMAT {
+        return Err(Error::Conflict(format!(
+            "{} is of another form than this program reads. Nothing was changed.",
+            path.display()
+        )));
+    }
+    serde_json::from_value(json).map_err(|error| cannot("read", &path, &error))
+}
+
+/// Reads tables in rounds: one that refers to another waits until that one is there.
+async fn read_database(db: &Db, folder: &Path) -> Result<u64> {
+    let mut transaction = db.begin().await?;
+    let mut waiting = dump::tables(&mut transaction, db.dialect).await?;
+    waiting.retain(|table| folder.join(format!("{table}.ndjson")).is_file());
+    let mut rows = 0;
+    while !waiting.is_empty() {
+        let (before, mut later) = (waiting.len(), Vec::new());
+        for table in waiting {
+            match read_table(&mut transaction, db, folder, &table).await? {
+                Some(count) => rows += count,
+                None => later.push(table),
+            }
+        }
+        if later.len() == before {
+            return Err(internal("restore", format!("the tables {later:?} do not fit this version")));
+        }
+        waiting = later;
+    }
+    if folder.join("usage_hours.ndjson").is_file() {
+        usage::rebuild_days(&mut transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(rows)
+}
+
+/// `None` where the table has to wait.
+async fn read_table(
+    on: &mut sqlx::AnyConnection,
+    db: &Db,
+    folder: &Path,
+    table: &str,
+) -> Result<Option<u64>> {
+    let path = folder.join(format!("{table}.ndjson"));
+    let file = File::open(&path).map_err(|error| cannot("read", &path, &error))?;
+    let columns = dump::columns(on, db.dialect, table).await?;
+    dump::savepoint(on).await?;
+    match dump::read(on, table, &columns, BufReader::new(file)).await {
+        Ok(count) => dump::keep(on).await.map(|()| Some(count)),
+        Err(_) => dump::undo(on).await.map(|()| None),
+    }
+}

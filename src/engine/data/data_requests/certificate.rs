@@ -1,0 +1,147 @@
+//! The certificate of a request: what was done, where, by whom, what was kept and why; signed, and tied to the log.
+
+use serde_json::{Value, json};
+
+use crate::domain::data_requests::{Kind, State};
+use crate::domain::search::Field;
+use crate::domain::time::DAY;
+use crate::engine::data::data_requests::discover;
+use crate::engine::data::data_requests::execute::Run;
+use crate::engine::error::Result;
+use crate::engine::log::reading::{AuditFilter, Page};
+use crate::engine::store::data_requests::{self as store, Matches};
+use crate::engine::store::holds;
+
+/// The shape of a certificate; raised when a field changes its meaning.
+const VERSION: &str = "1";
+
+impl Run<'_> {
+    /// Signs what was done. An entry of the log is written first, so that the certificate can name its place in the chain.
+    pub(super) async fn certificate(&self, state: State) -> Result<Value> {
+        let left = discover::count(&self.node.db, &self.row.workspace_id, &self.criteria()?).await?;
+        let row = &self.row;
+        let statement = json!({
+            "type": "agentframer.data_request_certificate",
+            "version": VERSION,
+            "data_request_id": row.id,
+            "workspace_id": row.workspace_id,
+            "region": self.scope.workspace.region,
+            "kind": row.kind,
+            "state": state,
+            "match": self.criteria()?,
+            "received_on": row.received_on,
+            "due_on": row.due_on,
+            "filed": { "by": row.filed_by, "at": row.filed_at },
+            "approved": { "by": row.decided_by, "at": row.decided_at, "four_eyes": row.four_eyes },
+            "executed": { "by": "system", "from": row.started_at, "to": row.ended_at },
+            "deleted": self.deleted(left),
+            "delivered": self.delivered(),
+            "kept": self.kept(left).await?,
+            "held_back": self.held_back().await?,
+            "providers": self.providers().await?,
+            "backups": self.backups(),
+            "second_search": { "at": row.ended_at, "prompts": left.prompts, "media": left.media },
+            "log": self.log_place().await?,
+        });
+        self.engine.0.signer.sign(&statement)
+    }
+
+    fn deleted(&self, left: Matches) -> Value {
+        if self.row.kind == Kind::Access {
+            return json!([]);
+        }
+        let (found, cell) = (self.progress.found, &self.node.cell.name);
+        let (database, bucket) = (format!("database of cell {cell}"), format!("storage of cell {cell}"));
+        let line = |category: &str, place: &str, count: i64, method: &str| json!({ "category": category, "place": place, "count": count, "method": method, "result": "gone" });
+        let generations = found.media - left.media;
+        json!([
+            line("prompts", &database, found.prompts - left.prompts, "rows deleted, data keys destroyed"),
+            line("results", &bucket, generations, "files and small pictures deleted"),
+            line("replicas", "storage of other cells", self.progress.copies, "files deleted"),
+            line("derived data", &database, self.progress.derived as i64, "rows deleted"),
+            line("data keys", &database, self.progress.keys as i64, "destroyed"),
+        ])
+    }
+
+    fn delivered(&self) -> Value {
+        match self.row.kind {
+            Kind::Access => json!({
+                "prompts": self.progress.found.prompts, "results": self.progress.found.media,
+                "rows": self.progress.found.rows, "until": self.row.archive_until,
+            }),
+            Kind::Erasure => Value::Null,
+        }
+    }
+
+    /// Log rows stay without content (GDPR article 17(3)(b) and (e)).
+    async fn kept(&self, left: Matches) -> Result<Value> {
+        let account = self.engine.account(&self.scope.workspace).await?;
+        let until = self.row.ended_at.map(|at| at.plus(i64::from(account.log_retention_days) * DAY));
+        Ok(json!([{
+            "category": "log and ledger rows", "count": self.progress.found.rows.max(left.rows),
+            "content": "ids, times, model, amount and a keyed hash; no prompt and no result",
+            "basis": "GDPR article 17(3)(b) and (e): accounting and the defence of claims",
+            "until": until,
+        }]))
+    }
+
+    async fn held_back(&self) -> Result<Value> {
+        if self.progress.held == 0 {
+            return Ok(json!([]));
+        }
+        let active = holds::list(&self.node.db, &self.row.workspace_id, true).await?;
+        let holds: Vec<Value> = active
+            .into_iter()
+            .map(|hold| json!({ "hold_id": hold.id, "kind": hold.target.kind(), "placed_by": hold.placed_by, "placed_at": hold.placed_at }))
+            .collect();
+        Ok(json!([{ "results": self.progress.held, "why": "legal hold", "holds": holds }]))
+    }
+
+    /// Who else had the prompts.
+    async fn providers(&self) -> Result<Value> {
+        let mut counts = std::collections::BTreeMap::<String, i64>::new();
+        let (mut after, catalog) = (String::new(), self.engine.catalog());
+        for state in ["pending", "done", "held"] {
+            loop {
+                let ids = store::items(&self.node.db, &self.row.id, state, &after, 500).await?;
+                let Some(last) = ids.last() else { break };
+                after.clone_from(last);
+                for made in store::generations(&self.node.db, &ids).await? {
+                    let provider =
+                        catalog.get(&made.model).map_or("unknown", |model| model.provider.as_str());
+                    *counts.entry(provider.to_owned()).or_default() += 1;
+                }
+            }
+            after.clear();
+        }
+        let line = |(name, calls): (String, i64)| {
+            let answer = if name == "local" {
+                "nothing left this installation"
+            } else {
+                "no interface to delete single calls; its own retention applies"
+            };
+            json!({ "provider": name, "calls": calls, "asked": false, "answer": answer })
+        };
+        Ok(counts.into_iter().map(line).collect())
+    }
+
+    fn backups(&self) -> Value {
+        json!({
+            "readable": self.row.kind == Kind::Access,
+            "why": "backups hold no data keys; without these, which are destroyed, they hold no readable prompt and no file",
+            "restore": "refuses to bring back what this request erased",
+        })
+    }
+
+    /// The newest entry of this request in the chain: its start.
+    async fn log_place(&self) -> Result<Value> {
+        let filter = AuditFilter::of(Field::User, "system");
+        let page = Page { limit: Some(20), cursor: None };
+        let rows = self.engine.audit(&self.scope, &filter, page).await?.items;
+        let about = self.about();
+        let own = rows.into_iter().find(|row| {
+            row.entry.data.as_ref().is_some_and(|data| data["data_request_id"] == about["data_request_id"])
+        });
+        Ok(own.map_or(Value::Null, |row| json!({ "seq": row.seq, "hash": row.hash })))
+    }
+}

@@ -1,0 +1,175 @@
+//! Finding the calls that a request is about. Stored criteria hold hashes, so that the request itself is no trace of
+//! what it erases.
+
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+
+use crate::domain::audit::prompt_hash;
+use crate::domain::data_requests::Match;
+use crate::domain::ids::WorkspaceId;
+use crate::domain::time::Time;
+use crate::engine::data::sealing::Sealer;
+use crate::engine::error::Result;
+use crate::engine::store::Db;
+use crate::engine::store::data_requests::Matches;
+use crate::engine::store::holds::KEEPS_GENERATION;
+use crate::engine::store::sql::{Select, Value, values};
+
+/// Calls shown before a request is filed.
+const SAMPLES: i64 = 10;
+
+/// What a request is about, without a clear name or prompt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Criteria {
+    /// The scope of the subject's keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) subject: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_ids: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<Time>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<Time>,
+}
+
+/// A call that a request is about.
+#[derive(Debug, Clone, Serialize)]
+pub struct Sample {
+    /// The call.
+    pub request_id: String,
+    /// When.
+    pub ts: Time,
+    /// Who called.
+    pub user_id: String,
+    /// The tool, for a call.
+    pub tool: Option<String>,
+    /// The model.
+    pub model: Option<String>,
+}
+
+impl Criteria {
+    pub(super) fn new(sealer: &Sealer, workspace: &WorkspaceId, salt: &[u8], matching: &Match) -> Self {
+        Self {
+            subject: matching.subject.as_deref().map(|subject| sealer.subject_scope(workspace, subject)),
+            user_id: matching.user_id.clone(),
+            request_ids: matching.request_ids.clone(),
+            prompt_hash: matching.prompt_text.as_deref().map(|prompt| prompt_hash(salt, prompt)),
+            from: matching.from,
+            to: matching.to,
+        }
+    }
+
+    /// The log rows `e` that match, joined with `join`.
+    fn select(&self, columns: &str, join: &str, workspace: &WorkspaceId) -> Select {
+        // Kinds and prompts have indexes of their own; as an expression the workspace does not lead away from them.
+        let is_narrow = self.user_id.is_some() || self.prompt_hash.is_some();
+        let of_workspace = if is_narrow { "e.workspace_id || '' = $1" } else { "e.workspace_id = $1" };
+        let text = format!("SELECT {columns} FROM log_entries e {join} WHERE {of_workspace}");
+        let of_subject = "e.request_id IN (SELECT p.request_id FROM prompts p JOIN data_keys k ON k.id = p.key_id \
+                          WHERE k.workspace_id = e.workspace_id AND k.scope = ?)";
+        // The kinds have an index, actors have none.
+        let of_kind = "e.kind IN (SELECT i.id FROM log_kinds i WHERE i.workspace_id = e.workspace_id AND i.user_id = ?)";
+        let select = Select::new(&text, values![workspace.as_str()])
+            .and("e.user_id = ?", self.user_id.clone().map(Value::Text))
+            .and(of_kind, self.user_id.clone().map(Value::Text))
+            .and("e.prompt_hash = ?", self.prompt_hash.clone().map(Value::Text))
+            .and("e.ts_us >= ?", self.from.map(Time::micros))
+            .and("e.ts_us < ?", self.to.map(Time::micros))
+            .and(of_subject, self.subject.clone().map(Value::Text));
+        match &self.request_ids {
+            Some(ids) => select.and_in("e.request_id", ids),
+            None => select,
+        }
+    }
+}
+
+const PROMPTS: &str = "JOIN prompts p ON p.request_id = e.request_id AND e.prompt_hash IS NOT NULL";
+const MEDIA: &str = "JOIN generations g ON g.request_id = e.request_id AND e.prompt_hash IS NOT NULL AND g.deleted_us IS NULL";
+
+async fn number(db: &Db, select: Select) -> Result<i64> {
+    let rows = select.all(&db.read).await?;
+    Ok(rows.first().map(|row| row.try_get("number")).transpose()?.unwrap_or_default())
+}
+
+/// How much there is.
+pub(super) async fn count(db: &Db, workspace: &WorkspaceId, criteria: &Criteria) -> Result<Matches> {
+    let counted = |join| number(db, criteria.select("COUNT(*) AS number", join, workspace));
+    Ok(Matches { prompts: counted(PROMPTS).await?, media: counted(MEDIA).await?, rows: counted("").await? })
+}
+
+/// How many files there are, small pictures not counted.
+pub(super) async fn count_files(db: &Db, workspace: &WorkspaceId, criteria: &Criteria) -> Result<i64> {
+    let columns = "CAST(COALESCE(SUM(g.files), 0) AS BIGINT) AS number";
+    number(db, criteria.select(columns, MEDIA, workspace)).await
+}
+
+/// How many of the generations a hold keeps.
+pub(super) async fn count_held(db: &Db, workspace: &WorkspaceId, criteria: &Criteria) -> Result<i64> {
+    let select = criteria.select("COUNT(*) AS number", MEDIA, workspace);
+    number(db, select.tail(&format!("AND {KEEPS_GENERATION}"))).await
+}
+
+/// Whether the criteria match every call that made something.
+pub(super) async fn is_everything(
+    db: &Db,
+    workspace: &WorkspaceId,
+    criteria: &Criteria,
+    found: Matches,
+) -> Result<bool> {
+    let all = Criteria::default().select("COUNT(*) AS number", MEDIA, workspace);
+    Ok(criteria.request_ids.is_none() && found.media > 0 && number(db, all).await? == found.media)
+}
+
+/// Some of the rows, the newest first.
+pub(super) async fn samples(db: &Db, workspace: &WorkspaceId, criteria: &Criteria) -> Result<Vec<Sample>> {
+    let columns = "e.request_id, e.ts_us, e.user_id, e.tool, e.model";
+    let select = criteria.select(columns, "", workspace).tail("ORDER BY e.seq DESC").limit(SAMPLES);
+    let rows = select.all(&db.read).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Sample {
+                request_id: row.try_get("request_id")?,
+                ts: Time(row.try_get("ts_us")?),
+                user_id: row.try_get("user_id")?,
+                tool: row.try_get("tool")?,
+                model: row.try_get("model")?,
+            })
+        })
+        .collect()
+}
+
+/// The calls behind the row `after`, in the order of the log: their ids and the last row's place. With `content` only
+/// calls that made something.
+pub(super) async fn batch(
+    db: &Db,
+    workspace: &WorkspaceId,
+    criteria: &Criteria,
+    content: bool,
+    after: i64,
+    limit: i64,
+) -> Result<(Vec<String>, Option<i64>)> {
+    let select = criteria.select("e.request_id, e.seq", "", workspace).and("e.seq > ?", Some(after));
+    let select = if content { select.tail("AND e.prompt_hash IS NOT NULL") } else { select };
+    let rows = select.tail("ORDER BY e.seq").limit(limit).all(&db.read).await?;
+    let mut ids: Vec<String> =
+        rows.iter().map(|row| Ok(row.try_get("request_id")?)).collect::<Result<_>>()?;
+    ids.dedup();
+    Ok((ids, rows.last().map(|row| row.try_get("seq")).transpose()?))
+}
+
+/// Those of the calls whose result a hold keeps.
+pub(super) async fn held_among(db: &Db, workspace: &WorkspaceId, requests: &[String]) -> Result<Vec<String>> {
+    let text = format!(
+        "SELECT g.request_id FROM generations g WHERE g.workspace_id = $1 AND g.deleted_us IS NULL AND {KEEPS_GENERATION}"
+    );
+    let rows = Select::new(&text, values![workspace.as_str()])
+        .and_in("g.request_id", requests)
+        .all(&db.read)
+        .await?;
+    rows.iter().map(|row| Ok(row.try_get("request_id")?)).collect()
+}

@@ -1,0 +1,307 @@
+//! Executing what was approved, in the background: resumable at any step, and done only when a second search says so.
+//!
+//! An erasure first notes the calls and takes their data keys out of use, then leaves in the bucket what a restore of
+//! an older backup must not bring back, then deletes objects before rows, and destroys the keys last.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::domain::data_requests::{Kind, State, Step};
+use crate::domain::time::{DAY, Time};
+use crate::engine::access::scope::Scope;
+use crate::engine::data::data_requests::discover::{self, Criteria};
+use crate::engine::data::data_requests::{Private, about, archive, seal, step, unseal};
+use crate::engine::error::{Error, Result, internal};
+use crate::engine::leases::Lease;
+use crate::engine::store::data_requests::{self as store, RequestRow};
+use crate::engine::store::{erasure, workspaces};
+use crate::engine::{CellNode, Engine};
+
+/// The job's name.
+const EXECUTE: &str = "data_requests";
+/// Calls worked off at a time.
+const BATCH: i64 = 200;
+/// A run that cannot end within this time has failed; until then every fault is tried again.
+const PATIENCE: i64 = DAY;
+
+/// How far a run is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// Calls that it is about.
+    pub total: i64,
+    /// Calls that are done.
+    pub done: i64,
+    /// Calls that a hold keeps.
+    pub held: i64,
+    /// What there was when the run began.
+    pub found: store::Matches,
+    /// Files there were, without the small pictures.
+    pub files: i64,
+    /// Copies in other cells there were.
+    pub copies: i64,
+    /// Refused and failed calls, and kept answers, that were removed.
+    pub derived: u64,
+    /// Data keys that were destroyed.
+    pub keys: u64,
+    /// The last fault, where the run waits to be tried again.
+    pub waiting_for: Option<String>,
+}
+
+impl Progress {
+    fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Engine {
+    /// Executes what was approved; tells how many requests ended.
+    ///
+    /// # Errors
+    /// The database's own; a request's own faults are noted on it and tried again.
+    pub async fn execute_data_requests(&self) -> Result<usize> {
+        let mut ended = 0;
+        for node in self.0.cells.values() {
+            let waiting = store::to_execute(&node.db).await?;
+            if waiting.is_empty() {
+                continue;
+            }
+            let Some(lease) = self.lease(node, EXECUTE).await? else { continue };
+            for row in waiting {
+                ended += usize::from(self.execute_one(node, &lease, row).await?);
+            }
+            lease.finish(&json!({ "ended": ended })).await?;
+        }
+        Ok(ended)
+    }
+
+    async fn execute_one(&self, node: &CellNode, lease: &Lease<'_>, row: RequestRow) -> Result<bool> {
+        let Some(workspace) = workspaces::get(&self.0.control, &row.workspace_id).await? else {
+            return Ok(false);
+        };
+        let scope = self.system_scope(workspace);
+        let mut run = Run { engine: self, node, lease, scope, progress: progress_of(&row), row };
+        match run.work().await {
+            Ok(ended) => Ok(ended),
+            Err(error) => run.note_fault(&error).await,
+        }
+    }
+}
+
+fn progress_of(row: &RequestRow) -> Progress {
+    row.progress.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+}
+
+/// One request on its way.
+pub(super) struct Run<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) node: &'a CellNode,
+    lease: &'a Lease<'a>,
+    pub(super) scope: Scope,
+    pub(super) progress: Progress,
+    pub(super) row: RequestRow,
+}
+
+impl Run<'_> {
+    async fn work(&mut self) -> Result<bool> {
+        if self.row.state == State::Approved {
+            self.start().await?;
+        }
+        match self.row.kind {
+            Kind::Access => self.give_access().await,
+            Kind::Erasure => self.erase().await,
+        }
+    }
+
+    fn now(&self) -> Time {
+        self.engine.0.clock.now()
+    }
+
+    pub(super) fn criteria(&self) -> Result<Criteria> {
+        serde_json::from_str(&self.row.criteria).map_err(|error| internal("stored criteria", error))
+    }
+
+    /// Notes every call that it is about, and what there is of them.
+    async fn start(&mut self) -> Result<()> {
+        let (db, id, criteria) = (&self.node.db, &self.row.workspace_id, self.criteria()?);
+        let mut after = Some(0);
+        while let Some(from) = after {
+            let content = self.row.kind == Kind::Erasure;
+            let (requests, last) = discover::batch(db, id, &criteria, content, from, BATCH).await?;
+            let mut transaction = db.begin().await?;
+            store::add_items(&mut transaction, &self.row.id, &requests, "pending").await?;
+            transaction.commit().await?;
+            after = last;
+        }
+        self.progress = Progress {
+            total: store::count_items(db, &self.row.id, "pending").await?,
+            found: discover::count(db, id, &criteria).await?,
+            files: discover::count_files(db, id, &criteria).await?,
+            copies: erasure::count_copies(db, &self.row.id).await?,
+            ..Progress::default()
+        };
+        self.row.started_at = Some(self.now());
+        self.move_on(Step::Start, "data_request.started").await
+    }
+
+    async fn move_on(&mut self, way: Step, event: &str) -> Result<()> {
+        let from = self.row.state;
+        self.row.state = step(from, way)?;
+        self.row.progress = serde_json::to_string(&self.progress).ok();
+        self.engine.keep_data_request(&self.scope, from, &self.row, event).await
+    }
+
+    async fn save_progress(&mut self) -> Result<()> {
+        let json = self.progress.json();
+        store::set_progress(&self.node.db, &self.row.id, &json).await?;
+        self.row.progress = Some(json);
+        Ok(())
+    }
+
+    /// A fault leaves the request running: what is done stays done, and the next round goes on.
+    async fn note_fault(&mut self, error: &Error) -> Result<bool> {
+        tracing::warn!(%error, request = %self.row.id, "a data request waits to be tried again");
+        self.progress.waiting_for = Some(error.to_string());
+        let too_long = self.row.started_at.is_some_and(|began| began.plus(PATIENCE) < self.now());
+        if self.row.state == State::Running && too_long {
+            self.row.ended_at = Some(self.now());
+            self.move_on(Step::Fail, "data_request.failed").await?;
+            return Ok(true);
+        }
+        self.save_progress().await.map(|()| false)
+    }
+
+    async fn give_access(&mut self) -> Result<bool> {
+        self.progress.done = self.progress.total;
+        self.row.archive_until = Some(self.now().plus(archive::LINK));
+        self.finish(Step::Finish).await
+    }
+
+    async fn erase(&mut self) -> Result<bool> {
+        self.recount().await?;
+        if self.progress.done == 0 && self.is_all_held().await? {
+            self.progress.held = self.progress.total;
+            self.move_on(Step::Block, "data_request.blocked_by_hold").await?;
+            return Ok(true);
+        }
+        self.progress.waiting_for = None;
+        erasure::retire_keys(&self.node.db, &self.row.id).await?;
+        self.node.sealer.forget();
+        while self.erase_batch().await? {
+            self.save_progress().await?;
+        }
+        if !self.lease.renew().await? {
+            return Ok(false);
+        }
+        self.destroy_keys().await?;
+        let left = discover::count(&self.node.db, &self.row.workspace_id, &self.criteria()?).await?;
+        match (self.progress.held, left.prompts + left.media) {
+            (0, 0) => self.finish(Step::Finish).await,
+            (0, _) => self.search_again().await,
+            (_, _) => self.finish(Step::FinishInPart).await,
+        }
+    }
+
+    /// A call that ended meanwhile is about the same subject: it is erased in the next round.
+    async fn search_again(&mut self) -> Result<bool> {
+        let (ids, _) =
+            discover::batch(&self.node.db, &self.row.workspace_id, &self.criteria()?, true, 0, BATCH).await?;
+        let mut transaction = self.node.db.begin().await?;
+        store::add_items(&mut transaction, &self.row.id, &ids, "pending").await?;
+        transaction.commit().await?;
+        Ok(false)
+    }
+
+    async fn is_all_held(&self) -> Result<bool> {
+        let criteria = self.criteria()?;
+        let (db, id) = (&self.node.db, &self.row.workspace_id);
+        let media = discover::count(db, id, &criteria).await?.media;
+        Ok(media > 0 && discover::count_held(db, id, &criteria).await? == media)
+    }
+
+    /// Objects first, then rows, all of one batch; false when nothing is left to do.
+    async fn erase_batch(&mut self) -> Result<bool> {
+        if !self.lease.renew().await? {
+            return Ok(false);
+        }
+        let (db, id) = (&self.node.db, &self.row.id);
+        let requests = store::items(db, id, "pending", "", BATCH).await?;
+        if requests.is_empty() {
+            return Ok(false);
+        }
+        let held = discover::held_among(db, &self.row.workspace_id, &requests).await?;
+        store::hold_items(db, id, &held).await?;
+        let free: Vec<String> = requests.into_iter().filter(|request| !held.contains(request)).collect();
+        self.leave_mark(free.first(), &json!({ "requests": free })).await?;
+        let made = store::generations(db, &free).await?;
+        let count = made.len();
+        let gone = self.engine.delete_files(self.node, made).await;
+        if gone.len() < count {
+            return Err(Error::Unavailable(
+                "The media storage did not delete every file. It is tried again.".into(),
+            ));
+        }
+        let before = self.progress.clone();
+        let noted = |derived| Progress { derived: before.derived + derived, ..before }.json();
+        self.progress.derived +=
+            store::erase(db, &self.row.workspace_id, id, &free, &gone, self.now(), noted).await?;
+        self.recount().await.map(|()| true)
+    }
+
+    /// The calls themselves say how far it is: nothing is lost where a run is killed.
+    async fn recount(&mut self) -> Result<()> {
+        let (db, id) = (&self.node.db, &self.row.id);
+        self.progress.done = store::count_items(db, id, "done").await?;
+        self.progress.held = store::count_items(db, id, "held").await?;
+        Ok(())
+    }
+
+    /// What stands in the bucket under `erased/` is never brought back by a restore: the bucket is in no backup.
+    async fn leave_mark(&self, name: Option<&String>, what: &serde_json::Value) -> Result<()> {
+        let Some(name) = name else { return Ok(()) };
+        let mut mark = what.clone();
+        mark["workspace_id"] = json!(self.row.workspace_id);
+        mark["at"] = json!(self.now());
+        let key = format!("{}/{}/{name}.json", erasure::MARKS, self.row.id);
+        self.node.bucket.put(&key, mark.to_string().into()).await
+    }
+
+    /// Seals anew what other calls had under the same keys, then destroys these, in the table and in every copy of it.
+    async fn destroy_keys(&mut self) -> Result<()> {
+        let (db, id) = (&self.node.db, &self.row.id);
+        let retired = erasure::retired_keys(db, id).await?;
+        for key in &retired {
+            self.node.sealer.reseal(key, self.now()).await?;
+        }
+        let ids: Vec<String> = retired.into_iter().map(|key| key.id).collect();
+        if !ids.is_empty() {
+            self.leave_mark(Some(&"keys".to_owned()), &json!({ "keys": ids })).await?;
+            self.engine.destroy_kept_keys(self.node, &ids).await?;
+            self.progress.keys += ids.len() as u64;
+            erasure::destroy_keys(db, id, &ids, &self.progress.json()).await?;
+            self.node.sealer.forget();
+        }
+        for table in ["data_keys", "prompts"] {
+            db.scrub(table).await?;
+        }
+        self.save_progress().await
+    }
+
+    /// The certificate and the last log entry; the subject's name goes from an erasure's own record too.
+    async fn finish(&mut self, way: Step) -> Result<bool> {
+        self.row.ended_at = Some(self.now());
+        if self.row.kind == Kind::Erasure {
+            let private = Private { subject: None, ..unseal(self.node, &self.row).await? };
+            self.row.sealed =
+                seal(self.node, &self.scope, &self.row.id, &private, self.row.filed_at).await?.1;
+        }
+        let certificate = self.certificate(step(self.row.state, way)?).await?;
+        self.row.certificate = Some(certificate.to_string());
+        self.move_on(way, "data_request.completed").await.map(|()| true)
+    }
+
+    /// What a log entry tells of this request.
+    pub(super) fn about(&self) -> serde_json::Value {
+        about(&self.row)
+    }
+}

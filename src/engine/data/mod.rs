@@ -1,0 +1,12 @@
+//! What is kept, where and how long, and how it goes.
+
+pub mod backup;
+pub mod data_requests;
+pub(in crate::engine) mod escrow;
+pub mod holds;
+pub mod places;
+pub mod purge;
+pub mod reconcile;
+pub mod replication;
+pub mod retention;
+pub mod sealing;

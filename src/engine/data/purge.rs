@@ -1,0 +1,229 @@
+//! The purger: what is past its retention goes, in small batches under a lease. Objects go before their row says so, so
+//! that a crash in between is made good by the next run.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::domain::ids::{GenerationId, WorkspaceId};
+use crate::domain::retention::{ATTEMPT_DAYS, DATA_REQUEST_YEARS, Retention};
+use crate::domain::time::{DAY, MINUTE, Time};
+use crate::engine::access::scope::Scope;
+use crate::engine::calls::media::all_keys;
+use crate::engine::error::{Error, Result};
+use crate::engine::leases::Lease;
+use crate::engine::store::generations::{self, NewGeneration};
+use crate::engine::store::retention::{self, Cursor};
+use crate::engine::store::{checkpoints, data_keys, data_requests};
+use crate::engine::{CellNode, Engine};
+
+/// The job's name.
+pub(crate) const PURGE: &str = "purge";
+/// Generations whose files go at a time.
+const BATCH: i64 = 200;
+/// Rows that go at a time.
+const ROWS: i64 = 1_000;
+/// Age at which a data key that seals nothing goes; a call that uses it ends long before.
+const UNUSED_KEY: i64 = 2 * DAY;
+/// A call that began under the old retention has ended this long after its change.
+const LATE_CALLS: i64 = 15 * MINUTE;
+
+/// What a run did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeReport {
+    /// Generations whose files and prompt went.
+    pub generations: u64,
+    /// Generations whose files the storage did not delete; the next run tries again.
+    pub failed: u64,
+    /// Generations that are due, but that a hold keeps.
+    pub held: i64,
+    /// Log rows.
+    pub log_rows: u64,
+    /// Refused and failed calls.
+    pub attempts: u64,
+    /// Data keys that sealed nothing any more.
+    pub keys: u64,
+}
+
+impl Engine {
+    /// Purges every cell of this node; a cell that another node purges is left to it.
+    ///
+    /// # Errors
+    /// The database's own; the next run goes on where this one ended.
+    pub async fn purge(&self) -> Result<PurgeReport> {
+        let mut total = PurgeReport::default();
+        for node in self.0.cells.values() {
+            let Some(lease) = self.lease(node, PURGE).await? else { continue };
+            let report = self.purge_cell(node, &lease).await?;
+            total.add(&report);
+            lease.finish(&report).await?;
+        }
+        Ok(total)
+    }
+
+    async fn purge_cell(&self, node: &CellNode, lease: &Lease<'_>) -> Result<PurgeReport> {
+        let mut report = PurgeReport::default();
+        self.follow_changes(node, lease).await?;
+        self.purge_media(node, lease, &mut report).await?;
+        report.held = retention::due_but_held(&node.db, self.0.clock.now()).await?;
+        self.purge_attempts(node, lease, &mut report).await?;
+        self.purge_logs(node, lease, &mut report).await?;
+        self.purge_keys(node, &mut report).await?;
+        let years_ago = self.0.clock.now().months_back(12 * DATA_REQUEST_YEARS);
+        data_requests::remove_ended(&node.db, years_ago).await?;
+        Ok(report)
+    }
+
+    /// Lets rows follow a retention that was changed.
+    async fn follow_changes(&self, node: &CellNode, lease: &Lease<'_>) -> Result<()> {
+        for (workspace, days, changed_at) in retention::changed(&node.db).await? {
+            let began_at = self.0.clock.now();
+            let mut cursor = Some(start());
+            while let Some(from) = cursor {
+                if !lease.renew().await? {
+                    return Ok(());
+                }
+                cursor = retention::follow(&node.db, &workspace, days, &from, ROWS).await?;
+            }
+            if began_at >= changed_at.plus(LATE_CALLS) {
+                retention::followed(&node.db, &workspace, changed_at).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn purge_media(&self, node: &CellNode, lease: &Lease<'_>, report: &mut PurgeReport) -> Result<()> {
+        let mut cursor = start();
+        while lease.renew().await? {
+            let due = retention::due(&node.db, self.0.clock.now(), &cursor, BATCH).await?;
+            let Some(last) = due.last() else { return Ok(()) };
+            cursor = (last.expires_at.micros(), last.id.to_string());
+            let (all, batch) = (due.len() as u64, self.delete_files(node, due).await);
+            retention::remove_content(&node.db, &batch, self.0.clock.now()).await?;
+            report.generations += batch.len() as u64;
+            report.failed += all - batch.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Deletes the files and copies of generations; answers those of which nothing is left. Where the storage refuses a
+    /// batch, each goes alone, so that one bad file does not keep the others.
+    pub(crate) async fn delete_files(&self, node: &CellNode, due: Vec<NewGeneration>) -> Vec<NewGeneration> {
+        if self.delete_batch(node, &due).await.is_ok() {
+            return due;
+        }
+        let mut gone = Vec::new();
+        for made in due {
+            match self.delete_batch(node, std::slice::from_ref(&made)).await {
+                Ok(()) => gone.push(made),
+                Err(error) => {
+                    tracing::warn!(%error, generation = %made.id, "files were not deleted; tried again later");
+                }
+            }
+        }
+        gone
+    }
+
+    async fn delete_batch(&self, node: &CellNode, due: &[NewGeneration]) -> Result<()> {
+        let ids: Vec<String> = due.iter().map(|made| made.id.to_string()).collect();
+        self.delete_copies(node, &ids).await?;
+        node.bucket.delete(due.iter().flat_map(|made| all_keys(&made.object_key, made.files)).collect()).await
+    }
+
+    /// Deletes one generation's files and prompt before their retention ends; what it cost and its log entry stay.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where it is gone already; [`Error::Conflict`] where a hold keeps it; [`Error::Unavailable`]
+    /// where the storage did not delete its files.
+    pub async fn delete_generation(&self, scope: &Scope, id: &GenerationId) -> Result<()> {
+        let node = self.cell(&scope.workspace)?;
+        let made = generations::get(&node.db, &scope.workspace.id, id).await?;
+        let made = made.filter(|made| made.deleted_at.is_none()).ok_or(Error::NotFound)?;
+        if retention::is_held(&node.db, id).await? {
+            let message = "A legal hold keeps this generation. Nothing was deleted; lift the hold first.";
+            return Err(Error::Conflict(message.into()));
+        }
+        let data = json!({ "generation_id": id, "of_request": made.request_id });
+        let changes = retention::remove_one(&made, self.0.clock.now());
+        let act = self.act(scope, "generation.deleted", data, changes).await?;
+        let gone = self.delete_files(node, vec![made]).await;
+        if gone.is_empty() {
+            let message = "The media storage did not delete the files. Nothing was changed; try again.";
+            return Err(Error::Unavailable(message.into()));
+        }
+        self.submit_act(scope, act).await.map(|_| ())
+    }
+
+    async fn purge_attempts(
+        &self,
+        node: &CellNode,
+        lease: &Lease<'_>,
+        report: &mut PurgeReport,
+    ) -> Result<()> {
+        let cut = self.0.clock.now().plus(-ATTEMPT_DAYS * DAY);
+        while lease.renew().await? {
+            let rows = retention::remove_attempts(&node.db, cut, ROWS).await?;
+            report.attempts += rows;
+            if rows == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn purge_logs(&self, node: &CellNode, lease: &Lease<'_>, report: &mut PurgeReport) -> Result<()> {
+        for (workspace, retention, floor) in retention::logs_without_hold(&node.db).await? {
+            if let Some((last, checkpoint)) = self.log_cut(node, &workspace, retention, floor).await? {
+                while lease.renew().await? {
+                    let rows = retention::cut_log(&node.db, &workspace, last, ROWS).await?;
+                    report.log_rows += rows as u64;
+                    if rows == 0 {
+                        retention::cut_checkpoints(&node.db, &workspace, checkpoint).await?;
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The last row that goes and the number of the checkpoint that covers it: the log then goes on right behind a
+    /// signed head. `None` where nothing is due, or a file of that time is still there.
+    async fn log_cut(
+        &self,
+        node: &CellNode,
+        workspace: &WorkspaceId,
+        retention: Retention,
+        floor: i64,
+    ) -> Result<Option<(i64, i64)>> {
+        let cut: Time = retention.log_cut(self.0.clock.now());
+        let Some(checkpoint) = checkpoints::last(&node.db, workspace, cut).await? else { return Ok(None) };
+        let is_due = checkpoint.last_seq > floor
+            && !retention::has_media_before(&node.db, workspace, checkpoint.to).await?;
+        Ok(is_due.then_some((checkpoint.last_seq, checkpoint.number)))
+    }
+
+    async fn purge_keys(&self, node: &CellNode, report: &mut PurgeReport) -> Result<()> {
+        let unused = data_keys::unused(&node.db, self.0.clock.now().plus(-UNUSED_KEY)).await?;
+        if !unused.is_empty() {
+            data_keys::destroy(&node.db, &unused).await?;
+            node.sealer.forget();
+            report.keys += unused.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+fn start() -> Cursor {
+    (retention::START.0, retention::START.1.to_owned())
+}
+
+impl PurgeReport {
+    fn add(&mut self, other: &Self) {
+        self.generations += other.generations;
+        self.failed += other.failed;
+        self.held += other.held;
+        self.log_rows += other.log_rows;
+        self.attempts += other.attempts;
+        self.keys += other.keys;
+    }
+}

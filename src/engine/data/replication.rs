@@ -1,0 +1,186 @@
+//! Copies of media in another cell's bucket, where a workspace asks for them. They are made behind the calls, go with
+//! their source, and go all together when the workspace no longer wants them.
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::domain::ids::WorkspaceId;
+use crate::domain::region::Region;
+use crate::domain::time::Time;
+use crate::engine::access::scope::Scope;
+use crate::engine::calls::media::{Bucket, all_keys};
+use crate::engine::error::{Error, Result};
+use crate::engine::leases::Lease;
+use crate::engine::store::generations::NewGeneration;
+use crate::engine::store::replicas::{self, Replica, Replicated};
+use crate::engine::store::workspaces;
+use crate::engine::{CellNode, Engine};
+
+/// The job's name.
+pub(crate) const REPLICATE: &str = "replication";
+/// Generations copied or deleted at a time.
+const BATCH: i64 = 50;
+/// Where copies stand in the other cell's bucket, apart from that cell's own workspaces.
+pub(crate) const FOLDER: &str = "replicas";
+
+/// How far a workspace's copies are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReplicationView {
+    /// Where copies go; `None` where they are turned off.
+    pub region: Option<Region>,
+    /// Generations that have a copy. Above zero while turned off: they are being deleted.
+    pub copies: i64,
+    /// How old the oldest file without a copy is, in microseconds; 0 where all are copied.
+    pub lag_us: i64,
+}
+
+impl Engine {
+    /// The cell of `region` that would take copies of this workspace's media.
+    pub(crate) fn replica_cell(&self, scope: &Scope, region: Region) -> Option<&CellNode> {
+        let others = self.0.cells.values().filter(|node| node.cell.name != scope.workspace.cell);
+        others
+            .min_by_key(|node| (node.cell.region != region, node.cell.name.clone()))
+            .filter(|node| node.cell.region == region)
+    }
+
+    /// How far a workspace's copies are.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn replication(&self, scope: &Scope) -> Result<ReplicationView> {
+        let (db, id) = (&self.cell(&scope.workspace)?.db, &scope.workspace.id);
+        let known = replicas::wanted(db).await?.into_iter().find(|wanted| wanted.workspace_id == *id);
+        let (to, until) = known.map_or((None, Time(0)), |wanted| (wanted.to, wanted.until));
+        let oldest = match &to {
+            Some(cell) => replicas::missing(db, id, cell, until, 1).await?.pop(),
+            None => None,
+        };
+        let now = self.0.clock.now().micros();
+        Ok(ReplicationView {
+            region: to.as_ref().and_then(|cell| self.0.cells.get(cell)).map(|node| node.cell.region),
+            copies: replicas::count(db, id).await?,
+            lag_us: oldest.map_or(0, |made| now - made.created_at.micros()),
+        })
+    }
+
+    /// Makes missing copies and deletes unwanted ones; tells how many generations were copied.
+    ///
+    /// # Errors
+    /// The database's own, or a bucket's; the next run goes on where this one ended.
+    pub async fn replicate(&self) -> Result<u64> {
+        let mut copied = 0;
+        for node in self.0.cells.values() {
+            let Some(lease) = self.lease(node, REPLICATE).await? else { continue };
+            let result = self.replicate_cell(node, &lease).await;
+            copied += *result.as_ref().unwrap_or(&0);
+            lease.finish(&json!({ "copied": result.as_ref().ok(), "complete": result.is_ok() })).await?;
+            result?;
+        }
+        Ok(copied)
+    }
+
+    async fn replicate_cell(&self, node: &CellNode, lease: &Lease<'_>) -> Result<u64> {
+        let mut copied = 0;
+        for wanted in replicas::wanted(&node.db).await? {
+            self.delete_unwanted(node, lease, &wanted).await?;
+            if let Some(target) = wanted.to.as_ref().and_then(|cell| self.0.cells.get(cell)) {
+                copied += self.copy_missing(node, lease, &wanted, target).await?;
+            }
+        }
+        Ok(copied)
+    }
+
+    async fn copy_missing(
+        &self,
+        node: &CellNode,
+        lease: &Lease<'_>,
+        wanted: &Replicated,
+        target: &CellNode,
+    ) -> Result<u64> {
+        let (mut copied, mut from) = (0, wanted.until);
+        while lease.renew().await? {
+            let (id, cell) = (&wanted.workspace_id, target.cell.name.as_str());
+            let missing = replicas::missing(&node.db, id, cell, from, BATCH).await?;
+            let Some(last) = missing.last() else { break };
+            from = last.created_at;
+            for made in &missing {
+                copied += u64::from(self.copy(node, target, made).await?);
+            }
+            replicas::copied_until(&node.db, id, from).await?;
+        }
+        Ok(copied)
+    }
+
+    /// Copies one generation. A source that went meanwhile takes its copy with it.
+    async fn copy(&self, node: &CellNode, target: &CellNode, made: &NewGeneration) -> Result<bool> {
+        for key in all_keys(&made.object_key, made.files) {
+            match node.bucket.copy_to(&key, &target.bucket, &replica_key(&key)).await {
+                // A video has no small picture, and a purge may run at the same time.
+                Ok(()) | Err(Error::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let kept = replicas::insert(&node.db, made, &target.cell.name, self.0.clock.now()).await?;
+        if !kept {
+            delete_copy(&target.bucket, &made.object_key, made.files).await?;
+        }
+        Ok(kept)
+    }
+
+    async fn delete_unwanted(&self, node: &CellNode, lease: &Lease<'_>, wanted: &Replicated) -> Result<()> {
+        let mut deleted = 0;
+        while lease.renew().await? {
+            let batch =
+                replicas::unwanted(&node.db, &wanted.workspace_id, wanted.to.as_deref(), BATCH).await?;
+            if batch.is_empty() {
+                break;
+            }
+            deleted += batch.len();
+            self.delete_replicas(node, batch).await?;
+        }
+        if deleted > 0 { self.tell_copies_deleted(node, &wanted.workspace_id, deleted).await } else { Ok(()) }
+    }
+
+    async fn tell_copies_deleted(&self, node: &CellNode, id: &WorkspaceId, deleted: usize) -> Result<()> {
+        let Some(workspace) = workspaces::get(&self.0.control, id).await? else { return Ok(()) };
+        debug_assert_eq!(workspace.cell, node.cell.name);
+        let scope = self.system_scope(workspace);
+        let act =
+            self.act(&scope, "replication.copies_deleted", json!({ "generations": deleted }), Vec::new());
+        self.submit_act(&scope, act.await?).await.map(|_| ())
+    }
+
+    /// Deletes the copies of these generations, wherever they are.
+    pub(crate) async fn delete_copies(&self, node: &CellNode, generations: &[String]) -> Result<()> {
+        let copies = replicas::of(&node.db, generations).await?;
+        if copies.is_empty() { Ok(()) } else { self.delete_replicas(node, copies).await }
+    }
+
+    async fn delete_replicas(&self, node: &CellNode, copies: Vec<Replica>) -> Result<()> {
+        for copy in &copies {
+            let target = self.0.cells.get(&copy.cell).ok_or_else(|| served_elsewhere(&copy.cell))?;
+            delete_copy(&target.bucket, &copy.object_key, copy.files).await?;
+        }
+        let ids: Vec<String> = copies.into_iter().map(|copy| copy.generation_id).collect();
+        replicas::remove(&node.db, &ids).await
+    }
+}
+
+fn served_elsewhere(cell: &str) -> Error {
+    tracing::warn!(
+        cell,
+        "copies stand in a cell that this node does not serve; a node that serves it deletes them"
+    );
+    Error::Unavailable(
+        "The copies' cell is not served here. What is left is deleted by a node that serves it.".into(),
+    )
+}
+
+async fn delete_copy(bucket: &Bucket, first: &str, files: u32) -> Result<()> {
+    bucket.delete(all_keys(first, files).iter().map(|key| replica_key(key)).collect()).await
+}
+
+/// The copy's key in the other bucket.
+pub(crate) fn replica_key(key: &str) -> String {
+    format!("{FOLDER}/{key}")
+}

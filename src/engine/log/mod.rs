@@ -1,0 +1,8 @@
+//! Reading the log and proving it.
+
+pub mod checkpoints;
+pub mod reading;
+pub mod saved_searches;
+pub mod search;
+pub mod signing;
+pub mod verification;

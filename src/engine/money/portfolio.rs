@@ -1,0 +1,120 @@
+//! Every workspace of a person side by side: what `/` shows to those who answer for several.
+
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use crate::domain::access::{Permission, Role};
+use crate::domain::ids::UserId;
+use crate::domain::money::Usd;
+use crate::domain::time::{DAY, Time};
+use crate::domain::usage::{Interval, Span, Sums, forecast};
+use crate::engine::Engine;
+use crate::engine::access::scope::{Origin, Scope};
+use crate::engine::access::workspaces::Workspace;
+use crate::engine::error::Result;
+use crate::engine::money::usage::UsageQuery;
+use crate::engine::store::{agents, usage as roll_ups, workspaces};
+use crate::engine::views::notices::Notice;
+use crate::engine::views::overview::runs_out;
+
+/// Workspaces that are asked at the same time.
+const AT_ONCE: usize = 8;
+/// Days of spend that the forecast looks back on.
+const FORECAST_DAYS: i64 = 14;
+
+/// How one workspace stands.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Available and reserved; only for roles that may read billing.
+    pub balance: Option<Usd>,
+    /// Set aside for calls that run; as the balance.
+    pub reserved: Option<Usd>,
+    /// This UTC month.
+    pub month: Sums,
+    /// The same days of the last month.
+    pub before: Usd,
+    /// What this month will have cost.
+    pub forecast: Usd,
+    /// When the balance runs out at the pace of the last fortnight; as the balance.
+    pub runs_out: Option<Time>,
+    /// What is wrong now, as far as the role may know.
+    pub notices: Vec<Notice>,
+    /// Agents that are not revoked.
+    pub agents: usize,
+    /// Who pays, in the customer's own words.
+    pub cost_centre: Option<String>,
+    /// This month's spend by day, days with spend only.
+    pub days: Vec<(Time, Usd)>,
+}
+
+/// A line of the list of one's workspaces.
+#[derive(Debug, Clone)]
+pub struct PortfolioRow {
+    /// Which.
+    pub workspace: Workspace,
+    /// As what one belongs to it.
+    pub role: Role,
+    /// How it stands; nothing where another node serves its region.
+    pub standing: Option<Standing>,
+}
+
+impl Engine {
+    /// Every workspace that a person belongs to, with its figures.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn portfolio(&self, user: &UserId) -> Result<Vec<PortfolioRow>> {
+        let own = workspaces::of_user(&self.0.control, user).await?;
+        let rows = own.into_iter().map(|(workspace, role)| self.portfolio_row(user, workspace, role));
+        stream::iter(rows).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn portfolio_row(&self, user: &UserId, workspace: Workspace, role: Role) -> Result<PortfolioRow> {
+        if self.cell(&workspace).is_err() {
+            return Ok(PortfolioRow { workspace, role, standing: None });
+        }
+        let origin = Origin::new(self.new_request_id(), None);
+        let scope = Scope { workspace, role, actor: user.to_string(), origin };
+        let standing = self.standing(&scope).await?;
+        Ok(PortfolioRow { workspace: scope.workspace, role, standing: Some(standing) })
+    }
+
+    async fn standing(&self, scope: &Scope) -> Result<Standing> {
+        let now = self.0.clock.now();
+        let span = Span { from: now.month_start(), to: Interval::Hour.next(now) };
+        let of = |span, interval| UsageQuery { span, interval, grouping: None };
+        let month = self.usage(scope, of(span, Interval::Day)).await?;
+        let before = self.usage(scope, of(span.previous(), Interval::Month)).await?.total().cost;
+        let (per_day, account) = (self.pace(scope).await?, self.account(&scope.workspace).await?);
+        let credits = self.credits(scope).await?;
+        let knows = scope.role.may(Permission::ReadBilling);
+        let agents = self.agents(scope).await?;
+        let total = month.total();
+        Ok(Standing {
+            balance: knows.then_some(credits.balance_usd),
+            reserved: knows.then_some(credits.reserved_usd),
+            before,
+            forecast: forecast(total.cost, per_day, now),
+            runs_out: runs_out(credits.available_usd, per_day, now).filter(|_| knows),
+            notices: if knows { self.notices(scope, &credits, &agents).await? } else { Vec::new() },
+            agents: agents.iter().filter(|agent| agent.state != agents::AgentState::Revoked).count(),
+            cost_centre: account.cost_centre,
+            days: month
+                .rows
+                .iter()
+                .map(|row| (row.start, row.sums.cost))
+                .filter(|(_, cost)| cost.is_positive())
+                .collect(),
+            month: total,
+        })
+    }
+
+    /// Mean spend a day over the last fortnight.
+    async fn pace(&self, scope: &Scope) -> Result<Usd> {
+        let today = self.0.clock.now().day_start();
+        let span = Span { from: today.plus(-FORECAST_DAYS * DAY), to: today };
+        let db = &self.cell(&scope.workspace)?.db;
+        let days = roll_ups::parts(db, &scope.workspace.id, roll_ups::RollUp::Days, None, span).await?;
+        let spent: Usd = days.iter().map(|day| day.sums.cost).sum();
+        Ok(Usd::from_micros(spent.micros() / FORECAST_DAYS))
+    }
+}

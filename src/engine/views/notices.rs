@@ -1,0 +1,133 @@
+//! What is wrong now, and the way to mend it: the overview's and the portfolio's notices.
+
+use crate::domain::access::Permission;
+use crate::domain::time::{DAY, Time};
+use crate::engine::Engine;
+use crate::engine::access::scope::Scope;
+use crate::engine::calls::agents::{AgentState, AgentView, TokenState};
+use crate::engine::error::Result;
+use crate::engine::money::billing::Credits;
+use crate::engine::store::webhooks::{self, EndpointRow, EndpointState};
+
+/// Days from a token's due date on which it is told.
+const ROTATION_NOTICE: i64 = 14 * DAY;
+
+/// How urgent a notice is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Needs care.
+    Care,
+    /// Calls are refused.
+    Bad,
+}
+
+/// What is wrong now, and the way to mend it.
+#[derive(Debug, Clone)]
+pub struct Notice {
+    /// How urgent.
+    pub severity: Severity,
+    /// One word.
+    pub tag: &'static str,
+    /// A sentence.
+    pub text: String,
+    /// A button's words and the path below the workspace, such as `billing`.
+    pub action: Option<(&'static str, String)>,
+}
+
+impl Engine {
+    /// What the scope's person may know of: money, agents, webhooks.
+    pub(in crate::engine) async fn notices(
+        &self,
+        scope: &Scope,
+        credits: &Credits,
+        agents: &[AgentView],
+    ) -> Result<Vec<Notice>> {
+        let now = self.0.clock.now();
+        let agents = agents.iter().filter(|agent| agent.state != AgentState::Revoked);
+        let mut notices: Vec<Notice> = balance_notice(credits).into_iter().collect();
+        notices.extend(soft_alert_notice(credits));
+        notices.extend(agents.filter_map(|agent| agent_notice(agent, now)));
+        if scope.role.may(Permission::ReadWebhooks) {
+            let hooks = webhooks::list(&self.cell(&scope.workspace)?.db, &scope.workspace.id).await?;
+            notices.extend(hooks.iter().filter_map(webhook_notice));
+        }
+        Ok(notices)
+    }
+}
+
+fn soft_alert_notice(credits: &Credits) -> Option<Notice> {
+    let text = format!(
+        "{} spent this month: {} % of a typical month is reached.",
+        credits.month_to_date_usd.display(),
+        credits.soft_alert.threshold_pct
+    );
+    let notice = Notice { severity: Severity::Care, tag: "spend", text, action: None };
+    credits.soft_alert.reached.then_some(notice)
+}
+
+/// A pause that a person asked for is no fault, but easily forgotten.
+fn webhook_notice(hook: &EndpointRow) -> Option<Notice> {
+    let host = url::Url::parse(&hook.url).ok()?.host_str()?.to_owned();
+    let (severity, state) = match hook.state {
+        EndpointState::Active if hook.progress.failures == 0 => return None,
+        EndpointState::Active => (Severity::Care, "fails; it is tried again"),
+        EndpointState::Paused => (Severity::Care, "is paused"),
+        EndpointState::Disabled => (Severity::Bad, "is disabled"),
+    };
+    let text = format!("The webhook to {host} {state}. Its events wait, none is lost.");
+    Some(Notice {
+        severity,
+        tag: "webhook",
+        text,
+        action: Some(("Look at it", format!("webhooks/{}", hook.id))),
+    })
+}
+
+fn balance_notice(credits: &Credits) -> Option<Notice> {
+    let action = Some(("Top up", "billing".to_owned()));
+    if !credits.available_usd.is_positive() {
+        let text = "The balance is used up. Paid calls are refused until somebody tops up.".to_owned();
+        return Some(Notice { severity: Severity::Bad, tag: "balance", text, action });
+    }
+    let floor = credits.floor_usd.filter(|_| credits.below_floor)?;
+    let text = format!(
+        "{} left, below the floor of {}. Agents are told to stop.",
+        credits.available_usd.display(),
+        floor.display()
+    );
+    Some(Notice { severity: Severity::Care, tag: "balance", text, action })
+}
+
+fn agent_notice(agent: &AgentView, now: Time) -> Option<Notice> {
+    let place = format!("agents/{}", agent.id);
+    if agent.state == AgentState::Paused {
+        let reason = agent.paused_reason.as_deref().unwrap_or("paused");
+        let reason = reason.strip_prefix("paused ").unwrap_or(reason);
+        let text = format!("{} is paused: {reason}. Its calls are refused.", agent.name);
+        return Some(Notice {
+            severity: Severity::Care,
+            tag: "paused",
+            text,
+            action: Some(("Look at it", place)),
+        });
+    }
+    let rotate = Some(("Rotate token", place));
+    let Some(token) = agent.current_token() else {
+        let text = format!("{} has no working token. Its calls are refused.", agent.name);
+        return Some(Notice { severity: Severity::Bad, tag: "rotation", text, action: rotate });
+    };
+    if token.expires_at.plus(-ROTATION_NOTICE) > now {
+        return None;
+    }
+    let days = |until: Time| (until.micros() - now.micros()).max(0) / DAY;
+    let text = if token.state == TokenState::Grace {
+        format!(
+            "{}’s token is overdue. Calls with it are refused in {} days.",
+            agent.name,
+            days(token.grace_ends_at)
+        )
+    } else {
+        format!("{}’s token is due in {} days.", agent.name, days(token.expires_at))
+    };
+    Some(Notice { severity: Severity::Care, tag: "rotation", text, action: rotate })
+}
