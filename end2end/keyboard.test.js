@@ -164,9 +164,9 @@ function focused() {
     const one = document.activeElement;
     const label = one.labels?.[0]?.innerText ?? one.textContent;
     const style = getComputedStyle(one);
-    const box = one.getBoundingClientRect();
-    const there = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
     const hit = one.querySelector('.hit');
+    const box = (hit ?? one).getBoundingClientRect();
+    const there = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
     const shown = style.outlineStyle !== 'none' || (hit && getComputedStyle(hit).strokeWidth === '2px');
     const covered = !(there && (one.contains(there) || there.contains(one) || one.labels?.[0]?.contains(there)));
     return { name: (one.getAttribute('aria-label') ?? label ?? '').trim().replace(/\s+/g, ' '), shown: Boolean(shown), covered };

@@ -8,6 +8,9 @@ import { chromium } from 'playwright-core';
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
 
+/** Longer than any page takes. */
+export const PATIENCE_MS = 8_000;
+
 /** A browser; the caller closes it. */
 export function launch() {
   const folders = process.env.PATH.split(delimiter);

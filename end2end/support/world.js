@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { callTools } from './agent.js';
+import { PATIENCE_MS } from './browser.js';
 import { ADMIN, startServer } from './server.js';
 
 export const DEVELOPER = { email: 'dev@example.com', name: 'Dev Patel', password: 'another long passphrase' };
@@ -74,6 +75,7 @@ export async function signIn(base, { email, password }) {
 /** A browser's context in which the session's person is signed in. */
 export async function context(browser, base, cookie, options = {}) {
   const made = await browser.newContext({ baseURL: base, ...options });
+  made.setDefaultTimeout(PATIENCE_MS);
   const [name, value] = cookie ? cookie.split('=') : [];
   if (cookie) await made.addCookies([{ name, value, url: base }]);
   return made;

@@ -63,7 +63,7 @@ fn zone(flash: Flash) -> impl IntoView {
             <form method="post" action=SetZone::url() class="in stack narrow">
                 <div class="field">
                     <label for="zone">"Times are shown in"</label>
-                    <input id="zone" name="zone" list="zones" value=typed required autocomplete="off" aria-invalid=wrong.is_some().then_some("true") aria-describedby="zone-error"/>
+                    <input id="zone" name="zone" list="zones" value=typed required autocomplete="off" aria-invalid=wrong.is_some().then_some("true") aria-describedby="zone-error" autofocus=wrong.is_some()/>
                     <datalist id="zones">{offers}</datalist>
                     <p class="hint">"In this browser. UTC stands behind each time; days and months of budgets are UTC’s."</p>
                     <p class="error" id="zone-error">{wrong}</p>

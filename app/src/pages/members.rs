@@ -35,7 +35,7 @@ pub fn Members() -> impl IntoView {
         let open = (!invitations.is_empty()).then(|| open(&workspace, invitations, now).into_any());
         let body = view! {
             <Said flash=flash.clone()/>
-            <div class="card scroll">
+            <div class="card scroll" tabindex="0">
                 <table>
                     <thead><tr><th>"Name"</th><th>"E-mail"</th><th>"Role"</th><th>"Joined"</th><th>"Last seen"</th>{may.then(|| view! { <th></th> })}</tr></thead>
                     <tbody>{lines}</tbody>
@@ -185,7 +185,7 @@ fn list(workspace: String, flash: Flash) -> impl IntoView {
             <form method="post" action=InviteList::url() class="in stack narrow">
                 <input type="hidden" name="workspace" value=workspace.clone()/>
                 <label for="people">"One person a line: email,role"</label>
-                <TextArea name="people" value=typed.clone() rows=6/>
+                <TextArea name="people" value=typed.clone() rows=6 wrong=wrong.is_some()/>
                 <p class="error" id="people-error">{wrong}</p>
                 <div><button class="btn">"Check the list"</button></div>
             </form>

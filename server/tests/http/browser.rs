@@ -78,7 +78,7 @@ pub fn became(answer: &Response) -> String {
         return answer.status().as_u16().to_string();
     }
     match (answer.headers()["location"].to_str().unwrap(), said(answer)) {
-        ("/login", _) => "login",
+        (to, _) if to == "/login" || to.starts_with("/login?") => "login",
         (_, Some(said)) if said["problem"].is_string() => "back",
         _ => "done",
     }

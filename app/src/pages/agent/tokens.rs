@@ -31,7 +31,7 @@ pub fn tokens(tokens: &[TokenView]) -> impl IntoView + use<> {
         }
     };
     view! {
-        <section class="card scroll">
+        <section class="card scroll" tabindex="0">
             <header><h2>"Tokens"</h2></header>
             <table>
                 <thead><tr><th>"Token"</th><th>"State"</th><th>"Made"</th><th>"Due"</th><th>"Calls end"</th></tr></thead>

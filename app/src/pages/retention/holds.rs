@@ -29,7 +29,7 @@ pub fn holds(
         all.into_iter().map(|hold| line(&workspace, may, hold, members, flash).into_any()).collect_view();
     let table = empty.is_none().then(|| {
         view! {
-            <div class="scroll">
+            <div class="scroll" tabindex="0">
                 <table>
                     <thead><tr><th>"Keeps"</th><th>"Why"</th><th>"Placed"</th><th>"State"</th></tr></thead>
                     <tbody>{lines}</tbody>

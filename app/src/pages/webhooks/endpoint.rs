@@ -112,7 +112,7 @@ fn put_aside(
         }
     });
     view! {
-        <section class="card scroll">
+        <section class="card scroll" tabindex="0">
             <header><h2>"Refused by the receiver"</h2>{replay}</header>
             <table>
                 <thead><tr><th class="num">"Place"</th><th>"Event"</th><th>"Why"</th><th>"When"</th></tr></thead>
