@@ -32,7 +32,7 @@ pub fn routes(engine: &Engine, headers: &SecurityHeaders) -> Router {
     let missing = move |request: Request| async move { not_found(render(request).await) };
     let told = {
         let missing = missing.clone();
-        move |request: Request, next: Next| refusal_told(missing, request, next)
+        move |request: Request, next: Next| refusal_told(missing.clone(), request, next)
     };
     Router::new()
         .leptos_routes_with_context(&options, generate_route_list(App), context, page)

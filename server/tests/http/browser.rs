@@ -47,6 +47,11 @@ pub async fn open(server: &TestServer, path: &str, session: Option<&Session>) ->
     request.send().await.unwrap()
 }
 
+/// The same form again, not by a double click: that would get the first answer once more.
+pub fn later(body: &str) -> String {
+    format!("{body}&later=yes")
+}
+
 /// Sends a form as a browser does from our own page.
 pub async fn send(server: &TestServer, endpoint: &str, body: &str, session: Option<&Session>) -> Response {
     post(server, &format!("/api/{endpoint}"), body, session).await
