@@ -34,6 +34,14 @@ for (const path of PATHS.filter((known) => known !== '/login')) {
   test(`full: ${path}`, () => check(filled(path, ids)));
 }
 
+test('as Developer, who reads what an Admin changes', async (each) => {
+  const developer = await (await context(browser, world.base, world.sessions.Developer)).newPage();
+  for (const path of PATHS.filter((known) => known.startsWith('/w/{ws}'))) {
+    await each.test(path, () => check(filled(path, ids), developer));
+  }
+  await developer.context().close();
+});
+
 test('empty: each page of a fresh workspace', async (each) => {
   const ws = await emptyWorkspace(world);
   for (const path of EMPTY) await each.test(path, () => check(filled(path, { ws })));

@@ -101,10 +101,15 @@ test('filing a data request', async () => {
   await open('/data-requests');
   await page.getByText('File a request').click();
   await page.getByRole('radio', { name: /A copy/ }).check();
-  await fillIn({ 'Who asked': 'Grace Hopper', 'Request ids': 'not-one' });
+  await fillIn({ 'Who asked': 'Grace Hopper' });
   await send('Show what it matches');
-  await isBack('Request ids', 'not-one', { 'Who asked': 'Grace Hopper' });
-  await fillIn({ 'Request ids': '', Subject: 'customer-42' });
+  assert.equal(await page.locator('[role=status] a').getAttribute('href'), '#match');
+  assert.match(await page.locator('#match .error').first().innerText(), /^The request names nothing/);
+  assert.equal(await page.locator('[autofocus]').getAttribute('id'), 'match');
+  await fillIn({ 'From day': '2026-02-02', 'To day': '2026-02-01' });
+  await send('Show what it matches');
+  await isBack('To day', '2026-02-01', { 'Who asked': 'Grace Hopper' });
+  await fillIn({ 'From day': '', 'To day': '', Subject: 'customer-42' });
   await send('Show what it matches');
   await page.getByText('Not filed yet').waitFor();
   await send('File request');
@@ -160,7 +165,7 @@ test('setting up, signing in and out', async () => {
     await stranger.getByRole('button', { name: 'Sign out' }).click();
     await fillIn({ 'E-mail': 'ada@example.com', Password: 'a long enough passphrase' }, stranger);
     await stranger.getByRole('button', { name: 'Sign in' }).click();
-    await stranger.getByRole('heading', { name: 'Workspaces' }).waitFor();
+    await stranger.getByRole('heading', { name: 'Workspaces', exact: true }).waitFor();
   } finally {
     await stranger.context().close();
     await bare.stop();

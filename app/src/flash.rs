@@ -100,6 +100,12 @@ impl Flash {
         self.field.as_deref().map(|field| format!("#{}", input(field)))
     }
 
+    /// Whether the form with these inputs comes back, and is to be open.
+    pub fn is_about(&self, inputs: &[&str]) -> bool {
+        let has = |name: &&str| self.field.as_deref() == Some(name) || self.kept.contains_key(*name);
+        self.problem.is_some() && inputs.iter().any(has)
+    }
+
     /// What was typed into `field`.
     pub fn value(&self, field: &str) -> String {
         self.kept.get(field).cloned().unwrap_or_default()

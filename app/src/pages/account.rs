@@ -120,7 +120,7 @@ fn browser(agent: &str) -> String {
 }
 
 fn end(flash: Flash) -> impl IntoView {
-    let is_open = flash.field.as_deref() == Some("password");
+    let is_open = flash.is_about(&["password"]);
     view! {
         <details class="card" open=is_open>
             <summary class="in"><b>"Delete this account"</b></summary>

@@ -130,7 +130,7 @@ fn invitation(
 }
 
 fn invite(workspace: String, flash: Flash) -> impl IntoView {
-    let is_open = flash.field.as_deref().is_some_and(|field| matches!(field, "email" | "role"));
+    let is_open = flash.is_about(&["email", "role"]);
     let chosen = flash.value("role");
     let about = |role: Role| match role {
         Role::Admin => "changes everything",
@@ -164,7 +164,7 @@ fn list(workspace: String, flash: Flash) -> impl IntoView {
     let typed = flash.value("people");
     let wrong = flash.error_at("people", "The list");
     let read = people_list(&typed).ok().filter(|_| wrong.is_none());
-    let is_open = !typed.is_empty();
+    let is_open = !typed.is_empty() || wrong.is_some();
     let send = read.map(|people| {
         let count = people.len();
         let line = |(email, role): (String, Role)| view! { <tr><td>{email}</td><td>{role.title()}</td></tr> };
