@@ -105,6 +105,12 @@ impl Ask {
     }
 }
 
+/// The sign-in page that leads on to `path`.
+pub fn login(path: &str) -> String {
+    let next: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
+    format!("/login?next={next}")
+}
+
 /// A cookie's value.
 pub fn cookie<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
     let texts = parts.headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());

@@ -12,7 +12,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
 
-use crate::ask;
+use crate::{ask, words};
 
 const NAME: &str = "af_flash";
 /// Browsers drop a cookie above 4096 bytes.
@@ -49,6 +49,19 @@ impl Flash {
         Self { problem: Some(problem), field, kept, ..Self::default() }
     }
 
+    /// What was typed, as one input that is sent along.
+    pub fn pack(kept: &[(&str, &str)]) -> String {
+        let kept: BTreeMap<&str, &str> = kept.iter().copied().collect();
+        serde_json::to_string(&kept).unwrap_or_default()
+    }
+
+    /// After signing in: what was typed before, where there is any.
+    pub fn unpack(packed: &str) -> Option<Self> {
+        let kept: BTreeMap<String, String> = serde_json::from_str(packed).ok()?;
+        let problem = "Your session had ended, so nothing was done. What you typed is here again: look at it and send it once more.";
+        (!kept.is_empty()).then(|| Self { problem: Some(problem.into()), kept, ..Self::default() })
+    }
+
     /// A sentence about what was done.
     pub fn done(text: impl Into<String>) -> Self {
         Self { done: Some(text.into()), ..Self::default() }
@@ -72,14 +85,25 @@ impl Flash {
         Some(format!("{label} {problem}."))
     }
 
-    /// The error for the head of the page; `None` where it stands at an input that was typed into.
+    /// The error for the head of the page.
     pub fn headline(&self) -> Option<String> {
         let problem = self.problem.as_deref()?;
-        match &self.field {
-            Some(field) if self.kept.contains_key(field) || field == "password" => None,
-            Some(field) => Some(format!("{field} {problem}.")),
-            None => Some(problem.to_owned()),
-        }
+        Some(match &self.field {
+            Some(field) => format!("{} {problem}.", words::field(input(field))),
+            None => problem.to_owned(),
+        })
+    }
+
+    /// Where the head's error leads: the input that is wrong.
+    pub fn wrong_input(&self) -> Option<String> {
+        self.problem.as_ref()?;
+        self.field.as_deref().map(|field| format!("#{}", input(field)))
+    }
+
+    /// Whether the form with these inputs comes back, and is to be open.
+    pub fn is_about(&self, inputs: &[&str]) -> bool {
+        let has = |name: &&str| self.field.as_deref() == Some(name) || self.kept.contains_key(*name);
+        self.problem.is_some() && inputs.iter().any(has)
     }
 
     /// What was typed into `field`.
@@ -118,6 +142,12 @@ impl Flash {
     }
 }
 
+/// The input behind a field's name, which may lie deeper: `caps.day_usd`, `ip_allowlist[1]`.
+fn input(field: &str) -> &str {
+    let field = field.split('[').next().unwrap_or(field);
+    field.rsplit('.').next().unwrap_or(field)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,5 +161,16 @@ mod tests {
         let (parts, ()) = http::Request::builder().header("cookie", &cookie).body(()).unwrap().into_parts();
         let read = Flash::read(&parts).unwrap();
         assert_eq!((read.field.as_deref(), read.value("policy").as_str()), (Some("email"), ""));
+    }
+
+    #[test]
+    fn the_summary_names_the_input_and_leads_to_it() {
+        let said = |field: &str| {
+            let flash = Flash::problem(&Error::Field(FieldError::new(field, "is wrong")), &[]);
+            (flash.headline().unwrap(), flash.wrong_input().unwrap())
+        };
+        assert_eq!(said("amount_usd"), ("Amount is wrong.".into(), "#amount_usd".into()));
+        assert_eq!(said("caps.day_usd"), ("Cap a day is wrong.".into(), "#day_usd".into()));
+        assert_eq!(said("ip_allowlist[1]"), ("Network is wrong.".into(), "#ip_allowlist".into()));
     }
 }

@@ -7,6 +7,25 @@ use agentframer::engine::views::overview::Outcome;
 
 use crate::reader;
 
+/// What an input is about, from its name: `Log retention days`.
+pub fn field(name: &str) -> String {
+    let words = match name {
+        "confirm" => "workspace’s name",
+        "day_usd" => "cap a day",
+        "email" => "e-mail",
+        "ip_allowlist" => "network",
+        "key_name" => "name",
+        "match" => "request",
+        "month_usd" => "cap a month",
+        "people" => "list",
+        "url" => "address",
+        name => name,
+    };
+    let words = words.strip_suffix("_usd").unwrap_or(words).replace('_', " ");
+    let first = words.chars().next().into_iter().flat_map(char::to_uppercase);
+    first.chain(words.chars().skip(1)).collect()
+}
+
 /// In the reader's zone; days of charts and caps stay UTC's.
 fn in_zone(time: Time, format: &str) -> String {
     time.timestamp().to_zoned(reader::zone()).strftime(format).to_string()

@@ -8,6 +8,9 @@ import { chromium } from 'playwright-core';
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
 
+/** Longer than any page takes. */
+export const PATIENCE_MS = 8_000;
+
 /** A browser; the caller closes it. */
 export function launch() {
   const folders = process.env.PATH.split(delimiter);
@@ -16,10 +19,15 @@ export function launch() {
   return chromium.launch({ executablePath: found, args: FLAGS });
 }
 
-/** A page, and the list of what went wrong on it: console errors (CSP violations are some), exceptions, bad answers. */
+/** A page, and the list of what went wrong on it. */
 export async function openPage(browser, base, options = {}) {
   const context = await browser.newContext({ baseURL: base, ...options });
   const page = await context.newPage();
+  return { page, complaints: watched(page) };
+}
+
+/** The list of what goes wrong on a page: console errors (CSP violations are some), exceptions, bad answers. */
+export function watched(page) {
   const complaints = [];
   page.on('console', (message) => {
     if (message.type() === 'error') complaints.push(`console: ${message.text()}`);
@@ -28,5 +36,5 @@ export async function openPage(browser, base, options = {}) {
   page.on('response', (answer) => {
     if (answer.status() >= 400) complaints.push(`${answer.status()} ${answer.url()}`);
   });
-  return { page, complaints };
+  return complaints;
 }

@@ -16,8 +16,8 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
 export const ADMIN = { email: 'ada@example.com', password: 'a long enough passphrase' };
 
 /** Starts a server with 100 dollars for the agent `growth-bot`; `settings` are environment variables; `stop` ends it
- * and removes its data. */
-export async function startServer(settings = {}) {
+ * and removes its data. With `bare` nobody has set it up. */
+export async function startServer(settings = {}, { bare = false } = {}) {
   const data = await mkdtemp(join(tmpdir(), 'agentframer-end2end-'));
   const child = start(data, ['serve', '--listen', '127.0.0.1:0', '--data', data], settings);
   const kill = () => child.kill('SIGKILL');
@@ -31,7 +31,8 @@ export async function startServer(settings = {}) {
     const { base, setup } = await addresses(child);
     const address = new URL(base).host;
     const command = (args, input) => finish(start(data, [...args, '--listen', address, '--data', data]), input);
-    return { base, setup, command, made: JSON.parse(await bootstrap(command)), stop };
+    const made = bare ? undefined : JSON.parse(await bootstrap(command));
+    return { base, setup, data, command, made, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -12,6 +12,7 @@ pub mod find;
 pub mod headers;
 pub mod mcp;
 pub mod media;
+pub mod once;
 pub mod ops;
 pub mod origin_guard;
 mod pages;

@@ -4,11 +4,12 @@ use agentframer::domain::ids::UserId;
 use agentframer::engine::Engine;
 use agentframer_app::{App, RequestInfo, shell};
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Extension, Request};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use leptos::config::LeptosOptions;
 use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
@@ -29,9 +30,14 @@ pub fn routes(engine: &Engine, headers: &SecurityHeaders) -> Router {
     };
     let render = render_app_async_with_context(context.clone(), page.clone());
     let missing = move |request: Request| async move { not_found(render(request).await) };
+    let told = {
+        let missing = missing.clone();
+        move |request: Request, next: Next| refusal_told(missing.clone(), request, next)
+    };
     Router::new()
         .leptos_routes_with_context(&options, generate_route_list(App), context, page)
         .fallback(missing)
+        .layer(from_fn(told))
         .layer(from_fn(introduce))
         .with_state(options)
 }
@@ -73,6 +79,20 @@ async fn introduce(
     let mut response = next.run(request).await;
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// A form that is refused is answered with the not-found page, which says so; its function alone answers nothing.
+async fn refusal_told<Page>(page: impl FnOnce(Request) -> Page, request: Request, next: Next) -> Response
+where
+    Page: Future<Output = Response>,
+{
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let again = Request::from_parts(parts.clone(), Body::empty());
+    let response = next.run(Request::from_parts(parts, body)).await;
+    if response.status() == StatusCode::NOT_FOUND { page(again).await } else { response }
 }
 
 fn not_found(mut response: Response) -> Response {

@@ -11,6 +11,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 
 use crate::headers::{self, SecurityHeaders};
+use crate::once::{self, Newest};
 use crate::origin_guard::{self, OwnOrigins};
 use crate::rest::problem::Problem;
 use crate::visit::{self, Reception};
@@ -34,6 +35,7 @@ pub fn router(engine: &Engine) -> Router {
         .layer(CatchPanicLayer::custom(our_fault))
         .layer(from_fn_with_state(security, headers::add))
         .layer(from_fn_with_state(reception, visit::receive))
+        .layer(from_fn_with_state(Newest::default(), once::once))
 }
 
 fn browser(engine: &Engine, security: &SecurityHeaders) -> Router {

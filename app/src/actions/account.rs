@@ -47,14 +47,15 @@ pub async fn set_up(
 
 /// Begins a session.
 #[server(endpoint = "sign_in")]
-pub async fn sign_in(email: String, password: String, next: Option<String>) -> Answer {
+pub async fn sign_in(email: String, password: String, next: Option<String>, kept: Option<String>) -> Answer {
     let ask = here()?;
+    let kept = kept.unwrap_or_default();
     let done = async {
         let user = ask.engine.sign_in(&email, &password, ask.origin()).await?;
         begin_session(&user.id).await?;
-        Ok(Next::page(own_path(next)))
+        Ok(Next { to: own_path(next), flash: Flash::unpack(&kept) })
     };
-    answer(&ask, done.await, &[("email", &email)])
+    answer(&ask, done.await, &[("email", &email), ("kept", &kept)])
 }
 
 /// Ends the session here and in the store.

@@ -32,7 +32,7 @@ pub use self::security::*;
 pub use self::settings::*;
 pub use self::usage::*;
 pub use self::webhooks::*;
-use crate::ask::Ask;
+use crate::ask::{self, Ask};
 use crate::flash::Flash;
 
 type Answer = std::result::Result<(), ServerFnError>;
@@ -66,7 +66,7 @@ fn answer(ask: &Ask, done: Result<Next>, kept: &[(&str, &str)]) -> Answer {
             }
             ask.redirect(&next.to);
         }
-        Err(Error::Unauthenticated) => ask.redirect("/login"),
+        Err(Error::Unauthenticated) => sign_in_first(ask, kept),
         Err(Error::NotFound | Error::Forbidden(_)) => ask.response.set_status(StatusCode::NOT_FOUND),
         Err(error) => {
             ask.header(header::SET_COOKIE, Flash::problem(&error, kept).cookie());
@@ -74,6 +74,14 @@ fn answer(ask: &Ask, done: Result<Next>, kept: &[(&str, &str)]) -> Answer {
         }
     }
     Ok(())
+}
+
+/// To the sign-in page, with what was typed: it is there again after signing in.
+fn sign_in_first(ask: &Ask, kept: &[(&str, &str)]) {
+    let problem = "Your session has ended, so nothing was done. Sign in to go on.";
+    let flash = Flash { problem: Some(problem.into()), ..Flash::default() };
+    ask.header(header::SET_COOKIE, flash.keeping("kept", &Flash::pack(kept)).cookie());
+    ask.redirect(&ask::login(&form_before(ask)));
 }
 
 /// The path of the page that the form was on; never another site's.

@@ -28,7 +28,7 @@ pub fn SpendByDay(
     });
     view! {
         <figure class="chart">
-            <div role="img" aria-label=format!("Spend by day and {by} this month; the table below has its values") inner_html=drawn></div>
+            <div role="img" tabindex="0" aria-label=format!("Spend by day and {by} this month; the table below has its values") inner_html=drawn></div>
             <figcaption class="legend">{legend(&bars.series)}</figcaption>
             <details><summary>"As a table"</summary>
                 <table><thead><tr><th>"Day"</th><th class="num">"Spent"</th></tr></thead><tbody>{rows.collect_view()}</tbody></table>

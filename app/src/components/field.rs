@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use crate::flash::Flash;
 
-/// One input. What was typed comes back after an error, and the error stands at its field.
+/// One input. What was typed comes back after an error; the error stands at its field, which has the focus.
 #[component]
 pub fn Field(
     name: &'static str,
@@ -18,24 +18,30 @@ pub fn Field(
 ) -> impl IntoView {
     let typed = flash.kept.get(name).cloned().or(value);
     let wrong = flash.error_at(name, label);
-    let described = format!("{name}-error");
+    let described = describes(name, hint.is_some());
     view! {
         <div class="field">
             <label for=name>{label}</label>
             <input
                 id=name name=name type=kind value=typed required=required autocomplete=autocomplete
-                aria-invalid=wrong.is_some().then_some("true") aria-describedby=described.clone()
+                aria-invalid=wrong.is_some().then_some("true") aria-describedby=described autofocus=wrong.is_some()
             />
-            {hint.map(|hint| view! { <p class="hint">{hint}</p> })}
-            <p class="error" id=described>{wrong}</p>
+            {hint.map(|hint| view! { <p class="hint" id=format!("{name}-hint")>{hint}</p> })}
+            <p class="error" id=format!("{name}-error")>{wrong}</p>
         </div>
     }
+}
+
+/// The ids of what is said about an input.
+fn describes(name: &str, has_hint: bool) -> String {
+    let hint = if has_hint { format!("{name}-hint ") } else { String::new() };
+    format!("{hint}{name}-error")
 }
 
 /// The regions, as radio buttons; none is chosen for the reader, for it never changes.
 #[component]
 pub fn RegionChoice(flash: Flash) -> impl IntoView {
-    let chosen = flash.value("region");
+    let (chosen, wrong) = (flash.value("region"), flash.error_at("region", "Region"));
     let choice = move |region: agentframer::domain::region::Region| {
         view! {
             <label class="choice">
@@ -45,20 +51,25 @@ pub fn RegionChoice(flash: Flash) -> impl IntoView {
         }
     };
     view! {
-        <fieldset class="field">
+        <fieldset class="field" id="region">
             <legend>"Region"</legend>
             <div class="choices">{agentframer::domain::region::Region::ALL.map(choice).collect_view()}</div>
             <p class="hint">"Prompts, media and the log stay there. It cannot be changed later."</p>
+            <p class="error">{wrong}</p>
         </fieldset>
     }
 }
 
-/// What the form before this page left to say, in a live region.
+/// What the form before this page left to say, in a live region. An error leads to its input.
 #[component]
 pub fn Said(flash: Flash) -> impl IntoView {
+    let wrong = flash.headline().map(|text| match flash.wrong_input() {
+        Some(href) => view! { <a href=href>{text}</a> }.into_any(),
+        None => text.into_any(),
+    });
     view! {
         <div role="status">
-            {flash.headline().map(|text| view! { <p class="note bad"><span class="tag bad">"not done"</span>{text}</p> })}
+            {wrong.map(|wrong| view! { <p class="note bad"><span class="tag bad">"not done"</span>{wrong}</p> })}
             {flash.done.map(|text| view! { <p class="note good"><span class="tag good">"done"</span>{text}</p> })}
         </div>
         {flash.secret.map(|secret| view! {

@@ -16,7 +16,7 @@ pub fn Places(places: Vec<DataPlace>) -> impl IntoView {
     view! {
         <section class="card" id="where">
             <header><h2>"Where your data lives"</h2><span class="muted grow">"from the configuration in force"</span></header>
-            <div class="scroll">
+            <div class="scroll" tabindex="0">
                 <table class="places">
                     <thead><tr><th>"What"</th><th>"Where"</th><th>"Kept"</th><th>"Encryption at rest"</th></tr></thead>
                     <tbody>{places.into_iter().map(line).collect_view()}</tbody>

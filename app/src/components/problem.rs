@@ -1,20 +1,37 @@
 //! Pages for what cannot be shown.
 
 use agentframer::engine::error::Error;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use leptos::prelude::*;
 use leptos_meta::Title;
 
-use crate::ask::Ask;
+use crate::ask::{Ask, login};
 
 /// The page of an unknown path, and of one that the reader may not know of.
 #[component]
 pub fn NotFound() -> impl IntoView {
+    if Ask::here().is_some_and(|ask| ask.parts.method == Method::POST) {
+        return view! { <NotDone/> }.into_any();
+    }
     view! {
         <Title text="Not found"/>
         <main class="alone" id="page">
             <h1>"There is no such page"</h1>
             <p class="muted">"It does not exist, or your account has no access to it. If somebody sent you here, ask an Admin of that workspace."</p>
+            <a class="btn first" href="/">"To your workspaces"</a>
+        </main>
+    }
+    .into_any()
+}
+
+/// The answer to a form that the reader may not send, or whose thing is gone.
+#[component]
+fn NotDone() -> impl IntoView {
+    view! {
+        <Title text="Not done"/>
+        <main class="alone" id="page">
+            <h1>"This was not done"</h1>
+            <p class="muted">"Your role may have changed since you opened the page, or what it was about is gone. Nothing was changed and no money moved. If you need it, ask an Admin of that workspace; the page before still has what you typed."</p>
             <a class="btn first" href="/">"To your workspaces"</a>
         </main>
     }
@@ -25,8 +42,7 @@ pub fn problem(ask: &Ask, error: &Error) -> AnyView {
     match error {
         Error::Unauthenticated => {
             let path = ask.parts.uri.path_and_query().map_or("/", |path| path.as_str());
-            let next: String = url::form_urlencoded::byte_serialize(path.as_bytes()).collect();
-            ask.redirect(&format!("/login?next={next}"));
+            ask.redirect(&login(path));
             ().into_any()
         }
         Error::NotFound | Error::Forbidden(_) => {

@@ -4,10 +4,20 @@ use leptos::prelude::*;
 
 /// A text area that shows `value` and nothing else, whatever it holds.
 #[component]
-pub fn TextArea(name: &'static str, value: String, #[prop(default = 12)] rows: u32) -> impl IntoView {
+pub fn TextArea(
+    name: &'static str,
+    value: String,
+    #[prop(default = 12)] rows: u32,
+    /// Whether there is an error beside it; it has the focus then.
+    #[prop(optional)]
+    wrong: bool,
+) -> impl IntoView {
     let error = format!("{name}-error");
     view! {
-        <textarea id=name name=name rows=rows spellcheck="false" class="mono" aria-describedby=error inner_html=escaped(&value)></textarea>
+        <textarea
+            id=name name=name rows=rows spellcheck="false" class="mono" inner_html=escaped(&value)
+            aria-invalid=wrong.then_some("true") aria-describedby=error autofocus=wrong
+        ></textarea>
     }
 }
 

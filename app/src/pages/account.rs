@@ -127,7 +127,7 @@ fn zone(flash: Flash) -> impl IntoView {
             <form method="post" action=SetZone::url() class="in stack narrow">
                 <div class="field">
                     <label for="zone">"Times are shown in"</label>
-                    <input id="zone" name="zone" list="zones" value=typed required autocomplete="off" aria-invalid=wrong.is_some().then_some("true") aria-describedby="zone-error"/>
+                    <input id="zone" name="zone" list="zones" value=typed required autocomplete="off" aria-invalid=wrong.is_some().then_some("true") aria-describedby="zone-error" autofocus=wrong.is_some()/>
                     <datalist id="zones">{offers}</datalist>
                     <p class="hint">"In this browser. UTC stands behind each time; days and months of budgets are UTC’s."</p>
                     <p class="error" id="zone-error">{wrong}</p>
@@ -184,7 +184,7 @@ fn browser(agent: &str) -> String {
 }
 
 fn end(flash: Flash) -> impl IntoView {
-    let is_open = flash.field.as_deref() == Some("password");
+    let is_open = flash.is_about(&["password"]);
     view! {
         <details class="card" open=is_open>
             <summary class="in"><b>"Delete this account"</b></summary>

@@ -85,9 +85,9 @@ pub fn Billing() -> impl IntoView {
 fn figures(credits: &Credits) -> impl IntoView + use<> {
     view! {
         <div class="card grid g3 figures">
-            <dl class="stat"><dt>"Balance"</dt><dd>{credits.balance_usd.display()}</dd><p>"Calls are refused when it cannot pay them."</p></dl>
-            <dl class="stat"><dt>"Reserved"</dt><dd>{credits.reserved_usd.display()}</dd><p>"set aside for calls that run"</p></dl>
-            <dl class="stat"><dt>"Available"</dt><dd>{credits.available_usd.display()}</dd><p>"what the next call can use"</p></dl>
+            <dl class="stat"><dt>"Balance"</dt><dd>{credits.balance_usd.display()}</dd><dd class="about">"Calls are refused when it cannot pay them."</dd></dl>
+            <dl class="stat"><dt>"Reserved"</dt><dd>{credits.reserved_usd.display()}</dd><dd class="about">"set aside for calls that run"</dd></dl>
+            <dl class="stat"><dt>"Available"</dt><dd>{credits.available_usd.display()}</dd><dd class="about">"what the next call can use"</dd></dl>
         </div>
     }
 }

@@ -16,13 +16,16 @@ pub fn Login() -> impl IntoView {
             return Ok(no_account());
         }
         let (flash, next) = (ask.flash(), ask.query("next"));
+        let is_sent_here = next.is_some() && flash.problem.is_none();
         Ok(view! {
             <Title text="Sign in"/>
             <main class="alone" id="page">
                 <h1>"Sign in"</h1>
                 <Said flash=flash.clone()/>
+                {is_sent_here.then(|| view! { <p class="muted">"Sign in to go on. A session ends after 12 hours without use."</p> })}
                 <form method="post" action=SignIn::url() class="stack">
                     {next.map(|next| view! { <input type="hidden" name="next" value=next/> })}
+                    <input type="hidden" name="kept" value=flash.value("kept")/>
                     <Field name="email" label="E-mail" kind="email" autocomplete="username" flash=flash.clone()/>
                     <Field name="password" label="Password" kind="password" autocomplete="current-password" flash=flash/>
                     <button class="btn first">"Sign in"</button>

@@ -35,7 +35,7 @@ pub fn Members() -> impl IntoView {
         let open = (!invitations.is_empty()).then(|| open(&workspace, invitations, now).into_any());
         let body = view! {
             <Said flash=flash.clone()/>
-            <div class="card scroll">
+            <div class="card scroll" tabindex="0">
                 <table>
                     <thead><tr><th>"Name"</th><th>"E-mail"</th><th>"Role"</th><th>"Joined"</th><th>"Last seen"</th>{may.then(|| view! { <th></th> })}</tr></thead>
                     <tbody>{lines}</tbody>
@@ -130,7 +130,7 @@ fn invitation(
 }
 
 fn invite(workspace: String, flash: Flash) -> impl IntoView {
-    let is_open = flash.field.as_deref().is_some_and(|field| matches!(field, "email" | "role"));
+    let is_open = flash.is_about(&["email", "role"]);
     let chosen = flash.value("role");
     let about = |role: Role| match role {
         Role::Admin => "changes everything",
@@ -164,7 +164,7 @@ fn list(workspace: String, flash: Flash) -> impl IntoView {
     let typed = flash.value("people");
     let wrong = flash.error_at("people", "The list");
     let read = people_list(&typed).ok().filter(|_| wrong.is_none());
-    let is_open = !typed.is_empty();
+    let is_open = !typed.is_empty() || wrong.is_some();
     let send = read.map(|people| {
         let count = people.len();
         let line = |(email, role): (String, Role)| view! { <tr><td>{email}</td><td>{role.title()}</td></tr> };
@@ -185,7 +185,7 @@ fn list(workspace: String, flash: Flash) -> impl IntoView {
             <form method="post" action=InviteList::url() class="in stack narrow">
                 <input type="hidden" name="workspace" value=workspace.clone()/>
                 <label for="people">"One person a line: email,role"</label>
-                <TextArea name="people" value=typed.clone() rows=6/>
+                <TextArea name="people" value=typed.clone() rows=6 wrong=wrong.is_some()/>
                 <p class="error" id="people-error">{wrong}</p>
                 <div><button class="btn">"Check the list"</button></div>
             </form>

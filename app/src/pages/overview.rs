@@ -86,15 +86,17 @@ fn figures(view: &View) -> impl IntoView + use<> {
         "no spend in the last 14 days".to_owned()
     };
     let typical = credits.typical_month_usd.map(|typical| format!("of ~{}", typical.whole_cents().display()));
+    let alert = credits.soft_alert.threshold_pct;
+    let bar = month_bar(credits.month_to_date_usd, credits.typical_month_usd, alert);
     let today = format!("{} refused · {} failed, not charged", view.refused_today, view.failed_today);
     view! {
         <div class="card grid g4 figures">
-            <dl class="stat"><dt>"Balance"</dt><dd>{credits.balance_usd.display()}</dd><p>{reserved}</p></dl>
-            <dl class="stat"><dt>"Runs out"</dt><dd>{runs_out}</dd><p>{pace}</p></dl>
+            <dl class="stat"><dt>"Balance"</dt><dd>{credits.balance_usd.display()}</dd><dd class="about">{reserved}</dd></dl>
+            <dl class="stat"><dt>"Runs out"</dt><dd>{runs_out}</dd><dd class="about">{pace}</dd></dl>
             <dl class="stat"><dt>"Spent this month"</dt><dd>{credits.month_to_date_usd.display()} " " <small>{typical}</small></dd>
-                {month_bar(credits.month_to_date_usd, credits.typical_month_usd, credits.soft_alert.threshold_pct)}
+                {bar.map(|bar| view! { <dd class="about">{bar}</dd> })}
             </dl>
-            <dl class="stat"><dt>"Calls today"</dt><dd>{view.calls_today}</dd><p>{today}</p></dl>
+            <dl class="stat"><dt>"Calls today"</dt><dd>{view.calls_today}</dd><dd class="about">{today}</dd></dl>
         </div>
     }
 }

@@ -113,7 +113,7 @@ fn tools() -> impl IntoView {
 
 fn pairs(rows: &'static [(&'static str, &'static str)]) -> impl IntoView {
     let row = |(name, about): &(&'static str, &'static str)| view! { <tr><td class="mono">{*name}</td><td class="wrap">{*about}</td></tr> };
-    view! { <div class="scroll"><table><tbody>{rows.iter().map(row).collect_view()}</tbody></table></div> }
+    view! { <div class="scroll" tabindex="0"><table><tbody>{rows.iter().map(row).collect_view()}</tbody></table></div> }
 }
 
 fn refusals() -> impl IntoView {

@@ -71,9 +71,10 @@ fn address(scope: &Scope, url: String, now: Time, flash: Flash) -> impl IntoView
     let previous = scope.workspace.previous_url_key.as_ref().filter(|(_, end)| *end > now);
     let previous =
         previous.map(|(_, end)| format!("The address before it works until {}.", words::moment(*end)));
+    let is_open = flash.is_about(&["grace_hours"]);
     let rotate = scope.role.may(Permission::RotateMcpUrl).then(|| {
         view! {
-            <details>
+            <details open=is_open>
                 <summary class="link">"Replace it"</summary>
                 <form method="post" action=RotateMcpUrl::url() class="stack narrow in">
                     <input type="hidden" name="workspace" value=scope.workspace.id.to_string()/>
@@ -105,7 +106,7 @@ fn api_keys(scope: &Scope, keys: Vec<KeyRow>, now: Time, flash: Flash) -> impl I
             || view! { <option value=role.as_str() selected=role == Role::Viewer>{role.title()}</option> },
         )
     };
-    let is_open = lines.is_empty() || flash.field.as_deref() == Some("key_name");
+    let is_open = lines.is_empty() || flash.is_about(&["key_name", "expires_in_days"]);
     let table = (!lines.is_empty()).then(|| {
         view! {
             <div class="scroll"><table>
@@ -157,7 +158,7 @@ fn key_line(workspace: &str, key: KeyRow, now: Time) -> impl IntoView + use<> {
 }
 
 fn end(scope: &Scope, flash: Flash) -> impl IntoView + use<> {
-    let is_open = flash.field.as_deref() == Some("confirm");
+    let is_open = flash.is_about(&["confirm"]);
     view! {
         <details class="card" open=is_open>
             <summary class="in"><b>"Delete this workspace"</b></summary>

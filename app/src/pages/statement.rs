@@ -76,7 +76,7 @@ fn balance(statement: &Statement) -> impl IntoView + use<> {
     let line =
         |name: &'static str, amount: String| view! { <tr><td>{name}</td><td class="num">{amount}</td></tr> };
     view! {
-        <section class="card scroll">
+        <section class="card scroll" tabindex="0">
             <header><h2>"Balance"</h2></header>
             <table>
                 <thead><tr><th>"What"</th><th class="num">"US dollars"</th></tr></thead>
@@ -99,7 +99,7 @@ fn charges(part: &StatementPart) -> impl IntoView + use<> {
     };
     let lines: Vec<_> = part.lines.iter().map(line).collect();
     view! {
-        <section class="card scroll">
+        <section class="card scroll" tabindex="0">
             <header><h2>{format!("Charges by {}", part.grouping.title().to_lowercase())}</h2></header>
             <table>
                 <thead><tr><th>{part.grouping.title()}</th><th class="num">"Calls"</th><th class="num">"US dollars"</th></tr></thead>
@@ -117,7 +117,7 @@ fn top_ups(rows: &[LedgerRow]) -> impl IntoView + use<> {
     let lines: Vec<_> = rows.iter().map(line).collect();
     let none = lines.is_empty();
     view! {
-        <section class="card scroll">
+        <section class="card scroll" tabindex="0">
             <header><h2>"Money in"</h2></header>
             {none.then(|| view! { <p class="empty">"No money came in this month."</p> })}
             {(!none).then_some(view! {

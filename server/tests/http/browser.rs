@@ -47,6 +47,11 @@ pub async fn open(server: &TestServer, path: &str, session: Option<&Session>) ->
     request.send().await.unwrap()
 }
 
+/// The same form again, not by a double click: that would get the first answer once more.
+pub fn later(body: &str) -> String {
+    format!("{body}&later=yes")
+}
+
 /// Sends a form as a browser does from our own page.
 pub async fn send(server: &TestServer, endpoint: &str, body: &str, session: Option<&Session>) -> Response {
     post(server, &format!("/api/{endpoint}"), body, session).await
@@ -78,7 +83,7 @@ pub fn became(answer: &Response) -> String {
         return answer.status().as_u16().to_string();
     }
     match (answer.headers()["location"].to_str().unwrap(), said(answer)) {
-        ("/login", _) => "login",
+        (to, _) if to == "/login" || to.starts_with("/login?") => "login",
         (_, Some(said)) if said["problem"].is_string() => "back",
         _ => "done",
     }

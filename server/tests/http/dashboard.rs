@@ -8,7 +8,7 @@ use agentframer::engine::log::reading::{GenerationFilter, GenerationView, Page};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::browser::{Session, became, form, open, send, session_of};
+use super::browser::{Session, became, form, later, open, send, session_of};
 use super::support::{Databases, TestServer, both_engines};
 
 async fn ada(server: &TestServer) -> Session {
@@ -152,7 +152,7 @@ both_engines! {
         let link = made.result_urls[0].clone();
         assert_eq!(server.http.get(&link).send().await.unwrap().status(), StatusCode::OK);
         assert!(html(&server, &place(&server, "/generations"), &session).await.contains("Delete now"));
-        assert_eq!(became(&send(&server, "delete_generation", &form(&fields), Some(&session)).await), "done");
+        assert_eq!(became(&send(&server, "delete_generation", &later(&form(&fields)), Some(&session)).await), "done");
         let after = newest(&server).await;
         assert!(after.deleted_at.is_some() && after.result_urls.is_empty());
         assert_eq!(server.http.get(&link).send().await.unwrap().status(), StatusCode::NOT_FOUND);

@@ -94,7 +94,7 @@ fn figures(agent: &AgentView, now: Time) -> impl IntoView + use<> {
         <div class="card grid g4 figures">
             <dl class="stat"><dt>"Spent this month"</dt><dd>{agent.month_to_date.display()} " " <small>{cap}</small></dd></dl>
             <dl class="stat"><dt>"Calls this month"</dt><dd>{agent.calls_this_month}</dd></dl>
-            <dl class="stat"><dt>"Rotation"</dt><dd class="text"><span class=class>{due}</span></dd><p>{every}</p></dl>
+            <dl class="stat"><dt>"Rotation"</dt><dd class="text"><span class=class>{due}</span></dd><dd class="about">{every}</dd></dl>
             <dl class="stat"><dt>"Last used"</dt><dd class="text">{used}</dd></dl>
         </div>
     }

@@ -62,6 +62,7 @@ fn controls(ids: &Ids, policy: &Value, models: &[WorkspaceModel], flash: &Flash)
     let text = |name: &str| text_of(&policy[name]);
     let cap = |name: &str| text_of(&policy["caps"][name]);
     let networks = lines(&policy["ip_allowlist"]);
+    let wrong_networks = wrong(flash, "ip_allowlist");
     let days = match text("token_rotation_days") {
         empty if empty.is_empty() => "90".to_owned(),
         days => days,
@@ -73,9 +74,9 @@ fn controls(ids: &Ids, policy: &Value, models: &[WorkspaceModel], flash: &Flash)
             {model_choice(policy, models, flash)}
             <div class="field">
                 <label for="ip_allowlist">"Networks that calls may come from"</label>
-                <TextArea name="ip_allowlist" value=networks rows=3/>
+                <TextArea name="ip_allowlist" value=networks rows=3 wrong=wrong_networks.is_some()/>
                 <p class="hint">"One a line, such as 10.0.0.0/8; empty for any."</p>
-                <p class="error" id="ip_allowlist-error">{wrong(flash, "ip_allowlist")}</p>
+                <p class="error" id="ip_allowlist-error">{wrong_networks}</p>
             </div>
             <div class="grid g3 caps-fields">
                 {amount("day_usd", "Cap a day (USD)", cap("day_usd"), wrong(flash, "caps.day_usd"))}
@@ -102,7 +103,7 @@ fn amount(name: &'static str, label: &'static str, value: String, wrong: Option<
     view! {
         <div class="field">
             <label for=name>{label}</label>
-            <input id=name name=name inputmode="decimal" value=value aria-invalid=wrong.is_some().then_some("true") aria-describedby=described.clone()/>
+            <input id=name name=name inputmode="decimal" value=value aria-invalid=wrong.is_some().then_some("true") aria-describedby=described.clone() autofocus=wrong.is_some()/>
             <p class="error" id=described>{wrong}</p>
         </div>
     }
@@ -191,7 +192,7 @@ fn json(ids: &Ids, policy: String, flash: &Flash) -> impl IntoView + use<> {
         <form method="post" action=UpdatePolicy::url() class="in stack">
             {ids.fields()}
             <label for="policy">"The same as JSON. Saving either form replaces the whole policy."</label>
-            <TextArea name="policy" value=policy rows=24/>
+            <TextArea name="policy" value=policy rows=24 wrong=in_policy.is_some()/>
             <p class="error" id="policy-error">{in_policy}</p>
             {buttons()}
         </form>

@@ -31,7 +31,7 @@ pub fn tokens(tokens: &[TokenView]) -> impl IntoView + use<> {
         }
     };
     view! {
-        <section class="card scroll">
+        <section class="card scroll" tabindex="0">
             <header><h2>"Tokens"</h2></header>
             <table>
                 <thead><tr><th>"Token"</th><th>"State"</th><th>"Made"</th><th>"Due"</th><th>"Calls end"</th></tr></thead>
@@ -43,7 +43,7 @@ pub fn tokens(tokens: &[TokenView]) -> impl IntoView + use<> {
 
 /// Rotate, pause or resume, revoke.
 pub fn controls(ids: &Ids, agent: &AgentView, flash: Flash) -> impl IntoView + use<> {
-    let is_rotating = flash.field.as_deref() == Some("overlap_hours");
+    let is_rotating = flash.is_about(&["overlap_hours"]);
     view! {
         <details class="card" open=is_rotating>
             <summary class="in"><b>"Rotate token"</b></summary>

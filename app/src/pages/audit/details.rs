@@ -56,7 +56,7 @@ fn ledger(known: &RequestDetails) -> AnyView {
     view! {
         <section class="card">
             <header><h2>"Ledger"</h2></header>
-            <div class="scroll">
+            <div class="scroll" tabindex="0">
                 <table>
                     <thead><tr><th>"Kind"</th><th>"Entry"</th><th class="num">"Amount"</th><th class="num">"Balance after"</th></tr></thead>
                     <tbody>{lines.collect_view()}</tbody>

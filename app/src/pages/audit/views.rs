@@ -41,7 +41,7 @@ pub fn views(asked: &Asked, scope: &Scope, saved: Vec<SavedSearch>, flash: Flash
                     <input type="hidden" name="workspace" value=asked.workspace.clone()/>
                     <div class="field">
                         <label for="prompt">"The prompt, word for word"</label>
-                        <TextArea name="prompt" value=String::new() rows=4/>
+                        <TextArea name="prompt" value=String::new() rows=4 wrong=is_lost/>
                         <p class="hint">"It is hashed with this workspace’s salt and searched by its hash. The text itself is not kept."</p>
                         <p class="error" id="prompt-error">{prompt_error}</p>
                     </div>

@@ -76,7 +76,7 @@ fn history(alerts: Vec<AlertRow>) -> impl IntoView {
         }
     };
     view! {
-        <section class="card scroll">
+        <section class="card scroll" tabindex="0">
             <header><h2>"What was told"</h2></header>
             <table>
                 <thead><tr><th>"When"</th><th>"What"</th><th>"How"</th></tr></thead>

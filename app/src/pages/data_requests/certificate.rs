@@ -95,7 +95,7 @@ fn counted(title: &'static str, lines: &Value, none: &'static str) -> impl IntoV
     let empty = lines.is_empty().then(|| view! { <div class="in">{none}</div> });
     let table = (!lines.is_empty()).then(|| {
         view! {
-            <div class="scroll"><table class="places">
+            <div class="scroll" tabindex="0"><table class="places">
                 <thead><tr><th>"What"</th><th>"Where"</th><th class="num">"Count"</th><th>"How"</th></tr></thead>
                 <tbody>{lines.into_iter().map(line).collect_view()}</tbody>
             </table></div>

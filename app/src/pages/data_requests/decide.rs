@@ -91,7 +91,7 @@ fn approval(reader: &Reader, names: &Names, flash: &Flash) -> impl IntoView + us
 }
 
 fn rejection(names: &Names, flash: &Flash) -> impl IntoView + use<> {
-    let is_open = flash.kept.contains_key("reason");
+    let is_open = flash.is_about(&["reason"]);
     view! {
         <details class="card" open=is_open>
             <summary class="in"><b>"Reject"</b></summary>
@@ -105,7 +105,7 @@ fn rejection(names: &Names, flash: &Flash) -> impl IntoView + use<> {
 }
 
 fn extension(names: &Names, flash: &Flash) -> impl IntoView + use<> {
-    let is_open = flash.kept.contains_key("extension");
+    let is_open = flash.is_about(&["extension"]);
     view! {
         <details class="card" open=is_open>
             <summary class="in"><b>"Extend the due date by two months"</b></summary>

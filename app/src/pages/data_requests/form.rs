@@ -66,40 +66,40 @@ fn kinds(flash: &Flash) -> impl IntoView + use<> {
 }
 
 fn who(flash: &Flash, received: String) -> impl IntoView + use<> {
+    let wrong = flash.error_at("note", "Note");
     view! {
         <Field name="requested_by" label="Who asked" hint="Kept encrypted; not in the log." flash=flash.clone()/>
         <Field name="received_on" label="Received on" kind="date" value=received hint="The answer is due one calendar month later." flash=flash.clone()/>
         <div class="field">
             <label for="note">"Note"</label>
-            <TextArea name="note" value=flash.value("note") rows=2/>
+            <TextArea name="note" value=flash.value("note") rows=2 wrong=wrong.is_some()/>
             <p class="hint">"What helps whoever decides. Kept encrypted."</p>
-            <p class="error" id="note-error">{flash.error_at("note", "Note")}</p>
+            <p class="error" id="note-error">{wrong}</p>
         </div>
     }
 }
 
 fn about(flash: &Flash) -> impl IntoView + use<> {
-    let nothing = flash.error_at("match", "The request").or_else(|| {
-        let problem = flash.problem.as_deref().filter(|_| flash.field.as_deref() == Some("match"))?;
-        Some(format!("The request {problem}."))
-    });
+    let nothing = flash.error_at("match", "The request");
+    let (ids, prompt) =
+        (flash.error_at("request_ids", "Request ids"), flash.error_at("prompt_text", "Prompt"));
     view! {
-        <fieldset class="stack about">
+        <fieldset class="stack about" id="match" tabindex="-1" autofocus=nothing.is_some()>
             <legend><h3>"Whose data"</h3></legend>
             <p class="muted">"Give at least one. Where several are given, a call has to match all of them."</p>
-            <p class="error">{nothing}</p>
+            <p class="error">{nothing.clone()}</p>
             <Field name="subject" label="Subject" required=false hint="The name that agents pass as “subject”." flash=flash.clone()/>
             <Field name="user_id" label="User or agent" required=false hint="A person’s id, or agent.NAME." flash=flash.clone()/>
             <div class="field">
                 <label for="request_ids">"Request ids"</label>
-                <TextArea name="request_ids" value=flash.value("request_ids") rows=2/>
-                <p class="error" id="request_ids-error">{flash.error_at("request_ids", "Request ids")}</p>
+                <TextArea name="request_ids" value=flash.value("request_ids") rows=2 wrong=ids.is_some()/>
+                <p class="error" id="request_ids-error">{ids}</p>
             </div>
             <div class="field">
                 <label for="prompt_text">"Prompt, letter by letter"</label>
-                <TextArea name="prompt_text" value=flash.value("prompt_text") rows=3/>
+                <TextArea name="prompt_text" value=flash.value("prompt_text") rows=3 wrong=prompt.is_some()/>
                 <p class="hint">"Only its hash is kept."</p>
-                <p class="error" id="prompt_text-error">{flash.error_at("prompt_text", "Prompt")}</p>
+                <p class="error" id="prompt_text-error">{prompt}</p>
             </div>
             <div class="row">
                 <Field name="from" label="From day" kind="date" required=false hint="in UTC" flash=flash.clone()/>
@@ -156,7 +156,7 @@ fn samples(samples: Vec<Sample>) -> impl IntoView {
     };
     (!samples.is_empty()).then(|| {
         view! {
-            <div class="scroll">
+            <div class="scroll" tabindex="0">
                 <table>
                     <thead><tr><th>{words::time_head()}</th><th>"Who called"</th><th>"Tool"</th><th>"Model"</th><th>"Request"</th></tr></thead>
                     <tbody>{samples.into_iter().map(line).collect_view()}</tbody>

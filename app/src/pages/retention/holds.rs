@@ -29,7 +29,7 @@ pub fn holds(
         all.into_iter().map(|hold| line(&workspace, may, hold, members, flash).into_any()).collect_view();
     let table = empty.is_none().then(|| {
         view! {
-            <div class="scroll">
+            <div class="scroll" tabindex="0">
                 <table>
                     <thead><tr><th>"Keeps"</th><th>"Why"</th><th>"Placed"</th><th>"State"</th></tr></thead>
                     <tbody>{lines}</tbody>
@@ -87,16 +87,16 @@ fn lift(workspace: &str, hold: &HoldView, flash: &Flash) -> impl IntoView + use<
             <form method="post" action=LiftHold::url() class="row">
                 <input type="hidden" name="workspace" value=workspace.to_owned()/>
                 <input type="hidden" name="hold" value=id/>
-                <input name="lift_reason" value=typed required aria-label="Why it is lifted" placeholder="Why"/>
+                <input id=is_open.then_some("lift_reason") name="lift_reason" value=typed required aria-label="Why it is lifted" placeholder="Why" autofocus=wrong.is_some()/>
                 <button class="btn">"Lift the hold"</button>
             </form>
-            {wrong.map(|wrong| view! { <p class="error">{wrong}</p> })}
+            {wrong.clone().map(|wrong| view! { <p class="error">{wrong}</p> })}
         </details>
     }
 }
 
 fn form(workspace: &str, flash: &Flash) -> impl IntoView + use<> {
-    let is_open = flash.kept.contains_key("reason");
+    let is_open = flash.is_about(&["reason"]);
     let chosen = flash.value("kind");
     let choice = move |kind: &'static str, title: &'static str, about: &'static str| {
         let is_chosen = chosen == kind || (chosen.is_empty() && kind == "workspace");

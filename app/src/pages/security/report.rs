@@ -35,7 +35,7 @@ fn offered(scope: &Scope, view: ReportView, members: &[Member]) -> impl IntoView
     let lines = view.acceptances.iter().map(|made| line(made, members)).collect_view();
     let accepted = (!view.acceptances.is_empty()).then(|| {
         view! {
-            <div class="scroll">
+            <div class="scroll" tabindex="0">
                 <table>
                     <thead><tr><th>"Accepted by"</th><th>"When"</th><th>"Text (SHA-256)"</th></tr></thead>
                     <tbody>{lines}</tbody>

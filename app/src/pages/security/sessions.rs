@@ -16,7 +16,7 @@ pub fn sessions(scope: &Scope, sessions: Vec<MemberSession>) -> impl IntoView + 
     view! {
         <section class="card">
             <header><h2>"Signed in now"</h2><span class="muted grow">"times in UTC"</span></header>
-            <div class="scroll">
+            <div class="scroll" tabindex="0">
                 <table>
                     <thead><tr><th>"Person"</th><th>"Since"</th><th>"Last use"</th><th>"Address"</th><th>"Browser"</th>{may.then(|| view! { <th class="num">"Session"</th> })}</tr></thead>
                     <tbody>{lines}</tbody>
@@ -70,7 +70,7 @@ pub fn sign_ins(tries: Vec<SignIn>) -> impl IntoView {
     };
     let table = (!tries.is_empty()).then(|| {
         view! {
-            <div class="scroll">
+            <div class="scroll" tabindex="0">
                 <table>
                     <thead><tr><th>{words::time_head()}</th><th>"Person"</th><th>"Outcome"</th><th>"Address"</th></tr></thead>
                     <tbody>{tries.into_iter().map(line).collect_view()}</tbody>

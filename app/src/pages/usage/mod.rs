@@ -115,9 +115,9 @@ fn figures(report: &UsageReport, state: &State) -> impl IntoView + use<> {
     let from = |amount: String| format!("from {amount}");
     view! {
         <div class="card grid g4 figures">
-            <dl class="stat"><dt>"Spend"</dt><dd>{total.cost.display()}</dd><p>{change(total.cost, before.cost)}" "{from(before.cost.display())}</p></dl>
-            <dl class="stat"><dt>"Calls"</dt><dd>{thousands(&total.calls.to_string())}</dd><p>{calls_change}" "{from(thousands(&before.calls.to_string()))}</p></dl>
-            <dl class="stat"><dt>"Per call"</dt><dd>{each.display()}</dd><p>{change(each, each_before)}" "{from(each_before.display())}</p></dl>
+            <dl class="stat"><dt>"Spend"</dt><dd>{total.cost.display()}</dd><dd class="about">{change(total.cost, before.cost)}" "{from(before.cost.display())}</dd></dl>
+            <dl class="stat"><dt>"Calls"</dt><dd>{thousands(&total.calls.to_string())}</dd><dd class="about">{calls_change}" "{from(thousands(&before.calls.to_string()))}</dd></dl>
+            <dl class="stat"><dt>"Per call"</dt><dd>{each.display()}</dd><dd class="about">{change(each, each_before)}" "{from(each_before.display())}</dd></dl>
             {last_figure(report, state)}
         </div>
     }
@@ -128,9 +128,9 @@ fn last_figure(report: &UsageReport, state: &State) -> AnyView {
         Some(outlook) => {
             let month = state.span.to.plus(-1).date().strftime("%B").to_string();
             let pace = format!("at {} a day, the last two weeks’ mean", cents(outlook.per_day));
-            view! { <dl class="stat"><dt>{format!("Forecast for {month}")}</dt><dd>{cents(outlook.month)}</dd><p>{pace}</p></dl> }.into_any()
+            view! { <dl class="stat"><dt>{format!("Forecast for {month}")}</dt><dd>{cents(outlook.month)}</dd><dd class="about">{pace}</dd></dl> }.into_any()
         }
-        None => view! { <dl class="stat"><dt>"Typical day"</dt><dd>{cents(report.typical_day)}</dd><p>"median of the last 28 days"</p></dl> }.into_any(),
+        None => view! { <dl class="stat"><dt>"Typical day"</dt><dd>{cents(report.typical_day)}</dd><dd class="about">"median of the last 28 days"</dd></dl> }.into_any(),
     }
 }
 

@@ -14,7 +14,7 @@ pub fn groups(report: &UsageReport, state: &State, base: &str) -> AnyView {
     let (total, before) = (report.usage.total(), report.before);
     let lines = report.groups.iter().map(|line| group(line, state, base)).collect_view();
     view! {
-        <section class="card scroll">
+        <section class="card scroll" tabindex="0">
             <table class="opens">
                 <thead><tr>
                     <th>{state.grouping.title()}</th><th class="num">"Calls"</th><th class="num">"Images"</th><th class="num">"Video seconds"</th>
@@ -78,7 +78,7 @@ pub fn intervals(report: &UsageReport, state: &State, base: &str) -> AnyView {
         _ => "Month (UTC)",
     };
     view! {
-        <details class="card scroll">
+        <details class="card scroll" tabindex="0">
             <summary class="in"><b>{format!("By {}", state.interval.as_str())}</b></summary>
             <table class="opens">
                 <thead><tr><th>{head}</th><th class="num">"Calls"</th><th class="num">"Images"</th><th class="num">"Video seconds"</th><th class="num">"Refused"</th><th class="num">"Failed"</th><th class="num">"Spend"</th></tr></thead>

@@ -112,7 +112,7 @@ fn put_aside(
         }
     });
     view! {
-        <section class="card scroll">
+        <section class="card scroll" tabindex="0">
             <header><h2>"Refused by the receiver"</h2>{replay}</header>
             <table>
                 <thead><tr><th class="num">"Place"</th><th>"Event"</th><th>"Why"</th><th>"When"</th></tr></thead>
@@ -183,7 +183,7 @@ fn forms(ids: &Ids, hook: &EndpointView, flash: &Flash) -> impl IntoView + use<>
         .previous_secret_ends_at
         .map(|end| format!("The secret before signs too until {}. ", words::moment(end)));
     view! {
-        <details class="card" open=flash.problem.is_some()>
+        <details class="card" open=flash.is_about(&["url", "token", "events", "headers"])>
             <summary class="in"><b>"Change"</b></summary>
             <form method="post" action=ChangeWebhook::url() class="in stack narrow">
                 {ids.fields()}
@@ -193,7 +193,7 @@ fn forms(ids: &Ids, hook: &EndpointView, flash: &Flash) -> impl IntoView + use<>
                 <div><button class="btn first">"Save"</button></div>
             </form>
         </details>
-        <details class="card">
+        <details class="card" open=flash.is_about(&["overlap_hours"])>
             <summary class="in"><b>"Rotate secret"</b></summary>
             <form method="post" action=RotateWebhookSecret::url() class="in stack narrow">
                 {ids.fields()}
@@ -202,7 +202,7 @@ fn forms(ids: &Ids, hook: &EndpointView, flash: &Flash) -> impl IntoView + use<>
                 <div><button class="btn first">"Make a new secret"</button></div>
             </form>
         </details>
-        <details class="card">
+        <details class="card" open=flash.is_about(&["from_seq", "to_seq"])>
             <summary class="in"><b>"Replay a range"</b></summary>
             <form method="post" action=ReplayWebhook::url() class="in stack narrow">
                 {ids.fields()}

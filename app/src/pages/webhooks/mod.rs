@@ -138,14 +138,14 @@ fn filter_and_headers(flash: &Flash, events: String, about_headers: &'static str
     view! {
         <div class="field">
             <label for="events">"Events"</label>
-            <TextArea name="events" value=events rows=2/>
+            <TextArea name="events" value=events rows=2 wrong=wrong_events.is_some()/>
             <p class="hint">"Names, separated by spaces or lines. Empty: all."</p>
             <p class="error" id="events-error">{wrong_events}</p>
-            <details><summary class="link">"All events"</summary><div class="scroll"><table><tbody>{names.collect_view()}</tbody></table></div></details>
+            <details><summary class="link">"All events"</summary><div class="scroll" tabindex="0"><table><tbody>{names.collect_view()}</tbody></table></div></details>
         </div>
         <div class="field">
             <label for="headers">"Headers"</label>
-            <TextArea name="headers" value=flash.value("headers") rows=2/>
+            <TextArea name="headers" value=flash.value("headers") rows=2 wrong=wrong_headers.is_some()/>
             <p class="hint">{about_headers}</p>
             <p class="error" id="headers-error">{wrong_headers}</p>
         </div>
