@@ -100,6 +100,11 @@ impl World {
         self.engine.change_webhook(&self.scope, &made.endpoint.id, change).await.unwrap();
     }
 
+    /// Log entries that the endpoint has not dealt with.
+    async fn lag(&self) -> i64 {
+        self.engine.webhooks(&self.scope).await.unwrap()[0].health.lag_events
+    }
+
     async fn end(self) {
         self.engine.shutdown().await;
         self.place.remove().await;
@@ -115,11 +120,14 @@ async fn rate(on: &str, format: &str) -> Value {
     db.close().await;
     let began = Instant::now();
     world.set_state(&endpoint, "active").await;
-    while world.receiver.events() < BACKLOG as u64 {
+    while world.lag().await > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert!(began.elapsed() < Duration::from_secs(300), "only {} events came", world.receiver.events());
     }
-    let rate = BACKLOG as f64 / began.elapsed().as_secs_f64();
+    let (seconds, events) = (began.elapsed().as_secs_f64(), world.receiver.events());
+    // Calls that cost nothing are only sent to who names their event.
+    assert!(events > BACKLOG as u64 / 2, "{events}");
+    let rate = events as f64 / seconds;
     let verdict = if rate >= PROMISED_RATE { "" } else { "  SLOW" };
     println!("{format:<12} {rate:>8.0} events/s{verdict}");
     world.end().await;
