@@ -16,6 +16,11 @@ const PATHS = readTable().pages.map(({ path }) => path);
 /** Pages that a fresh workspace has too. */
 const EMPTY = PATHS.filter((path) => path.startsWith('/w/{ws}') && !path.replace('{ws}', '').match(/\{|unknown/));
 const WIDE = { width: 1280, height: 900 };
+const PHONE = { width: 412, height: 823 };
+/** What Web Vitals call good. */
+const MOST_SHIFT = 0.1;
+/** By then a page's islands are awake. */
+const AWAKE_MS = 250;
 const NARROW = { width: 320, height: 720 };
 
 let world, browser, page, ids, bare;
@@ -45,6 +50,21 @@ test('as Developer, who reads what an Admin changes', async (each) => {
 test('empty: each page of a fresh workspace', async (each) => {
   const ws = await emptyWorkspace(world);
   for (const path of EMPTY) await each.test(path, () => check(filled(path, { ws })));
+});
+
+test('nothing moves while a page loads on a phone', async () => {
+  const phone = await context(browser, world.base, world.sessions.Admin, { viewport: PHONE });
+  await phone.addInitScript(watchShifts);
+  const moving = await phone.newPage();
+  const moved = [];
+  for (const path of PATHS) {
+    await moving.goto(filled(path, ids));
+    await moving.waitForTimeout(AWAKE_MS);
+    const shift = await moving.evaluate(() => window.shifted);
+    if (shift > MOST_SHIFT) moved.push(`${path}: ${shift.toFixed(3)}`);
+  }
+  await phone.close();
+  assert.deepEqual(moved, []);
 });
 
 test('before signing in: setting up, signing in, and both with an error', async () => {
@@ -116,6 +136,13 @@ async function violations(on) {
   await on.evaluate(AXE);
   const found = await on.evaluate((values) => window.axe.run(document, { runOnly: values, resultTypes: ['violations'] }), TAGS);
   return found.violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target} ${node.failureSummary}`));
+}
+
+/** Adds up what moves without the reader's doing. */
+function watchShifts() {
+  window.shifted = 0;
+  const add = (entry) => { if (!entry.hadRecentInput) window.shifted += entry.value; };
+  new PerformanceObserver((list) => list.getEntries().forEach(add)).observe({ type: 'layout-shift', buffered: true });
 }
 
 /** What makes the page scroll sideways. */

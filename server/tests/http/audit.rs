@@ -157,7 +157,9 @@ both_engines! {
 
 /// The proof's page after a run.
 async fn proven(server: &TestServer, session: &Session) -> String {
-    let body = form(&[("workspace", server.made.workspace_id.as_str())]);
+    // Runs follow each other too fast to be taken for anything but a double click.
+    let run = server.engine.new_request_id();
+    let body = form(&[("workspace", server.made.workspace_id.as_str()), ("run", run.as_str())]);
     let answer = send(server, "verify_log", &body, Some(session)).await;
     assert!(answer.headers()["location"].to_str().unwrap().ends_with("/audit/proof"));
     for _ in 0..200 {

@@ -92,7 +92,7 @@ both_engines! {
         assert_eq!(became(&answer), "back");
         let said = session.with_flash(&answer);
         let page = html(&server, &place(&server, &format!("/agents/{}", server.made.agent_id)), &said).await;
-        for shown in ["ip_allowlist[1] “nowhere” is not a network", "This “nowhere” is not a network", "value=\"much\"", "nowhere</textarea>"] {
+        for shown in ["Network “nowhere” is not a network", "This “nowhere” is not a network", "value=\"much\"", "nowhere</textarea>"] {
             assert!(page.contains(shown), "{shown}");
         }
         assert_eq!(policy(&server).await, before);
