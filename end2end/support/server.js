@@ -16,9 +16,11 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
 export const ADMIN = { email: 'ada@example.com', password: 'a long enough passphrase' };
 
 /** Starts a server with 100 dollars for the agent `growth-bot`; `settings` are environment variables; `stop` ends it
- * and removes its data. With `bare` nobody has set it up. */
-export async function startServer(settings = {}, { bare = false } = {}) {
+ * and removes its data. With `bare` nobody has set it up; with `demo` it has so many calls of the demo, and `told` is what
+ * the demo printed. */
+export async function startServer(settings = {}, { bare = false, demo } = {}) {
   const data = await mkdtemp(join(tmpdir(), 'agentframer-end2end-'));
+  const told = demo && (await finish(start(data, ['demo', '--calls', String(demo), '--data', data])));
   const child = start(data, ['serve', '--listen', '127.0.0.1:0', '--data', data], settings);
   const kill = () => child.kill('SIGKILL');
   process.once('exit', kill);
@@ -31,8 +33,8 @@ export async function startServer(settings = {}, { bare = false } = {}) {
     const { base, setup } = await addresses(child);
     const address = new URL(base).host;
     const command = (args, input) => finish(start(data, [...args, '--listen', address, '--data', data]), input);
-    const made = bare ? undefined : JSON.parse(await bootstrap(command));
-    return { base, setup, data, command, made, stop };
+    const made = bare || demo ? undefined : JSON.parse(await bootstrap(command));
+    return { base, setup, told, data, command, made, stop };
   } catch (error) {
     await stop();
     throw error;
