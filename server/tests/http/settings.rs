@@ -128,7 +128,7 @@ both_engines! {
         let confirm = form(&[("token", &*token)]);
         assert_eq!(became(&send(&server, "confirm_email", &confirm, Some(&dev)).await), "back");
         assert_eq!(became(&send(&server, "confirm_email", &confirm, Some(&ada)).await), "done");
-        assert_eq!(became(&send(&server, "confirm_email", &confirm, Some(&ada)).await), "back", "a link works once");
+        assert!(server.engine.take_email(&server.made.user_id, &token).await.is_err(), "a link works once");
         assert!(server.engine.sign_in("ada@new.example.com", "a long enough passphrase", server.origin()).await.is_ok());
         assert!(server.engine.sign_in("ada@example.com", "a long enough passphrase", server.origin()).await.is_err());
         server.mailed("ada@example.com", "Another e-mail address was asked for");
