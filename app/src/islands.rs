@@ -193,15 +193,23 @@ pub fn Palette(
 ) -> impl IntoView {
     let dialog = NodeRef::<leptos::html::Dialog>::new();
     let (hits, chosen, asked) = (RwSignal::new(Vec::<Hit>::new()), RwSignal::new(0), RwSignal::new(0));
+    // Who types fast presses Enter before the answer is there, and means what it will say.
+    let (answered, enters) = (RwSignal::new(0), RwSignal::new(false));
     let is_awake = RwSignal::new(false);
     let ask = move |text: String| {
         let number = asked.get_untracked() + 1;
         asked.set(number);
+        enters.set(false);
         let heard = move |answer: String| {
             // An older answer may come after a newer one.
-            if asked.get_untracked() == number {
-                hits.set(read_hits(&answer));
-                chosen.set(0);
+            if asked.get_untracked() != number {
+                return;
+            }
+            hits.set(read_hits(&answer));
+            chosen.set(0);
+            answered.set(number);
+            if enters.get_untracked() {
+                go(hits.with_untracked(|hits| hits.first().cloned()));
             }
         };
         get(&format!("{url}?q={}", web_sys::js_sys::encode_uri_component(&text)), heard);
@@ -231,6 +239,7 @@ pub fn Palette(
         match event.key().as_str() {
             "ArrowDown" if count > 0 => chosen.update(|chosen| *chosen = (*chosen + 1) % count),
             "ArrowUp" if count > 0 => chosen.update(|chosen| *chosen = (*chosen + count - 1) % count),
+            "Enter" if answered.get_untracked() != asked.get_untracked() => enters.set(true),
             "Enter" => go(hits.with_untracked(|hits| hits.get(chosen.get_untracked()).cloned())),
             _ => return,
         }
