@@ -94,6 +94,7 @@ impl Engine {
     async fn purge_media(&self, node: &CellNode, lease: &Lease<'_>, report: &mut PurgeReport) -> Result<()> {
         let mut cursor = start();
         while lease.renew().await? {
+            let began = tokio::time::Instant::now();
             let due = retention::due(&node.db, self.0.clock.now(), &cursor, BATCH).await?;
             let Some(last) = due.last() else { return Ok(()) };
             cursor = (last.expires_at.micros(), last.id.to_string());
@@ -101,6 +102,8 @@ impl Engine {
             retention::remove_content(&node.db, &batch, self.0.clock.now()).await?;
             report.generations += batch.len() as u64;
             report.failed += all - batch.len() as u64;
+            // Calls share the disk: as much rest as work.
+            tokio::time::sleep(began.elapsed()).await;
         }
         Ok(())
     }
