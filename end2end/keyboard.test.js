@@ -12,7 +12,8 @@ const MOST_STOPS = 200;
 let world, browser, page, complaints, ids;
 
 before(async () => {
-  [world, browser] = await Promise.all([startWorld(), launch()]);
+  world = await startWorld();
+  browser = await launch();
   ids = await fill(world);
   const admin = await context(browser, world.base, world.sessions.Admin);
   await admin.grantPermissions(['clipboard-read', 'clipboard-write']);

@@ -14,7 +14,8 @@ const REMEMBERED_MS = 3_100;
 let world, browser, page, ws;
 
 before(async () => {
-  [world, browser] = await Promise.all([startWorld(), launch()]);
+  world = await startWorld();
+  browser = await launch();
   ws = world.made.workspace_id;
 });
 beforeEach(async () => {

@@ -12,7 +12,8 @@ const TABLE = readTable();
 let world, browser, ids;
 
 before(async () => {
-  [world, browser] = await Promise.all([startWorld(), launch()]);
+  world = await startWorld();
+  browser = await launch();
   ids = await fill(world);
 });
 after(async () => {

@@ -11,7 +11,8 @@ import { context, fill, startWorld } from './support/world.js';
 let world, browser, page, ids;
 
 before(async () => {
-  [world, browser] = await Promise.all([startWorld(), launch()]);
+  world = await startWorld();
+  browser = await launch();
   ids = await fill(world);
   page = await (await context(browser, world.base, world.sessions.Admin, { javaScriptEnabled: false })).newPage();
 });

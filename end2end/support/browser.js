@@ -13,10 +13,15 @@ export const PATIENCE_MS = 8_000;
 
 /** A browser; the caller closes it. */
 export function launch() {
+  return chromium.launch({ executablePath: executable(), args: FLAGS });
+}
+
+/** Where Chromium is. */
+function executable() {
   const folders = process.env.PATH.split(delimiter);
   const found = NAMES.flatMap((name) => folders.map((folder) => join(folder, name))).find(existsSync);
   if (!found) throw new Error('no Chromium on the PATH: run `make test`, which installs it');
-  return chromium.launch({ executablePath: found, args: FLAGS });
+  return found;
 }
 
 /** A page, and the list of what went wrong on it. */
