@@ -6,7 +6,7 @@ import { delimiter, join } from 'node:path';
 import { chromium } from 'playwright-core';
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome'];
-const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
+export const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking'];
 
 /** Longer than any page takes. */
 export const PATIENCE_MS = 8_000;
@@ -17,7 +17,7 @@ export function launch() {
 }
 
 /** Where Chromium is. */
-function executable() {
+export function executable() {
   const folders = process.env.PATH.split(delimiter);
   const found = NAMES.flatMap((name) => folders.map((folder) => join(folder, name))).find(existsSync);
   if (!found) throw new Error('no Chromium on the PATH: run `make test`, which installs it');
