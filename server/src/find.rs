@@ -5,16 +5,14 @@ use agentframer::engine::Engine;
 use agentframer::engine::error::{Error, Result};
 use agentframer::engine::views::find::Found;
 use agentframer_app::places;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
-use tower_sessions::Session;
 
-use crate::downloads::scope;
+use crate::reader::Reader;
 use crate::rest::problem::Problem;
-use crate::visit::Visit;
 
 /// The path, as the access expectation names it.
 pub const PATH: &str = "/w/{ws}/find";
@@ -39,26 +37,19 @@ struct Hit {
 
 async fn find(
     State(engine): State<Engine>,
-    session: Session,
-    Extension(visit): Extension<Visit>,
+    reader: Reader,
     Path(workspace): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Response {
-    match hits(&engine, &session, &visit, &workspace, &asked.q).await {
+    match hits(&engine, &reader, &workspace, &asked.q).await {
         Ok(hits) => Json(hits).into_response(),
         Err(Error::Forbidden(_)) => Problem::from(Error::NotFound).into_response(),
         Err(error) => Problem::from(error).into_response(),
     }
 }
 
-async fn hits(
-    engine: &Engine,
-    session: &Session,
-    visit: &Visit,
-    workspace: &str,
-    text: &str,
-) -> Result<Vec<Hit>> {
-    let scope = scope(engine, session, visit, workspace, Permission::ReadWorkspace).await?;
+async fn hits(engine: &Engine, reader: &Reader, workspace: &str, text: &str) -> Result<Vec<Hit>> {
+    let scope = reader.scope(engine, workspace, Permission::ReadWorkspace).await?;
     let base = format!("/w/{}", scope.workspace.id);
     let typed = text.trim().to_lowercase();
     let pages = places(scope.role).filter(|(name, _)| name.to_lowercase().contains(&typed));

@@ -15,10 +15,7 @@ use crate::once::{self, Newest};
 use crate::origin_guard::{self, OwnOrigins};
 use crate::rest::problem::Problem;
 use crate::visit::{self, Reception};
-use crate::{
-    assets, downloads, finance_downloads, find, mcp, media, ops, pages, papers, reference, rest,
-    session_store,
-};
+use crate::{assets, downloads, find, mcp, media, ops, pages, reference, rest, session_store};
 
 /// The whole server; serve it with the peers' addresses as `ConnectInfo`.
 pub fn router(engine: &Engine) -> Router {
@@ -43,8 +40,6 @@ fn browser(engine: &Engine, security: &SecurityHeaders) -> Router {
     let own = OwnOrigins::new(&config.public_url());
     pages::routes(engine, security)
         .merge(downloads::routes(engine))
-        .merge(papers::routes(engine.clone()))
-        .merge(finance_downloads::routes(engine))
         .merge(find::routes(engine))
         .layer(session_store::layer(engine))
         .layer(RequestBodyLimitLayer::new(config.limits.body_bytes))

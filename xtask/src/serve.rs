@@ -76,5 +76,5 @@ pub fn bench(workspace: &Workspace) -> Result<()> {
     let cluster = Cluster::start()?;
     let mut bench = workspace.cargo(&["bench", "--package", "agentframer-server"])?;
     bench.env(postgres::URL_VARIABLE, cluster.url()).env("AGENTFRAMER_BINARY", workspace.binary());
-    process::run(bench.env("AGENTFRAMER_BENCH_RESULTS", results.join("results.json")))
+    process::run(bench.env("AGENTFRAMER_BENCH_RESULTS", results))
 }

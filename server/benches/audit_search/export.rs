@@ -8,13 +8,13 @@ use agentframer::engine::Engine;
 use agentframer::engine::access::scope::{Origin, Principal};
 use agentframer::engine::clock::Clock;
 use agentframer::engine::log::reading::AuditFilter;
-use agentframer_server::export::Form;
+use agentframer_server::downloads::list::Form;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::common::place::{Place, config};
 use super::fill::Log;
-use super::place::{Place, config};
 
 /// What one export took.
 #[derive(Debug, Serialize, Deserialize)]

@@ -15,7 +15,7 @@ use agentframer::engine::clock::Clock;
 use agentframer::engine::store::Db;
 use agentframer::engine::store::log::{self, LogRow};
 
-use super::place::{Place, bootstrap, statement};
+use super::common::place::{Place, bootstrap, statement};
 
 /// When the log begins: it covers a year from here.
 const BEGIN: Time = Time(1_767_225_600_000_000);

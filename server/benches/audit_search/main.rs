@@ -9,16 +9,19 @@
     reason = "a benchmark prints and measures, and stops where it cannot go on"
 )]
 
+#[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "each benchmark uses what it needs")]
+mod common;
 mod export;
 mod fill;
-mod place;
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use agentframer::engine::Engine;
 use agentframer::engine::access::scope::Scope;
 use agentframer::engine::log::reading::{AuditFilter, EntryKind, Page};
+use common::Args;
+use common::place::Place;
 use serde_json::{Value, json};
 
 const DEFAULT_ROWS: i64 = 1_000_000;
@@ -62,22 +65,18 @@ const SEARCHES: [&str; 26] = [
 ];
 
 fn main() {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    match args.first().map(String::as_str) {
-        Some("export") => runtime.block_on(export::measure_here(&args[1..])),
-        _ => runtime.block_on(compare(&args)),
+    let args = Args::read();
+    match args.as_slice() {
+        [what, rest @ ..] if what == "export" => common::runtime().block_on(export::measure_here(rest)),
+        _ => common::runtime().block_on(compare(&args)),
     }
 }
 
-async fn compare(args: &[String]) {
-    let rows =
-        args.iter().position(|arg| arg == "--rows").map_or(DEFAULT_ROWS, |at| args[at + 1].parse().unwrap());
-    let only = args.iter().position(|arg| arg == "--on").map(|at| args[at + 1].clone());
+async fn compare(args: &Args) {
+    let rows = args.number("rows", DEFAULT_ROWS);
     let mut results = Vec::new();
-    for on in ["SQLite", "PostgreSQL"].into_iter().filter(|on| only.as_deref().is_none_or(|only| only == *on))
-    {
-        let place = place::Place::new(on).await;
+    for on in args.databases() {
+        let place = Place::new(on).await;
         let log = fill::fill(&place, rows).await;
         println!("\n{on}, {rows} rows, filled at {:.0} rows/s", log.rows_per_s);
         let searches = measure(&log).await;
@@ -87,7 +86,7 @@ async fn compare(args: &[String]) {
         results.push(json!({ "on": on, "rows": rows, "searches": searches, "export": export.json() }));
         place.remove().await;
     }
-    write(&results);
+    common::write("search.json", &json!({ "benchmark": "audit_search", "results": results }));
 }
 
 async fn measure(log: &fill::Log) -> Vec<Value> {
@@ -130,17 +129,5 @@ async fn p95(engine: &Engine, scope: &Scope, filter: &AuditFilter, cursor: Optio
         engine.audit(scope, filter, Page { limit: None, cursor }).await.unwrap();
         times.push(began.elapsed().as_secs_f64() * 1e3);
     }
-    times.sort_unstable_by(f64::total_cmp);
-    times[TIMES * 95 / 100]
-}
-
-fn write(results: &[Value]) {
-    let named = std::env::var_os("AGENTFRAMER_BENCH_RESULTS").map(PathBuf::from);
-    let file =
-        named.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench/results.json").into());
-    let file = file.with_file_name("search.json");
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    let all = json!({ "benchmark": "audit_search", "results": results });
-    std::fs::write(&file, format!("{all:#}\n")).unwrap();
-    println!("written to {}", file.display());
+    common::percentile(&mut times, 95)
 }

@@ -8,14 +8,14 @@
     reason = "a benchmark prints and measures, and stops where it cannot go on"
 )]
 
+#[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "each benchmark uses what it needs")]
+mod common;
 #[path = "../audit_search/fill.rs"]
 #[allow(dead_code, reason = "shared with the benchmark of searches, which also reads")]
 mod fill;
-#[path = "../audit_search/place.rs"]
-mod place;
 mod receiver;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,8 @@ use agentframer::engine::calls::providers::{Null, Providers};
 use agentframer::engine::clock::Clock;
 use agentframer::engine::store::Db;
 use agentframer::engine::webhooks::{EndpointChange, MadeEndpoint, NewEndpoint};
-use place::Place;
+use common::Args;
+use common::place::{self, Place};
 use receiver::Receiver;
 use serde_json::{Value, json};
 
@@ -45,17 +46,16 @@ const CALLS: usize = 500;
 const PROMISED_MS: f64 = 1_000.0;
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    common::runtime().block_on(async {
         let mut results = Vec::new();
-        for on in ["SQLite", "PostgreSQL"] {
+        for on in Args::read().databases() {
             println!("\n{on}");
             for format in ["splunk_hec", "datadog"] {
                 results.push(rate(on, format).await);
             }
             results.push(latency(on).await);
         }
-        write(&results);
+        common::write("delivery.json", &json!({ "benchmark": "delivery", "results": results }));
     });
 }
 
@@ -146,8 +146,7 @@ async fn latency(on: &str) -> Value {
             arrived.saturating_duration_since(*at).as_secs_f64() * 1e3
         })
         .collect();
-    waits.sort_unstable_by(f64::total_cmp);
-    let (p50, p99, most) = (waits[waits.len() / 2], waits[waits.len() * 99 / 100], waits[waits.len() - 1]);
+    let [p50, p99, most] = [50, 99, 100].map(|percent| common::percentile(&mut waits, percent));
     let verdict = if most <= PROMISED_MS { "" } else { "  SLOW" };
     println!(
         "after its call an event arrives in p50 {p50:.0} ms, p99 {p99:.0} ms, at most {most:.0} ms{verdict}"
@@ -172,14 +171,4 @@ async fn call_steadily(world: &World) -> Vec<(RequestId, Instant)> {
         answered.push((request, Instant::now()));
     }
     answered
-}
-
-fn write(results: &[Value]) {
-    let named = std::env::var_os("AGENTFRAMER_BENCH_RESULTS").map(PathBuf::from);
-    let file =
-        named.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench/results.json").into());
-    let file = file.with_file_name("delivery.json");
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(&file, format!("{:#}\n", json!({ "benchmark": "delivery", "results": results }))).unwrap();
-    println!("written to {}", file.display());
 }

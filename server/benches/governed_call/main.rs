@@ -2,10 +2,14 @@
 //! beside a bare `rmcp` echo server, in one run. Prints a table and writes `results.json`.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::print_stdout,
     reason = "a benchmark prints, and stops where it cannot go on"
 )]
 
+#[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "each benchmark uses what it needs")]
+mod common;
 mod echo;
 #[path = "../../tests/load/installation.rs"]
 #[allow(dead_code, reason = "shared with the load tests, which also kill servers")]
@@ -15,6 +19,7 @@ mod report;
 
 use std::time::Duration;
 
+use common::Args;
 use installation::Installation;
 use load::{Load, Measured};
 use report::Line;
@@ -29,14 +34,10 @@ const SETTINGS: &str =
     "log = \"warn\"\n[limits]\ncalls_per_minute_per_agent = 4000000000\n[providers.local]\nkind = \"null\"\n";
 
 fn main() {
-    match std::env::args().nth(1).as_deref() {
-        Some("echo") => runtime().block_on(echo::serve()),
-        _ => runtime().block_on(compare()),
+    match Args::read().as_slice() {
+        [what] if what == "echo" => common::runtime().block_on(echo::serve()),
+        _ => common::runtime().block_on(compare()),
     }
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap()
 }
 
 async fn compare() {
@@ -59,7 +60,10 @@ async fn compare() {
     let lines: Vec<Line> =
         loads.iter().zip(runs).map(|((name, _), runs)| Line::new(name, report::median(runs))).collect();
     report::print(&lines);
-    report::write(&lines, CONNECTIONS);
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let results =
+        json!({ "benchmark": "governed_call", "cores": cores, "connections": CONNECTIONS, "servers": lines });
+    common::write("results.json", &results);
     for governed in [&sqlite, &postgres] {
         governed.installation.expect_clean();
     }

@@ -1,9 +1,6 @@
-//! The table and `results.json`.
-
-use std::path::PathBuf;
+//! The table, and each server's numbers.
 
 use serde::Serialize;
-use serde_json::json;
 
 use super::load::Measured;
 
@@ -38,17 +35,4 @@ pub fn print(lines: &[Line]) {
         let ratio = calls_per_s / lines[0].calls_per_s;
         println!("{name:<12} {calls_per_s:>9.0} {p50_ms:>9.2} {p99_ms:>9.2} {ratio:>7.2}");
     }
-}
-
-/// To the file that xtask names, or to `target/bench/results.json` of this checkout.
-pub fn write(lines: &[Line], connections: usize) {
-    let named = std::env::var_os("AGENTFRAMER_BENCH_RESULTS").map(PathBuf::from);
-    let file =
-        named.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench/results.json").into());
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let results =
-        json!({ "benchmark": "governed_call", "cores": cores, "connections": connections, "servers": lines });
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(&file, format!("{results:#}\n")).unwrap();
-    println!("written to {}", file.display());
 }

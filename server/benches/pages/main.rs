@@ -2,24 +2,28 @@
 //! other, on SQLite and PostgreSQL. The promise is made for ten million. Prints a table and writes `pages.json`.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
     reason = "a benchmark prints and measures, and stops where it cannot go on"
 )]
 
+#[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "each benchmark uses what it needs")]
+mod common;
 #[path = "../../tests/load/installation.rs"]
 #[allow(dead_code, reason = "shared with the load tests, which also kill servers")]
 mod installation;
 mod reader;
 
-use std::path::PathBuf;
 use std::time::Instant;
 
+use common::Args;
 use installation::Installation;
 use reader::Reader;
 use serde_json::{Value, json};
 
-const DEFAULT_CALLS: u64 = 100_000;
+const DEFAULT_CALLS: i64 = 100_000;
 const TIMES: usize = 40;
 /// The promise, in milliseconds.
 const PROMISED_MS: f64 = 50.0;
@@ -52,23 +56,18 @@ const PAGES: [&str; 23] = [
 ];
 
 fn main() {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let named = |name: &str| args.iter().position(|arg| arg == name).map(|at| args[at + 1].clone());
-    let calls = named("--calls").map_or(DEFAULT_CALLS, |text| text.parse().unwrap());
-    let only = named("--on");
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    let args = Args::read();
+    let calls = args.number("calls", DEFAULT_CALLS);
+    common::runtime().block_on(async {
         let mut results = Vec::new();
-        for on in
-            ["SQLite", "PostgreSQL"].into_iter().filter(|on| only.as_deref().is_none_or(|only| only == *on))
-        {
+        for on in args.databases() {
             results.push(measure(on, calls).await);
         }
-        write(&results);
+        common::write("pages.json", &json!({ "benchmark": "pages", "results": results }));
     });
 }
 
-async fn measure(on: &str, calls: u64) -> Value {
+async fn measure(on: &str, calls: i64) -> Value {
     let installation = match on {
         "SQLite" => Installation::sqlite(""),
         _ => Installation::postgres("").await,
@@ -104,16 +103,5 @@ async fn p95(reader: &Reader, page: &str) -> f64 {
         reader.open(page).await;
         times.push(began.elapsed().as_secs_f64() * 1e3);
     }
-    times.sort_unstable_by(f64::total_cmp);
-    times[TIMES * 95 / 100]
-}
-
-fn write(results: &[Value]) {
-    let named = std::env::var_os("AGENTFRAMER_BENCH_RESULTS").map(PathBuf::from);
-    let file =
-        named.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench/results.json").into());
-    let file = file.with_file_name("pages.json");
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(&file, format!("{:#}\n", json!({ "benchmark": "pages", "results": results }))).unwrap();
-    println!("written to {}", file.display());
+    common::percentile(&mut times, 95)
 }

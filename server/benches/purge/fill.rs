@@ -12,7 +12,7 @@ use agentframer::engine::clock::Clock;
 use agentframer::engine::store::Db;
 use agentframer::engine::store::generations::{self, NewGeneration};
 
-use super::place::Place;
+use super::common::place::Place;
 
 const BATCH: i64 = 2_000;
 /// Over how many days they were made, as folders by day see it.

@@ -9,12 +9,12 @@
     reason = "a benchmark prints and measures, and stops where it cannot go on"
 )]
 
+#[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "each benchmark uses what it needs")]
+mod common;
 mod fill;
 mod load;
-#[path = "../audit_search/place.rs"]
-mod place;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -23,8 +23,9 @@ use agentframer::domain::money::Usd;
 use agentframer::engine::Engine;
 use agentframer::engine::calls::providers::{Null, Providers};
 use agentframer::engine::clock::Clock;
+use common::Args;
+use common::place::{self, Place};
 use load::{Latencies, Load, Steady};
-use place::Place;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -33,19 +34,14 @@ const DEFAULT_OBJECTS: i64 = 100_000;
 const PROMISED: f64 = 1.5;
 
 fn main() {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
-    let named = |name: &str| args.iter().position(|arg| arg == name).map(|at| args[at + 1].clone());
-    let objects = named("--objects").map_or(DEFAULT_OBJECTS, |text| text.parse().unwrap());
-    let only = named("--on");
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    let args = Args::read();
+    let objects = args.number("objects", DEFAULT_OBJECTS);
+    common::runtime().block_on(async {
         let mut results = Vec::new();
-        for on in
-            ["SQLite", "PostgreSQL"].into_iter().filter(|on| only.as_deref().is_none_or(|only| only == *on))
-        {
+        for on in args.databases() {
             results.push(measure(on, objects).await);
         }
-        write(&results);
+        common::write("purge.json", &json!({ "benchmark": "purge", "results": results }));
     });
 }
 
@@ -123,14 +119,4 @@ fn resident_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1_000.0
-}
-
-fn write(results: &[Value]) {
-    let named = std::env::var_os("AGENTFRAMER_BENCH_RESULTS").map(PathBuf::from);
-    let file =
-        named.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench/results.json").into());
-    let file = file.with_file_name("purge.json");
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    std::fs::write(&file, format!("{:#}\n", json!({ "benchmark": "purge", "results": results }))).unwrap();
-    println!("written to {}", file.display());
 }

@@ -21,7 +21,7 @@ use super::auth::Caller;
 use super::input::{Params, parsed};
 use super::paging::{List, Paging, page};
 use super::problem::{Problem, Refusals};
-use crate::export::Form;
+use crate::downloads::list::Form;
 
 /// Which entries; each given field must match.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]

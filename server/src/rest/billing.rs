@@ -3,12 +3,9 @@
 use agentframer::domain::access::Permission;
 use agentframer::domain::money::Usd;
 use agentframer::domain::time::Time;
-use agentframer::engine::error;
 use agentframer::engine::money::billing::{self, CapView, LedgerFilter};
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -21,7 +18,7 @@ use super::input::{Body, Params};
 use super::paging::{List, page};
 use super::problem::{Problem, Refusals};
 use super::usage::wants_csv;
-use crate::sheet::{CSV, Cell, file, line};
+use crate::downloads::finance_sheets;
 
 /// The balance, this month and the caps.
 #[derive(Debug, Serialize, ToSchema)]
@@ -216,30 +213,11 @@ async fn ledger(
     let now = caller.engine.clock().now();
     let filter = LedgerFilter::read(kind.as_deref(), actor.as_deref(), from.as_deref(), to.as_deref(), now)?;
     if wants_csv(&headers) {
-        return Ok(ledger_sheet(caller.engine.ledger_stream(&scope, &filter)?));
+        return Ok(finance_sheets::ledger(caller.engine.ledger_stream(&scope, &filter)?));
     }
     let page = page(limit.as_deref(), cursor)?;
     let list: List<LedgerEntry> = caller.engine.ledger(&scope, &filter, page).await?.into();
     Ok(Json(list).into_response())
-}
-
-/// The rows as a sheet, streamed. A fault in the middle ends the connection, so that nobody takes a part for the whole.
-pub fn ledger_sheet(rows: BoxStream<'static, error::Result<billing::LedgerRow>>) -> Response {
-    let columns = ["id", "ts", "kind", "amount_usd", "balance_after_usd", "request_id", "actor", "reference"];
-    let head = stream::once(async move { Ok(line(columns.map(Cell::plain))) });
-    let lines = rows.map_ok(|row| {
-        line([
-            Cell::plain(row.id),
-            Cell::plain(row.ts),
-            Cell::plain(row.kind),
-            Cell::amount(Some(row.amount_usd)),
-            Cell::amount(Some(row.balance_after_usd)),
-            Cell::plain(row.request_id),
-            Cell::text(row.actor),
-            Cell::text(row.reference.unwrap_or_default()),
-        ])
-    });
-    file("ledger.csv", CSV, axum::body::Body::from_stream(head.chain(lines)))
 }
 
 /// Adds money to the balance.

@@ -5,7 +5,6 @@ mod audit;
 pub mod auth;
 mod billing;
 mod caps;
-pub mod csv;
 mod data_requests;
 mod generations;
 mod input;
@@ -30,9 +29,8 @@ use utoipa::openapi::{
 };
 use utoipa_axum::router::OpenApiRouter;
 
-pub use billing::ledger_sheet;
 use problem::Problem;
-pub use usage::{UsageAnswer, usage_sheet};
+pub use usage::UsageAnswer;
 
 /// Where the API begins.
 pub const PREFIX: &str = "/api/v1";

@@ -17,7 +17,7 @@ use super::Rest;
 use super::auth::Caller;
 use super::input::Params;
 use super::problem::{Problem, Refusals};
-use crate::sheet::{CSV, Cell, file, sheet};
+use crate::downloads::finance_sheets;
 
 /// What usage is asked for.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -121,27 +121,6 @@ impl From<usage::Usage> for UsageAnswer {
     }
 }
 
-/// The rows as a sheet.
-pub fn usage_sheet(usage: &usage::Usage) -> String {
-    let columns =
-        ["start", "end", "group", "calls", "cost_usd", "images", "video_seconds", "refused", "failed"];
-    let rows = usage.rows.iter().map(|row| {
-        let sums = &row.sums;
-        [
-            Cell::plain(row.start),
-            Cell::plain(row.end),
-            Cell::text(&*row.group),
-            Cell::plain(sums.calls),
-            Cell::amount(Some(sums.cost)),
-            Cell::plain(sums.images),
-            Cell::plain(sums.video_seconds()),
-            Cell::plain(sums.refused),
-            Cell::plain(sums.failed),
-        ]
-    });
-    sheet(columns, rows)
-}
-
 pub(super) fn routes() -> OpenApiRouter<Rest> {
     OpenApiRouter::new().routes(routes!(get_usage))
 }
@@ -163,7 +142,7 @@ async fn get_usage(
     let query = read_query(from.as_deref(), to.as_deref(), interval.as_deref(), group_by.as_deref(), now)?;
     let usage = caller.engine.usage(&scope, query).await?;
     if wants_csv(&headers) {
-        return Ok(file("usage.csv", CSV, usage_sheet(&usage)));
+        return Ok(finance_sheets::usage(&usage));
     }
     Ok(Json(UsageAnswer::from(usage)).into_response())
 }

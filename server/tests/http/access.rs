@@ -8,7 +8,7 @@ use agentframer::engine::access::bootstrap::Bootstrapped;
 use agentframer::engine::calls::tools::definitions;
 use agentframer::engine::log::reading::{AuditFilter, Page};
 use agentframer_server::rest::document;
-use agentframer_server::{downloads, finance_downloads, find, papers};
+use agentframer_server::{downloads, find};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -80,8 +80,8 @@ fn present() -> BTreeSet<String> {
         methods.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
     });
     let tools = definitions().into_iter().map(|definition| format!("tool {}", definition.tool));
-    let downloads = downloads::PATHS.into_iter().chain(papers::PATHS).chain(finance_downloads::PATHS);
-    let downloads = downloads.chain([find::PATH]).map(|path| format!("download {path}"));
+    let downloads =
+        downloads::PATHS.concat().into_iter().chain([find::PATH]).map(|path| format!("download {path}"));
     routes.chain(tools).chain(downloads).chain(browser::present()).collect()
 }
 

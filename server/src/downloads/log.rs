@@ -6,27 +6,23 @@ use std::time::Duration;
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::audit::Linked;
-use agentframer::domain::ids::{UserId, WorkspaceId};
 use agentframer::domain::search::{QueryError, Search};
 use agentframer::engine::Engine;
-use agentframer::engine::access::scope::{Principal, Scope};
+use agentframer::engine::access::scope::Scope;
 use agentframer::engine::error::{Error, Result};
 use agentframer::engine::log::search::{AuditFilter, EntryKind};
 use axum::Router;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::stream::{self, Stream};
 use http::header;
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tower_sessions::Session;
 
-use crate::export::Form;
-use crate::rest::problem::Problem;
-use crate::session_store::USER;
-use crate::visit::Visit;
+use super::list::Form;
+use crate::reader::{Reader, refused};
 
 /// The paths, as the access expectation names them.
 pub const PATHS: [&str; 2] = ["/w/{ws}/audit/export", "/w/{ws}/audit/live"];
@@ -79,38 +75,15 @@ impl Asked {
     }
 }
 
-/// The right of who is signed in.
-pub(crate) async fn scope(
-    engine: &Engine,
-    session: &Session,
-    visit: &Visit,
-    workspace: &str,
-    permission: Permission,
-) -> Result<Scope> {
-    let user = session.get::<UserId>(USER).await.map_err(|_| Error::Internal)?;
-    let user = Principal::User(user.ok_or(Error::Unauthenticated)?);
-    let workspace: WorkspaceId = workspace.parse().map_err(|_| Error::NotFound)?;
-    engine.scope(&user, &workspace, permission, visit.origin()).await
-}
-
-fn refused(error: Error) -> Response {
-    match error {
-        Error::Unauthenticated => Redirect::to("/login").into_response(),
-        Error::Forbidden(_) => Problem::from(Error::NotFound).into_response(),
-        error => Problem::from(error).into_response(),
-    }
-}
-
 /// Exactly what the search on the page matches, all of it.
 async fn export(
     State(own): State<Downloads>,
-    session: Session,
-    Extension(visit): Extension<Visit>,
+    reader: Reader,
     Path(workspace): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Response {
     let made = async {
-        let scope = scope(&own.engine, &session, &visit, &workspace, Permission::ReadActivity).await?;
+        let scope = reader.scope(&own.engine, &workspace, Permission::ReadActivity).await?;
         let form = Form::named(&asked.format).unwrap_or(Form::NdJson);
         let name = |what: &str| format!("{what}-{}", scope.workspace.id);
         if asked.tab == "refused" {
@@ -124,13 +97,12 @@ async fn export(
 /// New entries that match, as they are written (server-sent events).
 async fn live(
     State(own): State<Downloads>,
-    session: Session,
-    Extension(visit): Extension<Visit>,
+    reader: Reader,
     Path(workspace): Path<String>,
     Query(asked): Query<Asked>,
 ) -> Response {
     let made = async {
-        let scope = scope(&own.engine, &session, &visit, &workspace, Permission::ReadActivity).await?;
+        let scope = reader.scope(&own.engine, &workspace, Permission::ReadActivity).await?;
         let filter = asked.filter()?;
         let place = own.watchers.clone().try_acquire_owned();
         let place = place.map_err(|_| Error::TooMany { retry_after_s: 30 })?;

@@ -1,9 +1,9 @@
-//! Rows as comma-separated values (RFC 4180), harmless in a spreadsheet.
-
-use std::fmt::Display;
+//! The columns of long lists as sheets.
 
 use agentframer::domain::audit::Linked;
 use agentframer::engine::log::reading::AttemptView;
+
+use super::sheet::Line;
 
 /// What can stand in a line.
 pub trait Record {
@@ -14,53 +14,6 @@ pub trait Record {
     fn write(&self, line: &mut Line<'_>);
 }
 
-/// A line that is being written.
-pub struct Line<'a> {
-    to: &'a mut Vec<u8>,
-    is_first: bool,
-}
-
-impl Line<'_> {
-    /// A number, an id, a time: nothing that a person chose.
-    fn plain(&mut self, value: impl Display) {
-        self.comma();
-        self.to.extend_from_slice(value.to_string().as_bytes());
-    }
-
-    /// A text that may hold anything.
-    fn text(&mut self, text: &str) {
-        self.comma();
-        let needs_quotes = text.contains([',', '"', '\r', '\n']);
-        if needs_quotes {
-            self.to.push(b'"');
-        }
-        if is_formula(text) {
-            self.to.push(b'\'');
-        }
-        if needs_quotes {
-            self.to.extend_from_slice(text.replace('"', "\"\"").as_bytes());
-            self.to.push(b'"');
-        } else {
-            self.to.extend_from_slice(text.as_bytes());
-        }
-    }
-
-    fn maybe(&mut self, text: Option<&str>) {
-        self.text(text.unwrap_or_default());
-    }
-
-    fn comma(&mut self) {
-        if !std::mem::take(&mut self.is_first) {
-            self.to.push(b',');
-        }
-    }
-}
-
-/// A spreadsheet would run what begins so (ASVS 1.2.10).
-fn is_formula(text: &str) -> bool {
-    text.starts_with(['=', '+', '-', '@', '\t', '\r'])
-}
-
 /// The first line.
 pub fn head<T: Record>(to: &mut Vec<u8>) {
     to.extend_from_slice(T::COLUMNS.join(",").as_bytes());
@@ -69,8 +22,9 @@ pub fn head<T: Record>(to: &mut Vec<u8>) {
 
 /// One row as a line.
 pub fn line(row: &impl Record, to: &mut Vec<u8>) {
-    row.write(&mut Line { to, is_first: true });
-    to.extend_from_slice(b"\r\n");
+    let mut line = Line::new(to);
+    row.write(&mut line);
+    line.end();
 }
 
 impl Record for Linked {
@@ -142,38 +96,5 @@ impl Record for AttemptView {
         line.plain(&self.request_id);
         line.plain(self.failed);
         line.plain(self.count);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cell(text: &str) -> String {
-        let mut to = Vec::new();
-        Line { to: &mut to, is_first: true }.text(text);
-        String::from_utf8(to).unwrap()
-    }
-
-    #[test]
-    fn cells_that_a_spreadsheet_would_run_are_defused() {
-        assert_eq!(cell("=HYPERLINK(\"x\")"), "\"'=HYPERLINK(\"\"x\"\")\"");
-        for text in ["+1", "-1", "@x", "\tx"] {
-            assert!(cell(text).starts_with('\''), "{text}");
-        }
-        assert_eq!(cell("\rx"), "\"'\rx\"");
-    }
-
-    #[test]
-    fn other_cells_keep_their_value() {
-        assert_eq!(cell("agent.growth-bot"), "agent.growth-bot");
-        assert_eq!(cell("a,b"), "\"a,b\"");
-        assert_eq!(cell("{\"from\":1}"), "\"{\"\"from\"\":1}\"");
-        let mut to = Vec::new();
-        let mut line = Line { to: &mut to, is_first: true };
-        line.plain(-1);
-        line.maybe(None);
-        line.text("x");
-        assert_eq!(to, b"-1,,x");
     }
 }

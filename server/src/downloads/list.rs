@@ -2,14 +2,16 @@
 
 use agentframer::engine::log::search::Pieces;
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 use serde::Serialize;
 
-use crate::rest::csv::{self, Record};
+use super::attachment::attachment;
+use super::rows::{self, Record};
+use super::sheet::CSV;
 
 /// How a list is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,21 +54,14 @@ impl Form {
         match self {
             Self::Json => "application/json",
             Self::NdJson => "application/x-ndjson",
-            Self::Csv => "text/csv; charset=utf-8",
+            Self::Csv => CSV,
         }
     }
 
     /// The rows as a download called `name`. A fault breaks it off, so that nobody takes a part for the whole.
     pub fn answer<T: Serialize + Record + Send + 'static>(self, name: &str, rows: Pieces<T>) -> Response {
-        let mut response = Body::from_stream(self.bytes(rows)).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type()));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let disposition = format!("attachment; filename=\"{name}.{}\"", self.ending());
-        if let Ok(value) = HeaderValue::from_str(&disposition) {
-            headers.insert(header::CONTENT_DISPOSITION, value);
-        }
-        response
+        let name = format!("{name}.{}", self.ending());
+        attachment(&name, self.content_type(), Body::from_stream(self.bytes(rows)))
     }
 
     fn bytes<T: Serialize + Record + Send + 'static>(
@@ -80,7 +75,7 @@ impl Form {
         });
         let (mut head, mut tail) = (Vec::new(), Vec::new());
         match self {
-            Self::Csv => csv::head::<T>(&mut head),
+            Self::Csv => rows::head::<T>(&mut head),
             Self::Json => (head, tail) = (b"[\n".to_vec(), b"]\n".to_vec()),
             Self::NdJson => {}
         }
@@ -92,7 +87,7 @@ impl Form {
         let mut text = Vec::with_capacity(rows.len() * 640);
         for row in rows {
             match self {
-                Self::Csv => csv::line(row, &mut text),
+                Self::Csv => rows::line(row, &mut text),
                 Self::Json | Self::NdJson => {
                     if self == Self::Json && !std::mem::take(&mut is_first) {
                         text.push(b',');
