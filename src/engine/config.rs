@@ -48,6 +48,9 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// Keys.
     pub security: Security,
+    /// Whether commits may be lost with the power: only where an empty installation is filled. No setting says so.
+    #[serde(skip)]
+    pub unsynced: bool,
 }
 
 /// The log's form.
@@ -170,6 +173,7 @@ impl Default for Config {
             limits: Limits::default(),
             webhooks: Webhooks::default(),
             security: Security::default(),
+            unsynced: false,
         }
     }
 }

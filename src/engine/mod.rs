@@ -102,7 +102,7 @@ impl Engine {
         providers: Providers,
     ) -> std::result::Result<Self, StartError> {
         let keys = master_keys(&config)?;
-        let control = open_database(&config.control_url(), Kind::Control).await?;
+        let control = open_database(&config, &config.control_url(), Kind::Control).await?;
         let signer = open_signer(&control, &keys, &clock).await?;
         let (mut cells, mut writers) = (BTreeMap::new(), Vec::new());
         for cell in config.cells() {
@@ -244,11 +244,10 @@ fn catalog(config: &Config) -> std::result::Result<Catalog, StartError> {
         .map_err(|error| StartError(format!("The model library {place} cannot be used: {error}")))
 }
 
-async fn open_database(url: &str, kind: Kind) -> std::result::Result<Db, StartError> {
+async fn open_database(config: &Config, url: &str, kind: Kind) -> std::result::Result<Db, StartError> {
     let place = without_password(url);
-    let db = Db::open(url)
-        .await
-        .map_err(|error| StartError(format!("Cannot open the database {place}: {error}.")))?;
+    let opened = if config.unsynced { Db::open_unsynced(url).await } else { Db::open(url).await };
+    let db = opened.map_err(|error| StartError(format!("Cannot open the database {place}: {error}.")))?;
     let migrated = db.migrate(kind).await;
     migrated
         .map_err(|error| StartError(format!("Cannot bring the database {place} up to date: {error}.")))?;
@@ -280,7 +279,7 @@ async fn open_cell(
     keys: &MasterKeys,
     clock: &Clock,
 ) -> std::result::Result<(CellNode, JoinHandle<()>), StartError> {
-    let db = open_database(&config.cell_url(&cell), Kind::Cell).await?;
+    let db = open_database(config, &config.cell_url(&cell), Kind::Cell).await?;
     let sealer = open_sealer(&db, &cell, keys).await?;
     let bucket = Bucket::open(&config.cell_storage(&cell)).map_err(StartError)?;
     let (writer, task) = LedgerWriter::start(db.clone(), clock.clone());

@@ -103,31 +103,39 @@ impl Db {
     /// # Errors
     /// The database's own, where it cannot be reached.
     pub async fn open(url: &str) -> std::result::Result<Self, sqlx::Error> {
+        Self::open_as(url, Sync::Full).await
+    }
+
+    /// As [`Db::open`], for filling what is empty: a loss of power would take commits that were answered.
+    ///
+    /// # Errors
+    /// The database's own, where it cannot be reached.
+    pub async fn open_unsynced(url: &str) -> std::result::Result<Self, sqlx::Error> {
+        Self::open_as(url, Sync::Off).await
+    }
+
+    async fn open_as(url: &str, sync: Sync) -> std::result::Result<Self, sqlx::Error> {
         sqlx::any::install_default_drivers();
         if url.starts_with("postgres") {
-            Self::open_postgres(url).await
+            Self::open_postgres(url, sync).await
         } else {
-            Self::open_sqlite(url).await
+            Self::open_sqlite(url, sync).await
         }
     }
 
-    async fn open_postgres(url: &str) -> std::result::Result<Self, sqlx::Error> {
-        let pool = AnyPoolOptions::new()
-            .max_connections(16)
-            .acquire_timeout(Duration::from_secs(10))
-            .connect(url)
-            .await?;
+    async fn open_postgres(url: &str, sync: Sync) -> std::result::Result<Self, sqlx::Error> {
+        let pool = postgres_pool(sync).connect(url).await?;
         Ok(Self { dialect: Dialect::Postgres, read: pool.clone(), write: pool })
     }
 
-    async fn open_sqlite(url: &str) -> std::result::Result<Self, sqlx::Error> {
+    async fn open_sqlite(url: &str, sync: Sync) -> std::result::Result<Self, sqlx::Error> {
         let file = url.trim_start_matches("sqlite:").split('?').next().unwrap_or_default();
         if let Some(folder) = std::path::Path::new(file).parent() {
             tokio::fs::create_dir_all(folder).await.map_err(sqlx::Error::Io)?;
         }
         let url = format!("sqlite:{file}?mode=rwc");
-        let write = sqlite_pool(1).connect(&url).await?;
-        let read = sqlite_pool(4).connect(&url).await?;
+        let write = sqlite_pool(1, sync).connect(&url).await?;
+        let read = sqlite_pool(4, sync).connect(&url).await?;
         Ok(Self { dialect: Dialect::Sqlite, read, write })
     }
 
@@ -196,13 +204,34 @@ pub(super) const TELL_NODES: &str = "UPDATE changes SET number = number + 1 WHER
 
 const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 30000";
 
-fn sqlite_pool(connections: u32) -> AnyPoolOptions {
+/// Whether a commit that was answered survives the loss of power.
+#[derive(Debug, Clone, Copy)]
+enum Sync {
+    Full,
+    Off,
+}
+
+fn postgres_pool(sync: Sync) -> AnyPoolOptions {
+    let options = AnyPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(10));
+    match sync {
+        // As the server is set up.
+        Sync::Full => options,
+        Sync::Off => options.after_connect(|connection: &mut AnyConnection, _| {
+            Box::pin(async move { connection.execute("SET synchronous_commit = off").await.map(drop) })
+        }),
+    }
+}
+
+fn sqlite_pool(connections: u32, sync: Sync) -> AnyPoolOptions {
+    let synchronous = match sync {
+        Sync::Full => "PRAGMA synchronous = FULL",
+        Sync::Off => "PRAGMA synchronous = OFF",
+    };
     AnyPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(30)).after_connect(
-        |connection: &mut AnyConnection, _| {
+        move |connection: &mut AnyConnection, _| {
             Box::pin(async move {
-                // Full sync: a commit that was answered survives the loss of power.
                 connection.execute("PRAGMA journal_mode = WAL").await?;
-                connection.execute("PRAGMA synchronous = FULL").await?;
+                connection.execute(synchronous).await?;
                 connection.execute(BUSY_TIMEOUT).await?;
                 // What is deleted is overwritten: a destroyed key must not survive in a free page.
                 connection.execute("PRAGMA secure_delete = ON").await?;

@@ -13,7 +13,7 @@ use agentframer::engine::error::{Error, Result};
 use serde_json::json;
 
 use super::cast::{self, COLLEAGUES, HOUSES, Habit, House, RUNAWAY};
-use super::traffic::{DAYS, Plan, Planned, runaway};
+use super::traffic::{DAYS, MEDIA_DAYS, Plan, Planned, runaway};
 
 /// Who signs in.
 pub const EMAIL: &str = "ada@example.com";
@@ -43,10 +43,9 @@ impl Tally {
         self.answered + self.refused
     }
 
-    /// Counts `other` too.
-    pub fn add(&mut self, other: &Self) {
-        self.answered += other.answered;
-        self.refused += other.refused;
+    /// Both together.
+    pub const fn and(self, other: Self) -> Self {
+        Self { answered: self.answered + other.answered, refused: self.refused + other.refused }
     }
 }
 
@@ -103,6 +102,9 @@ impl Stage {
         engine.set_caps(&scope, &caps(self.top_up(number))?).await?;
         let cost_centre = Some(Some(house.cost_centre.to_owned()));
         engine.set_settings(&scope, SettingsChange { cost_centre, ..SettingsChange::default() }).await?;
+        if self.plan.media_days() < MEDIA_DAYS {
+            engine.set_retention(&scope, Some(self.plan.media_days() as u32), None).await?;
+        }
         engine.set_name(&made.user_id, "Ada King").await?;
         self.add_colleagues(engine, &scope, password).await?;
         self.user = Some(made.user_id);

@@ -9,6 +9,14 @@ use super::dice::Dice;
 
 /// How far back the traffic reaches.
 pub const DAYS: u64 = 120;
+/// How long media are kept where nobody chose otherwise.
+pub const MEDIA_DAYS: u64 = 30;
+/// A business that makes more pictures than so many in that time keeps them for fewer days.
+const KEPT: u64 = 400_000;
+/// Calls of the whole demo for each that is made at the same time as another: few stand apart, many fill batches.
+const CALLS_APART: u64 = 40_000;
+/// Calls at a time at most: enough to fill the ledger writer's batches.
+const MOST_AT_A_TIME: u64 = 256;
 /// How busy each hour of a day is, in UTC.
 const HOURS: [u64; 24] = [1, 1, 1, 1, 1, 2, 4, 8, 12, 16, 18, 18, 14, 16, 18, 17, 14, 10, 7, 5, 4, 3, 2, 1];
 
@@ -73,6 +81,21 @@ impl Plan {
     /// When a day begins; day [`DAYS`] begins at the end.
     pub fn begins(&self, day: u64) -> Time {
         self.end.plus(-((DAYS - day.min(DAYS)) as i64 * DAY))
+    }
+
+    /// How many calls there are from a day on.
+    pub fn left(&self, day: u64) -> u64 {
+        self.calls - self.before(day)
+    }
+
+    /// For how many days media are kept.
+    pub fn media_days(&self) -> u64 {
+        (KEPT * DAYS / self.calls.max(1)).clamp(1, MEDIA_DAYS)
+    }
+
+    /// How many calls are made at a time.
+    pub fn at_a_time(&self) -> usize {
+        (self.calls / CALLS_APART).clamp(1, MOST_AT_A_TIME) as usize
     }
 
     /// How many calls come before a day: they add up to all of them, whatever their number.
@@ -189,6 +212,12 @@ mod tests {
             assert!(planned.is_sorted_by_key(|call| call.at));
             assert!(planned.iter().all(|call| call.at < END && call.at >= END.plus(-(DAYS as i64) * DAY)));
         }
+    }
+
+    #[test]
+    fn the_more_calls_the_shorter_media_are_kept() {
+        let days = |calls| Plan { seed: 1, calls, end: END }.media_days();
+        assert_eq!([0, 4_000, 1_600_000, 4_800_000, 10_000_000].map(days), [30, 30, 30, 10, 4]);
     }
 
     #[test]

@@ -49,7 +49,7 @@ struct Pending {
 /// end. It remembers what was asked of it. Clones share one script.
 ///
 /// ```
-/// # use agentframer::engine::providers::{Act, ProviderError, Providers, Scripted};
+/// # use agentframer::engine::calls::providers::{Act, ProviderError, Providers, Scripted};
 /// # use std::{sync::Arc, time::Duration};
 /// let scripted = Scripted::new([Act::Pend { polls: 2 }, Act::Fail(ProviderError::Timeout)]);
 /// let providers = Providers::default().with("local", Arc::new(scripted.clone()), Duration::from_secs(5));
