@@ -215,8 +215,9 @@ fn entry(row: &AnyRow) -> Result<LedgerEntry> {
 /// # Errors
 /// The database's own.
 pub async fn topped_up(db: &Db, workspace: &WorkspaceId, from: Time, to: Time) -> Result<Usd> {
+    // Agents ask for it with each get_credits: by the index of what is no charge, never over the charges of a month.
     let text = "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM ledger_entries \
-                WHERE workspace_id = $1 AND kind = 'top_up' AND ts_us >= $2 AND ts_us < $3";
+                WHERE workspace_id = $1 AND kind = 'top_up' AND kind <> 'charge' AND +ts_us >= $2 AND +ts_us < $3";
     let query = sqlx::query_scalar(text).bind(workspace.as_str()).bind(from.micros()).bind(to.micros());
     Ok(Usd::from_micros(query.fetch_one(&db.read).await?))
 }

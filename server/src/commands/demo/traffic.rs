@@ -14,7 +14,7 @@ pub const MEDIA_DAYS: u64 = 30;
 /// A business that makes more pictures than so many in that time keeps them for fewer days.
 const KEPT: u64 = 400_000;
 /// Calls of the whole demo for each that is made at the same time as another: few stand apart, many fill batches.
-const CALLS_APART: u64 = 40_000;
+const CALLS_APART: u64 = 10_000;
 /// Calls at a time at most: enough to fill the ledger writer's batches.
 const MOST_AT_A_TIME: u64 = 256;
 /// How busy each hour of a day is, in UTC.
