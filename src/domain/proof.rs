@@ -90,6 +90,9 @@ impl Proof {
     /// # Errors
     /// The first fault.
     pub fn next(&mut self, row: &Linked) -> Result<(), Fault> {
+        if self.verifier.rows() == 0 {
+            self.begin(row)?;
+        }
         self.verifier.next(row)?;
         while let Some(witness) = self.waiting.front().filter(|witness| witness.last_seq <= row.seq) {
             if witness.last_seq < row.seq {
@@ -99,6 +102,18 @@ impl Proof {
                 return Err(Fault::Rewritten { seq: row.seq, request_id: row.entry.request_id.clone() });
             }
             self.waiting.pop_front();
+        }
+        Ok(())
+    }
+
+    /// A log whose oldest months went begins right after a checkpoint, which still vouches for what its first row says of
+    /// the row before.
+    fn begin(&mut self, first: &Linked) -> Result<(), Fault> {
+        let Some(before) = self.waiting.pop_front_if(|witness| witness.last_seq + 1 == first.seq) else {
+            return Ok(());
+        };
+        if before.head_hash != first.prev_hash {
+            return Err(Fault::Rewritten { seq: first.seq, request_id: first.entry.request_id.clone() });
         }
         Ok(())
     }

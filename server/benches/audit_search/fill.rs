@@ -44,8 +44,10 @@ pub async fn fill(place: &Place, rows: i64) -> Log {
     let engine = Engine::open(place.config(), clock).await.unwrap();
     let made = engine.bootstrap(bootstrap(Usd::dollars(1))).await.unwrap();
     let scope = scope(&engine, &made).await;
-    let (db, began) =
-        (Db::open(&place.config().cell_url(&place.config().cells[0])).await.unwrap(), Instant::now());
+    let (db, began) = (
+        Db::open_unsynced(&place.config().cell_url(&place.config().cells[0])).await.unwrap(),
+        Instant::now(),
+    );
     let request = write_rows(&db, &made, rows).await;
     let rows_per_s = rows as f64 / began.elapsed().as_secs_f64();
     // What the server's autovacuum does by itself, a little later.

@@ -20,7 +20,7 @@ const DAYS: i64 = 90;
 
 /// As many generations, each with a picture and a thumbnail.
 pub async fn fill(place: &Place, engine: &Engine, made: &Bootstrapped, generations: i64) {
-    let db = Db::open(&place.config().cell_url(&place.config().cells[0])).await.unwrap();
+    let db = Db::open_unsynced(&place.config().cell_url(&place.config().cells[0])).await.unwrap();
     let media = media_folder(place);
     let end = Clock::System.now().plus(-DAY);
     for first in (0..generations).step_by(BATCH as usize) {

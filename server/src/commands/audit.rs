@@ -67,7 +67,11 @@ impl Chain {
         if seq == 0 {
             return Err(Failure::wrong(format!("{} holds no row of a log.", self.place)));
         }
-        say(format_args!("Whole: {} rows up to row {seq}, head {head}.", self.proof.rows()));
+        let rows = self.proof.rows();
+        say(format_args!(
+            "Whole: {rows} rows from row {} up to row {seq}, head {head}.",
+            seq + 1 - rows as i64
+        ));
         Ok(())
     }
 

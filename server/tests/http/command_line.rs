@@ -268,12 +268,29 @@ fn a_checkpoint_must_agree() {
     let cut = verify(json!({ "last_seq": 99, "head_hash": last["hash"] }));
     assert_eq!((code(&cut), errors(&cut).contains("99")), (1, true), "{}", errors(&cut));
     assert_eq!(code(&verify(json!({ "a": 1 }))), 2);
-    std::fs::write(&log, lines[1..].join("\n")).unwrap();
-    let beheaded = verify(json!({ "last_seq": 1, "head_hash": rows[0]["hash"] }));
-    assert_eq!((code(&beheaded), errors(&beheaded).contains("begins only at row 2")), (1, true));
     let forged =
         verify(json!({ "last_seq": 3, "head_hash": last["hash"], "signature": { "alg": "Ed25519" } }));
     assert_eq!((code(&forged), errors(&forged).contains("not believed")), (1, true));
+}
+
+#[test]
+fn a_log_whose_oldest_rows_went_begins_where_a_checkpoint_says() {
+    let data = tempfile::tempdir().unwrap();
+    let verify = |rows: &[Value], last: &Value, hash: &Value| {
+        let lines: Vec<String> = rows.iter().map(Value::to_string).collect();
+        std::fs::write(data.path().join("log"), lines.join("\n")).unwrap();
+        let point = json!({ "last_seq": last["seq"], "head_hash": hash });
+        std::fs::write(data.path().join("point"), point.to_string()).unwrap();
+        agentframer(data.path(), &["audit", "verify", "log", "--checkpoint", "point"], "")
+    };
+    let rows = rows();
+    let whole = verify(&rows[1..], &rows[0], &rows[0]["hash"]);
+    assert_eq!(code(&whole), 0, "{}", errors(&whole));
+    assert!(String::from_utf8_lossy(&whole.stdout).contains("2 rows from row 2 up to row 3"));
+    let other = verify(&rows[1..], &rows[0], &rows[1]["hash"]);
+    assert_eq!((code(&other), errors(&other).contains("row 2")), (1, true), "{}", errors(&other));
+    let beheaded = verify(&rows[2..], &rows[0], &rows[0]["hash"]);
+    assert_eq!((code(&beheaded), errors(&beheaded).contains("begins only at row 3")), (1, true));
 }
 
 #[test]

@@ -134,8 +134,8 @@ impl Db {
             tokio::fs::create_dir_all(folder).await.map_err(sqlx::Error::Io)?;
         }
         let url = format!("sqlite:{file}?mode=rwc");
-        let write = sqlite_pool(1, sync).connect(&url).await?;
-        let read = sqlite_pool(4, sync).connect(&url).await?;
+        let write = sqlite_pool(1, sync, WRITER_CACHE).connect(&url).await?;
+        let read = sqlite_pool(4, sync, READER_CACHE).connect(&url).await?;
         Ok(Self { dialect: Dialect::Sqlite, read, write })
     }
 
@@ -203,6 +203,9 @@ impl Db {
 pub(super) const TELL_NODES: &str = "UPDATE changes SET number = number + 1 WHERE id = 1";
 
 const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 30000";
+/// In KiB. Writing comes back to the same pages; what is read once, such as a whole log, should not fill the memory.
+const WRITER_CACHE: &str = "PRAGMA cache_size = -65536";
+const READER_CACHE: &str = "PRAGMA cache_size = -8192";
 
 /// Whether a commit that was answered survives the loss of power.
 #[derive(Debug, Clone, Copy)]
@@ -222,7 +225,7 @@ fn postgres_pool(sync: Sync) -> AnyPoolOptions {
     }
 }
 
-fn sqlite_pool(connections: u32, sync: Sync) -> AnyPoolOptions {
+fn sqlite_pool(connections: u32, sync: Sync, cache: &'static str) -> AnyPoolOptions {
     let synchronous = match sync {
         Sync::Full => "PRAGMA synchronous = FULL",
         Sync::Off => "PRAGMA synchronous = OFF",
@@ -236,7 +239,7 @@ fn sqlite_pool(connections: u32, sync: Sync) -> AnyPoolOptions {
                 // What is deleted is overwritten: a destroyed key must not survive in a free page.
                 connection.execute("PRAGMA secure_delete = ON").await?;
                 connection.execute("PRAGMA temp_store = MEMORY").await?;
-                connection.execute("PRAGMA cache_size = -65536").await?;
+                connection.execute(cache).await?;
                 connection.execute("PRAGMA wal_autocheckpoint = 4000").await?;
                 Ok(())
             })

@@ -3,8 +3,9 @@
 //! A search of the log is narrowed in three steps. Times become places, for both only rise. What a kind can tell (actor,
 //! tool, model, event, status, cost) selects kinds. One look at the index of each tells where its newest entry is; the
 //! newest entries of all are then in the kinds whose own are newest, so that a page is merged from at most as many kinds
-//! as it has rows. Requests and hashes have indexes of their own.
+//! as it has rows. A prompt's entries have such an index too, by kind. Requests have one of their own.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use sqlx::Row;
@@ -151,17 +152,14 @@ impl LogSearch {
         if self.filter.search.demanded(Field::Request).is_some() {
             return rows(db, self.requests("e.*", between).tail("ORDER BY +e.seq DESC").limit(limit)).await;
         }
-        if let Some(hashes) = self.filter.search.demanded(Field::Hash) {
-            return rows(db, self.merge(&By::Hashes(hashes), between, limit)).await;
-        }
-        let heads = self.heads(db, between, limit).await?;
-        if heads.is_empty() {
+        let parts = self.newest_parts(db, between, limit).await?;
+        if parts.is_empty() {
             return Ok(Vec::new());
         }
-        // With as many kinds as rows, nothing before the last kind's newest entry can be on the page.
-        let last = usize::try_from(limit).ok().and_then(|limit| heads.get(limit - 1));
-        let between = last.map_or(between, |(_, head)| between.after(head - 1));
-        rows(db, self.merge(&By::Kinds(&heads), between, limit)).await
+        // With as many parts as rows, nothing before the last part's newest entry can be on the page.
+        let last = usize::try_from(limit).ok().and_then(|limit| parts.get(limit - 1));
+        let between = last.map_or(between, |part| between.after(part.head - 1));
+        rows(db, self.merge(&parts, between, limit)).await
     }
 
     /// Matching entries between two places, the oldest first. Reads all entries between, so they should be few.
@@ -190,14 +188,12 @@ impl LogSearch {
             let select = self.requests("e.seq AS head", between).tail("ORDER BY +e.seq").limit(1);
             return first_place(db, select).await;
         }
-        if let Some(hashes) = self.filter.search.demanded(Field::Hash) {
-            let mut select = Select::new("SELECT MIN(seq) AS head FROM (", Vec::new());
-            let parts = self.parts(&mut select, &By::Hashes(hashes), between, 1, "");
-            select.push(&format!("{parts}) AS parts"));
-            return first_place(db, select).await;
+        let mut first = None;
+        for prompt in self.prompts() {
+            let select = self.each_kind("MIN", prompt.as_deref(), between).tail("ORDER BY head NULLS LAST");
+            first = first.into_iter().chain(first_place(db, select.limit(1)).await?).min();
         }
-        let select = self.each_kind("MIN", between).tail("ORDER BY head NULLS LAST").limit(1);
-        first_place(db, select).await
+        Ok(first)
     }
 
     fn all(&self, between: Between) -> Select {
@@ -234,59 +230,63 @@ impl LogSearch {
         format!(" AND +e.kind IN (SELECT k.id FROM log_kinds k WHERE k.workspace_id = {workspace}{kinds})")
     }
 
-    /// Each matching kind with its first or last place between two.
-    fn each_kind(&self, first_or_last: &str, between: Between) -> Select {
+    /// The prompts that the search demands, by hash; `None` alone where it demands none.
+    fn prompts(&self) -> Vec<Option<String>> {
+        let Some(hashes) = self.filter.search.demanded(Field::Hash) else { return vec![None] };
+        let once: BTreeSet<&String> = hashes.iter().collect();
+        once.into_iter().cloned().map(Some).collect()
+    }
+
+    /// Each matching kind with the first or last place between two of its entries, or of those of one prompt.
+    fn each_kind(&self, first_or_last: &str, prompt: Option<&str>, between: Between) -> Select {
         let text = format!(
             "SELECT k.id AS kind, (SELECT {first_or_last}(e.seq) FROM log_entries e \
              WHERE e.kind = k.id"
         );
         let mut select = Select::new(&text, values![self.workspace.as_str()]);
+        let of_prompt = of_prompt(&mut select, prompt);
+        select.push(&of_prompt);
         places(&mut select, between);
         let (rest, kinds) = (self.rest(&mut select), self.kinds(&mut select));
         select.push(&format!("{rest}) AS head FROM log_kinds k WHERE k.workspace_id = $1{kinds}"));
         select
     }
 
-    /// The kinds with the newest entries, the newest first, and the place of each one's newest.
-    async fn heads(&self, db: &Db, between: Between, limit: i64) -> Result<Vec<(i64, i64)>> {
-        let select = self.each_kind("MAX", between).tail("ORDER BY head DESC NULLS LAST").limit(limit);
-        let mut heads = Vec::new();
-        for row in select.all(&db.read).await? {
-            if let Some(head) = row.try_get::<Option<i64>, _>("head")? {
-                heads.push((row.try_get("kind")?, head));
+    /// The parts with the newest entries, the newest first.
+    async fn newest_parts(&self, db: &Db, between: Between, limit: i64) -> Result<Vec<Part>> {
+        let mut parts = Vec::new();
+        for prompt in self.prompts() {
+            let select = self.each_kind("MAX", prompt.as_deref(), between);
+            let select = select.tail("ORDER BY head DESC NULLS LAST").limit(limit);
+            for row in select.all(&db.read).await? {
+                if let Some(head) = row.try_get::<Option<i64>, _>("head")? {
+                    parts.push(Part { kind: row.try_get("kind")?, prompt: prompt.clone(), head });
+                }
             }
         }
-        Ok(heads)
+        parts.sort_by_key(|part| Reverse(part.head));
+        parts.truncate(usize::try_from(limit).unwrap_or_default());
+        Ok(parts)
     }
 
-    /// The newest entries of several kinds or prompts. The sum keeps SQLite from merging the parts two by two, which costs
-    /// ten times what sorting them does.
-    fn merge(&self, by: &By<'_>, between: Between, limit: i64) -> Select {
+    /// The newest entries of several parts. The sum keeps SQLite from merging the parts two by two, which costs ten times
+    /// what sorting them does. No part names the workspace: a kind has but one, and only its own index is left as a way.
+    fn merge(&self, parts: &[Part], between: Between, limit: i64) -> Select {
         let text = "SELECT e.* FROM log_entries e WHERE e.workspace_id = $1 AND e.seq IN (SELECT seq FROM (";
         let mut select = Select::new(text, values![self.workspace.as_str()]);
-        let parts = self.parts(&mut select, by, between, limit, " DESC");
-        let rows = select.bound(limit);
-        select.push(&format!("{parts}) AS parts ORDER BY seq + 0 DESC LIMIT {rows}) ORDER BY e.seq DESC"));
-        select
-    }
-
-    /// The first places of each kind or prompt, in this order. No part names the workspace: a kind has but one, and only its
-    /// own index is left as a way.
-    fn parts(&self, select: &mut Select, by: &By<'_>, between: Between, limit: i64, order: &str) -> String {
-        let of = by.conditions(select);
+        let of = conditions(&mut select, parts);
         let (first, last, rows) =
             (select.bound(between.after), select.bound(between.before), select.bound(limit));
-        let rest = match by {
-            By::Kinds(_) => self.rest(select),
-            By::Hashes(_) => self.named(select) + &self.rest(select) + &self.of_kinds(select),
-        };
+        let rest = self.rest(&mut select);
         let parts = of.iter().enumerate().map(|(index, of)| {
             format!(
                 "SELECT seq FROM (SELECT e.seq FROM log_entries e WHERE {of} AND e.seq > {first} AND e.seq < {last}{rest} \
-                 ORDER BY e.seq{order} LIMIT {rows}) AS part_{index}"
+                 ORDER BY e.seq DESC LIMIT {rows}) AS part_{index}"
             )
         });
-        parts.collect::<Vec<_>>().join(" UNION ALL ")
+        let parts = parts.collect::<Vec<_>>().join(" UNION ALL ");
+        select.push(&format!("{parts}) AS parts ORDER BY seq + 0 DESC LIMIT {rows}) ORDER BY e.seq DESC"));
+        select
     }
 
     /// The demanded requests and hashes.
@@ -358,31 +358,28 @@ impl LogSearch {
     }
 }
 
-/// What the parts of a merge are.
-enum By<'a> {
-    /// Kinds, each with the place of its newest entry.
-    Kinds(&'a [(i64, i64)]),
-    /// Prompts' hashes.
-    Hashes(&'a [String]),
+/// The entries of a kind, or of a kind and a prompt, by the place of the newest.
+#[derive(Debug, Clone)]
+struct Part {
+    kind: i64,
+    prompt: Option<String>,
+    head: i64,
 }
 
-impl By<'_> {
-    /// What makes an entry one of each part; padded with kinds that are none, for each number of parts is a text of its own.
-    fn conditions(&self, select: &mut Select) -> Vec<String> {
-        match self {
-            Self::Kinds(heads) => {
-                let size = SIZES.into_iter().find(|size| *size >= heads.len()).unwrap_or(heads.len());
-                let kinds = heads.iter().map(|(kind, _)| *kind).chain(std::iter::repeat(0)).take(size);
-                kinds.map(|kind| format!("e.kind = {}", select.bound(kind))).collect()
-            }
-            Self::Hashes(hashes) => {
-                let once: BTreeSet<&String> = hashes.iter().collect();
-                once.into_iter()
-                    .map(|hash| format!("e.prompt_hash = {}", select.bound(hash.as_str())))
-                    .collect()
-            }
-        }
-    }
+/// What makes an entry one of each part; padded with kinds that are none, for each number of parts is a text of its own.
+fn conditions(select: &mut Select, parts: &[Part]) -> Vec<String> {
+    let size = SIZES.into_iter().find(|size| *size >= parts.len()).unwrap_or(parts.len());
+    let none = parts.first().map(|part| Part { kind: 0, ..part.clone() });
+    let padding = none.iter().cycle().take(size - parts.len());
+    let condition = |part: &Part| {
+        let kind = format!("e.kind = {}", select.bound(part.kind));
+        kind + &of_prompt(select, part.prompt.as_deref())
+    };
+    parts.iter().chain(padding).map(condition).collect()
+}
+
+fn of_prompt(select: &mut Select, prompt: Option<&str>) -> String {
+    prompt.map(|hash| format!(" AND e.prompt_hash = {}", select.bound(hash))).unwrap_or_default()
 }
 
 async fn first_place(db: &Db, select: Select) -> Result<Option<i64>> {
@@ -520,32 +517,38 @@ mod tests {
         for text in
             ["agent:a", "-model:x cost:>0.5", "cost:>0.0415", "-request:req_1", "-hash:sha256:a status:paid"]
         {
-            let search = searching(text);
-            let parts = search.merge(&By::Kinds(&[(1, 9), (2, 8)]), Between::ALL, 51).plan(&db.read).await;
-            for head in ["MAX", "MIN"] {
-                let plan = search.each_kind(head, Between::ALL).tail("ORDER BY head").plan(&db.read).await;
-                let entries: Vec<&String> =
-                    plan.iter().filter(|line| line.starts_with("SEARCH e ")).collect();
-                assert!(
-                    entries.len() == 1 && entries[0].contains("log_entries_by_kind"),
-                    "{text}: {plan:#?}"
-                );
-            }
-            let by_kind = parts.iter().filter(|line| line.contains("log_entries_by_kind")).count();
-            assert_eq!(by_kind, 4, "{text}: {parts:#?}");
+            assert_found_by("log_entries_by_kind", &db, text).await;
         }
-        for (text, index) in [
-            ("hash:sha256:a -agent:b", "by_prompt"),
-            ("hash:sha256:a cost:>0.0415 -request:req_1", "by_prompt"),
-        ] {
-            let search = searching(text);
-            let hashes = search.filter.search.demanded(Field::Hash).unwrap();
-            let plan = search.merge(&By::Hashes(hashes), Between::ALL, 51).plan(&db.read).await;
-            assert!(plan.iter().any(|line| line.contains(index)), "{text}: {plan:#?}");
+        for text in
+            ["hash:sha256:a -agent:b", "hash:sha256:a cost:>0.0415 -request:req_1", "hash:sha256:a agent:b"]
+        {
+            assert_found_by("log_entries_by_prompt", &db, text).await;
         }
         let search = searching("request:req_1 -agent:b");
         let plan = search.requests("e.*", Between::ALL).tail("ORDER BY +e.seq DESC").plan(&db.read).await;
         assert!(plan.iter().any(|line| line.contains("by_request")), "{plan:#?}");
+    }
+
+    async fn assert_found_by(index: &str, db: &Db, text: &str) {
+        let search = searching(text);
+        let prompt = search.prompts().remove(0);
+        for head in ["MAX", "MIN"] {
+            let select = search.each_kind(head, prompt.as_deref(), Between::ALL).tail("ORDER BY head");
+            let plan = select.plan(&db.read).await;
+            let entries: Vec<&String> = plan.iter().filter(|line| line.starts_with("SEARCH e ")).collect();
+            assert!(entries.len() == 1 && entries[0].contains(index), "{text}: {plan:#?}");
+        }
+        let parts = [1, 2].map(|kind| Part { kind, prompt: prompt.clone(), head: 9 });
+        let plan = search.merge(&parts, Between::ALL, 51).plan(&db.read).await;
+        assert_eq!(plan.iter().filter(|line| line.contains(index)).count(), 4, "{text}: {plan:#?}");
+    }
+
+    #[test]
+    fn each_prompt_that_is_demanded_is_searched_once() {
+        let hash = |text: &str| Some(text.to_owned());
+        assert_eq!(searching("agent:a -hash:sha256:a").prompts(), [None]);
+        let demanded = searching("hash:sha256:b,sha256:a,sha256:b").prompts();
+        assert_eq!(demanded, [hash("sha256:a"), hash("sha256:b")]);
     }
 
     fn searching(text: &str) -> LogSearch {
