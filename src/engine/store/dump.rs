@@ -35,11 +35,11 @@ const BATCH: usize = 640;
 /// # Errors
 /// When no connection is to be had.
 pub async fn moment(db: &Db) -> Result<Transaction<'static, Any>> {
-    let begin = match db.dialect {
+    let statement = match db.dialect {
         Dialect::Sqlite => "BEGIN",
         Dialect::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
     };
-    Ok(db.read.begin_with(begin).await?)
+    super::begin(&db.read, statement).await
 }
 
 /// The tables that are backed up, by name.

@@ -44,7 +44,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
 use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Row, Transaction};
 
-use crate::engine::error::Result;
+use crate::engine::error::{Result, internal};
 
 static CONTROL_SQLITE: Migrator = sqlx::migrate!("migrations/control/sqlite");
 static CONTROL_POSTGRES: Migrator = sqlx::migrate!("migrations/control/postgres");
@@ -158,7 +158,7 @@ impl Db {
     /// # Errors
     /// When no connection is to be had.
     pub async fn begin(&self) -> Result<Transaction<'static, Any>> {
-        Ok(self.write.begin_with(self.dialect.begin()).await?)
+        begin(&self.write, self.dialect.begin()).await
     }
 
     /// Whether the database answers.
@@ -197,6 +197,14 @@ impl Db {
         self.write.close().await;
         self.read.close().await;
     }
+}
+
+/// Begins in a task of its own: where a caller goes away while its transaction begins, sqlx's PostgreSQL driver gives the
+/// connection back with the transaction open, and whoever takes it next writes what is never committed.
+async fn begin(pool: &AnyPool, statement: &'static str) -> Result<Transaction<'static, Any>> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin_with(statement).await });
+    Ok(begun.await.map_err(|error| internal("begin", error))??)
 }
 
 /// Raises the change number, so that every node forgets what it cached within a second.
@@ -245,4 +253,26 @@ fn sqlite_pool(connections: u32, sync: Sync, cache: &'static str) -> AnyPoolOpti
             })
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::tests::killed::killed_after;
+    use crate::engine::tests::support::{Databases, both_engines};
+
+    both_engines! {
+        async fn who_goes_away_while_a_transaction_begins_leaves_none_open(on) {
+            let config = on.config();
+            let url = config.cell_url(&config.cells()[0]);
+            let (db, other) = (Db::open(&url).await.unwrap(), Db::open(&url).await.unwrap());
+            db.migrate(Kind::Cell).await.unwrap();
+            for polls in 0..20 {
+                drop(killed_after(polls % 5, db.begin()).await);
+                let before = other.change_number().await.unwrap();
+                sqlx::query(TELL_NODES).execute(&db.write).await.unwrap();
+                assert_eq!(other.change_number().await.unwrap(), before + 1, "after {polls} polls");
+            }
+        }
+    }
 }

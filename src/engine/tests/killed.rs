@@ -29,7 +29,7 @@ const TEXTS: [&str; 3] = ["Rosalind at the window", "customer-42", "the secret o
 
 /// Polls `work` so many times and then drops it: what would come after that point never happens, and open transactions
 /// are rolled back, as when the process is killed.
-async fn killed_after<F: Future>(polls: usize, work: F) -> Option<F::Output> {
+pub(in crate::engine) async fn killed_after<F: Future>(polls: usize, work: F) -> Option<F::Output> {
     let (mut work, mut left) = (pin!(work), polls);
     poll_fn(|context| {
         if left == 0 {
