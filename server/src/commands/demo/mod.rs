@@ -99,6 +99,7 @@ async fn end(
     let tally = play(engine, plan, first..DAYS, vendor, stage).await?;
     wait_until(engine, plan.end.micros());
     engine.purge().await?;
+    stage.today(engine).await?;
     Ok((tally, stage.stopped(engine).await?))
 }
 
@@ -120,6 +121,7 @@ async fn play(
             wait_until(engine, call.at.micros());
             stage.call(engine, &call).await?;
         }
+        engine.watch_budgets().await?;
     }
     Ok(tally)
 }

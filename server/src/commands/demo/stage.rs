@@ -1,6 +1,7 @@
 //! The demo's workspaces and agents, and its calls through the gateway.
 
 use agentframer::domain::access::Permission;
+use agentframer::domain::data_requests::Match;
 use agentframer::domain::ids::{AgentId, UserId};
 use agentframer::domain::money::Usd;
 use agentframer::domain::settings::CapsChange;
@@ -9,7 +10,9 @@ use agentframer::engine::access::bootstrap::Bootstrap;
 use agentframer::engine::access::people::NewPerson;
 use agentframer::engine::access::scope::{Origin, Principal, Scope, Workspace};
 use agentframer::engine::access::settings::SettingsChange;
+use agentframer::engine::data::data_requests::NewDataRequest;
 use agentframer::engine::error::{Error, Result};
+use agentframer::engine::webhooks::{EndpointChange, NewEndpoint};
 use serde_json::json;
 
 use super::cast::{self, COLLEAGUES, HOUSES, Habit, House, RUNAWAY};
@@ -23,6 +26,8 @@ const AVERAGE: u64 = 70_000;
 const DOLLAR: i64 = 1_000_000;
 /// The day on which tokens are rotated; they are due after 90.
 const ROTATION_DAY: u64 = 84;
+/// What the agent that runs away may spend a day, in dollars: its hard cap stops the spending, then the loop breaker it.
+const RUNAWAY_CAP: f64 = 0.5;
 /// The day on whose evening an agent runs away.
 const RUNAWAY_DAY: u64 = DAYS - 2;
 /// How many days before the end finance forgets one workspace.
@@ -130,7 +135,9 @@ impl Stage {
 
     async fn add_runaway(&mut self, engine: &Engine) -> Result<()> {
         let scope = self.scope(engine, 0).await?;
-        let policy = json!({ "permissions": ["generate_image"], "denied": [], "token_rotation_days": 90 });
+        let policy = json!({
+            "permissions": ["generate_image"], "denied": [], "token_rotation_days": 90, "caps": { "day_usd": RUNAWAY_CAP },
+        });
         let new = engine.create_agent(&scope, RUNAWAY, Some(policy)).await?;
         self.agents.push(Actor { house: 0, id: new.agent.id, token: new.token });
         Ok(())
@@ -197,6 +204,30 @@ impl Stage {
             true => runaway(self.agents.len() - 1, engine.clock().now()).collect(),
             false => Vec::new(),
         }
+    }
+
+    /// What waits for somebody today: an invitation, a data request, a webhook that is not switched on yet.
+    pub async fn today(&self, engine: &Engine) -> Result<()> {
+        let scope = self.scope(engine, 0).await?;
+        engine.make_invitation(&scope, "noor@example.com", "developer").await?;
+        let request = NewDataRequest {
+            kind: "erasure".into(),
+            matching: Match { subject: Some("customer-7".into()), ..Match::default() },
+            received_on: engine.clock().now().date().to_string(),
+            requested_by: "Rosa Lind".into(),
+            note: Some("By letter; her passport was seen.".into()),
+        };
+        engine.file_data_request(&scope, request).await?;
+        let endpoint = NewEndpoint {
+            url: "https://siem.example.com/agentframer".into(),
+            format: "generic".into(),
+            token: None,
+            events: None,
+            headers: None,
+        };
+        let made = engine.create_webhook(&scope, endpoint).await?;
+        let paused = EndpointChange { state: Some("paused".into()), ..EndpointChange::default() };
+        engine.change_webhook(&scope, &made.endpoint.id, paused).await.map(drop)
     }
 
     /// Agents of the first workspace that were paused, each with the reason.

@@ -48,8 +48,11 @@ const STYLES: [&str; 6] =
     ["studio photo", "flat illustration", "watercolour", "isometric drawing", "film still", "line art"];
 /// What the vendors' moderation turns away.
 pub const FORBIDDEN: &str = "in the hands of a famous actor";
+/// How many of 1000 pictures are made for one customer, and how many customers there are.
+const PERSONAL: u64 = 60;
+const CUSTOMERS: u64 = 40;
 /// How often the runaway agent tries.
-const RETRIES: i64 = 40;
+const RETRIES: i64 = 60;
 /// What its loop waits between two tries.
 const PAUSE: i64 = 9 * SECOND;
 
@@ -120,10 +123,10 @@ impl Plan {
     }
 }
 
-/// A loop that retries what the vendor turns away, and never gives up: the brief's $4,000 story.
+/// A loop that pays for the same picture again and again, and never gives up: the brief's $4,000 story.
 pub fn runaway(agent: usize, from: Time) -> impl Iterator<Item = Planned> {
     let arguments = json!({
-        "prompt": format!("a running shoe {FORBIDDEN}, film still"), "model": "flux-2-pro", "width": 768, "height": 512,
+        "prompt": "a running shoe in the snow, film still", "model": "flux-2-pro", "width": 768, "height": 512,
     });
     let tool = Tool::GenerateImage;
     (1..=RETRIES).map(move |round| {
@@ -161,6 +164,9 @@ fn generation(habit: &Habit, dice: &mut Dice) -> (Tool, Value) {
     let (model, sizes) = dice.pick(habit.models);
     let (width, height) = dice.pick(sizes);
     let mut arguments = json!({ "prompt": prompt(dice), "model": model, "width": width, "height": height });
+    if dice.falls(PERSONAL) {
+        arguments["subject"] = format!("customer-{}", 1 + dice.below(CUSTOMERS)).into();
+    }
     if habit.films {
         arguments["duration_s"] = (1 + dice.below(4)).into();
         return (Tool::GenerateVideo, arguments);
