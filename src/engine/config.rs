@@ -236,18 +236,28 @@ impl Config {
         config.check().map(|()| config)
     }
 
+    /// What is of one workspace is in its cell only, so no two cells share anything.
     fn check(&self) -> Result<(), ConfigError> {
-        let cells = self.cells();
-        for (index, cell) in cells.iter().enumerate() {
-            if cells[..index].iter().any(|other| other.name == cell.name) {
-                return Err(ConfigError(format!(
-                    "Two cells are named “{}”; a cell's name is unique.",
-                    cell.name
-                )));
-            }
-        }
+        let (cells, control) = (self.cells(), self.control_url());
         if cells.is_empty() {
             return Err(ConfigError("At least one cell is needed.".into()));
+        }
+        for (index, cell) in cells.iter().enumerate() {
+            let (before, name, database) = (&cells[..index], &cell.name, self.cell_url(cell));
+            let message = if before.iter().any(|other| other.name == *name) {
+                format!("Two cells are named “{name}”; a cell's name is unique.")
+            } else if database == control || before.iter().any(|other| self.cell_url(other) == database) {
+                format!(
+                    "The cell “{name}” has another's database. Each cell and the directory need one of their own."
+                )
+            } else if before.iter().any(|other| self.cell_storage(other) == self.cell_storage(cell)) {
+                format!(
+                    "The cell “{name}” has another's storage. Each cell needs a folder or bucket of its own."
+                )
+            } else {
+                continue;
+            };
+            return Err(ConfigError(message));
         }
         Ok(())
     }

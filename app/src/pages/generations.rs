@@ -110,6 +110,7 @@ fn tile(made: GenerationView, place: &Place) -> impl IntoView + use<> {
                 <p class="row"><b>{made.model.clone()}</b><span class="grow num">{made.cost_usd.display()}</span></p>
                 <p class="muted">{size}</p>
                 <p class="muted">{made.user_id.clone()}</p>
+                {made.held.then(|| view! { <p><span class="tag warn">"legal hold"</span></p> })}
                 <p><a class="link" href=audit><When at=made.ts/></a></p>
                 {actions}
             </div>
@@ -120,11 +121,14 @@ fn tile(made: GenerationView, place: &Place) -> impl IntoView + use<> {
 fn picture(made: &GenerationView) -> AnyView {
     let kind = if made.duration_s.is_some() { "video" } else { "image" };
     let text = format!("{kind} by {}, {} × {}", made.user_id, made.width, made.height);
-    match (made.thumbnail_url.clone(), made.result_urls.first().cloned()) {
-        (Some(small), Some(full)) => {
-            view! { <a href=full><img src=small alt=text loading="lazy"/></a> }.into_any()
-        }
-        _ => view! { <span class="gone">"deleted"</span> }.into_any(),
+    let Some(full) = made.result_urls.first().cloned() else {
+        return view! { <span class="gone">"deleted"</span> }.into_any();
+    };
+    // An image that has no small copy is shown itself; a video is opened.
+    let shown = made.thumbnail_url.clone().or_else(|| (kind == "image").then(|| full.clone()));
+    match shown {
+        Some(small) => view! { <a href=full><img src=small alt=text loading="lazy"/></a> }.into_any(),
+        None => view! { <a class="gone" href=full aria-label=text>"▶ video"</a> }.into_any(),
     }
 }
 

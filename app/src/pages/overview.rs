@@ -23,7 +23,7 @@ pub fn Overview() -> impl IntoView {
         let base = format!("/w/{}", scope.workspace.id);
         let line = format!("{} · days in UTC", now.date().strftime("%B %Y"));
         let mcp_url = scope.role.may(Permission::ReadMcpUrl).then(|| ask.engine.mcp_url(&scope.workspace));
-        let figures = figures(&view).into_any();
+        let figures = figures(&view, scope.role.may(Permission::ReadBilling)).into_any();
         let notices = view.notices.iter().map(|notice| notice_line(notice, &base, &scope)).collect_view();
         let body = view! {
             {notices}
@@ -72,7 +72,26 @@ fn notice_line(notice: &Notice, base: &str, scope: &Scope) -> impl IntoView + us
     }
 }
 
-fn figures(view: &View) -> impl IntoView + use<> {
+fn figures(view: &View, with_balance: bool) -> impl IntoView + use<> {
+    let credits = &view.credits;
+    let (balance, columns) = if with_balance { (Some(balance(view)), "g4") } else { (None, "g2") };
+    let typical = credits.typical_month_usd.map(|typical| format!("of ~{}", typical.whole_cents().display()));
+    let alert = credits.soft_alert.threshold_pct;
+    let bar = month_bar(credits.month_to_date_usd, credits.typical_month_usd, alert);
+    let today = format!("{} refused · {} failed, not charged", view.refused_today, view.failed_today);
+    view! {
+        <div class=format!("card grid {columns} figures")>
+            {balance}
+            <dl class="stat"><dt>"Spent this month"</dt><dd>{credits.month_to_date_usd.display()} " " <small>{typical}</small></dd>
+                {bar.map(|bar| view! { <dd class="about">{bar}</dd> })}
+            </dl>
+            <dl class="stat"><dt>"Calls today"</dt><dd>{view.calls_today}</dd><dd class="about">{today}</dd></dl>
+        </div>
+    }
+}
+
+/// What there is to spend, for who may read billing.
+fn balance(view: &View) -> impl IntoView + use<> {
     let credits = &view.credits;
     let reserved = match view.running {
         0 => "nothing reserved".to_owned(),
@@ -85,19 +104,9 @@ fn figures(view: &View) -> impl IntoView + use<> {
     } else {
         "no spend in the last 14 days".to_owned()
     };
-    let typical = credits.typical_month_usd.map(|typical| format!("of ~{}", typical.whole_cents().display()));
-    let alert = credits.soft_alert.threshold_pct;
-    let bar = month_bar(credits.month_to_date_usd, credits.typical_month_usd, alert);
-    let today = format!("{} refused · {} failed, not charged", view.refused_today, view.failed_today);
     view! {
-        <div class="card grid g4 figures">
             <dl class="stat"><dt>"Balance"</dt><dd>{credits.balance_usd.display()}</dd><dd class="about">{reserved}</dd></dl>
             <dl class="stat"><dt>"Runs out"</dt><dd>{runs_out}</dd><dd class="about">{pace}</dd></dl>
-            <dl class="stat"><dt>"Spent this month"</dt><dd>{credits.month_to_date_usd.display()} " " <small>{typical}</small></dd>
-                {bar.map(|bar| view! { <dd class="about">{bar}</dd> })}
-            </dl>
-            <dl class="stat"><dt>"Calls today"</dt><dd>{view.calls_today}</dd><dd class="about">{today}</dd></dl>
-        </div>
     }
 }
 

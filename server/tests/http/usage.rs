@@ -134,10 +134,15 @@ both_engines! {
         let viewer = browser::session_of(&server, Role::Viewer).await;
         let (_, _, html) = text(&server, "/", &viewer).await;
         assert!(html.contains("$0.084") && !html.contains("99.916"), "{html}");
+        let overview = format!("/w/{}", server.made.workspace_id);
+        let (_, _, html) = text(&server, &overview, &viewer).await;
+        assert!(html.contains("Spent this month") && !html.contains("99.916") && !html.contains("Runs out"), "{html}");
         let (_, _, sheet) = text(&server, "/workspaces/export", &viewer).await;
         assert!(sheet.contains("0.084") && !sheet.contains("99.916"), "{sheet}");
         let admin = Session::begin(&server, "ada@example.com").await;
-        let (_, _, html) = text(&server, "/", &admin).await;
-        assert!(html.contains("$99.916"), "{html}");
+        for page in ["/", &overview] {
+            let (_, _, html) = text(&server, page, &admin).await;
+            assert!(html.contains("$99.916"), "{html}");
+        }
     }
 }

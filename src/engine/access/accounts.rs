@@ -11,7 +11,8 @@ use crate::engine::access::scope::{Origin, Scope};
 use crate::engine::error::{Error, Result};
 pub use crate::engine::store::people::SessionView;
 use crate::engine::store::people::{self, User};
-use crate::engine::store::{keys, workspaces};
+use crate::engine::store::sql::Statement;
+use crate::engine::store::{alerts, keys, workspaces};
 
 impl Engine {
     /// Changes a person's name.
@@ -77,10 +78,11 @@ impl Engine {
         let user = self.check_password(user, "password", password).await?;
         let scopes = self.scopes_to_leave(&user, &origin).await?;
         for scope in scopes {
-            self.leave(&scope, &user.id).await?;
+            self.leave(&scope, &user).await?;
         }
-        people::remove(&self.0.control, &user.id).await?;
+        // Before the row, so that no restore brings the person back where the bucket does not answer now.
         self.mark_deleted_user(&user.id).await?;
+        people::remove(&self.0.control, &user.id).await?;
         self.forget_cached();
         tracing::info!(user = %user.id, "an account was deleted");
         Ok(())
@@ -105,15 +107,21 @@ impl Engine {
         Ok(scopes)
     }
 
-    async fn leave(&self, scope: &Scope, user: &UserId) -> Result<()> {
+    /// Ends the person's keys and takes the address out of the alerts' recipients.
+    async fn leave(&self, scope: &Scope, user: &User) -> Result<()> {
         let (db, id) = (&self.cell(&scope.workspace)?.db, &scope.workspace.id);
         let own = keys::list(db, id)
             .await?
             .into_iter()
-            .filter(|key| key.made_by == *user && key.ended_at.is_none());
+            .filter(|key| key.made_by == user.id && key.ended_at.is_none());
         let now = self.0.clock.now();
-        let changes = own.map(|key| keys::end(id, &key.id, now)).collect();
-        let data = json!({ "user_id": user, "why": "account_deleted" });
+        let mut changes: Vec<Statement> = own.map(|key| keys::end(id, &key.id, now)).collect();
+        let (mut alerts, slack) = alerts::settings(db, id).await?;
+        if alerts.recipients.contains(&user.email) {
+            alerts.recipients.retain(|recipient| *recipient != user.email);
+            changes.push(alerts::set(id, &alerts, slack));
+        }
+        let data = json!({ "user_id": user.id, "why": "account_deleted" });
         let act = self.act(scope, "member.left", data, changes).await?;
         self.submit_act(scope, act).await.map(|_| ())
     }

@@ -1,7 +1,7 @@
 //! What an Admin sets about alerts, and what was told.
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::domain::alerts::AlertSettings;
 use crate::domain::field::FieldError;
@@ -37,6 +37,13 @@ pub struct AlertChange {
     pub slack_url: Option<String>,
 }
 
+/// The settings as the log keeps them: how many recipients, for an address could not be taken out of it again.
+fn logged(settings: &AlertSettings) -> Value {
+    let mut logged = json!(settings);
+    logged["recipients"] = settings.recipients.len().into();
+    logged
+}
+
 impl Engine {
     /// The alerts of a workspace.
     ///
@@ -64,8 +71,8 @@ impl Engine {
                 Some(cell.sealer.seal_in(id, "slack", "slack", url.as_bytes(), self.0.clock.now()).await?)
             }
         };
-        let to = json!({ "alerts": settings, "slack": slack.is_some() });
-        let data = json!({ "setting": "alerts", "from": { "alerts": before }, "to": to });
+        let to = json!({ "alerts": logged(&settings), "slack": slack.is_some() });
+        let data = json!({ "setting": "alerts", "from": { "alerts": logged(&before) }, "to": to });
         let act = self.act(scope, "settings.changed", data, vec![alerts::set(id, &settings, slack)]).await?;
         self.submit_act(scope, act).await?;
         self.alerts(scope).await

@@ -259,7 +259,7 @@ impl Engine {
         let made = self.produce(&priced).await;
         let result = match made {
             Ok(outputs) => self.keep(&priced, outputs).await.map_err(CallError::from),
-            Err(error) => Err(provider_error(&error)),
+            Err(error) => Err(provider_error(&error.without(&priced.job.prompt))),
         };
         match result {
             Ok(record) => self.settle(&priced, record).await,

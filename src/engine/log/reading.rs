@@ -1,5 +1,7 @@
 //! What pages and REST read: pages of lists, generations, attempts, models, files.
 
+use std::collections::HashSet;
+
 use object_store::GetRange;
 use serde::Serialize;
 
@@ -8,7 +10,7 @@ use crate::domain::field::FieldError;
 use crate::domain::ids::{GenerationId, RequestId};
 use crate::domain::money::Usd;
 use crate::domain::region::Region;
-use crate::domain::time::{HOUR, Time};
+use crate::domain::time::{DAY, HOUR, Time};
 use crate::engine::Engine;
 use crate::engine::access::scope::Scope;
 use crate::engine::calls::media::{Media, file_key, thumbnail_key};
@@ -17,6 +19,7 @@ pub use crate::engine::log::search::{AuditFilter, EntryKind};
 use crate::engine::store::attempts::{self, AttemptRow};
 pub use crate::engine::store::generations::GenerationFilter;
 use crate::engine::store::generations::{self, NewGeneration};
+use crate::engine::store::retention;
 
 /// The largest page.
 const LARGEST_PAGE: u32 = 200;
@@ -123,6 +126,9 @@ pub struct GenerationView {
     pub deleted_at: Option<Time>,
     /// Whether it came after its reservation had been given back: kept, not charged.
     pub late: bool,
+    /// Whether a legal hold keeps it beyond its retention.
+    #[serde(skip)]
+    pub held: bool,
 }
 
 /// A refused or failed call as people see it.
@@ -152,6 +158,11 @@ pub struct AttemptView {
     pub count: i64,
 }
 
+/// Only these are drawn small; see [`crate::engine::calls::providers::thumbnail`].
+fn has_thumbnail(content_type: &str) -> bool {
+    matches!(content_type, "image/png" | "image/apng")
+}
+
 impl Engine {
     /// Generations, newest first.
     ///
@@ -166,20 +177,31 @@ impl Engine {
         let (limit, last) = (page.rows()?, page.time_and_id()?);
         let db = &self.cell(&scope.workspace)?.db;
         let rows = generations::page(db, &scope.workspace.id, filter, last, limit + 1).await?;
+        let (now, mut held) = (self.0.clock.now(), HashSet::new());
+        for row in rows.iter().filter(|row| row.deleted_at.is_none() && row.expires_at <= now) {
+            if retention::is_held(db, &row.id).await? {
+                held.insert(row.id.clone());
+            }
+        }
         let rows = Paged::new(rows, limit, |row| cursor_of(row.created_at, row.id.as_str()));
-        Ok(rows.map(|row| self.generation_view(scope, row)))
+        Ok(rows.map(|row| {
+            let held = held.contains(&row.id);
+            self.generation_view(scope, row, held)
+        }))
     }
 
-    fn generation_view(&self, scope: &Scope, row: NewGeneration) -> GenerationView {
+    /// What a hold keeps beyond its retention is still to be had.
+    fn generation_view(&self, scope: &Scope, row: NewGeneration, held: bool) -> GenerationView {
         let now = self.0.clock.now();
-        let gone = row.deleted_at.is_some() || row.expires_at <= now;
+        let gone = row.deleted_at.is_some() || (row.expires_at <= now && !held);
         let base = self.base_url(&scope.workspace);
-        let until = self.link_end(row.expires_at);
+        let until = self.link_end(if held { now.plus(DAY) } else { row.expires_at });
         let sign = |key: &str| self.0.urls.sign(&base, key, until);
         let files = if gone { 0 } else { row.files };
         GenerationView {
             result_urls: (1..=files).map(|number| sign(&file_key(&row.object_key, number))).collect(),
-            thumbnail_url: (!gone).then(|| sign(&thumbnail_key(&row.object_key))),
+            thumbnail_url: (!gone && has_thumbnail(&row.content_type))
+                .then(|| sign(&thumbnail_key(&row.object_key))),
             generation_id: row.id,
             request_id: row.request_id,
             ts: row.created_at,
@@ -196,6 +218,7 @@ impl Engine {
             expires_at: row.expires_at,
             deleted_at: row.deleted_at,
             late: row.late,
+            held,
         }
     }
 

@@ -112,6 +112,10 @@ both_engines! {
         world.clock.advance(31 * DAY);
         let report = world.engine.purge().await.unwrap();
         assert_eq!((report.generations, report.held), (1, 1));
+        let seen = shown(&world).await;
+        let kept = seen.iter().find(|made| made.held).expect("what is held is shown as such");
+        assert_eq!((kept.deleted_at, kept.result_urls.len(), kept.thumbnail_url.is_some()), (None, 1, true));
+        assert!(seen.iter().all(|made| made.held != made.deleted_at.is_some()));
         let agent = world.engine.place_hold(&admin, HoldTarget::Agent("agent.growth-bot".into()), "case 8").await.unwrap();
         world.engine.lift_hold(&admin, &hold.id, None).await.unwrap();
         assert_eq!(world.engine.purge().await.unwrap().held, 1);

@@ -44,10 +44,14 @@ impl Engine {
     ) -> Result<Vec<Notice>> {
         let now = self.0.clock.now();
         let agents = agents.iter().filter(|agent| agent.state != AgentState::Revoked);
-        let mut notices: Vec<Notice> = balance_notice(credits).into_iter().collect();
+        let may = |permission| scope.role.may(permission);
+        let mut notices: Vec<Notice> =
+            balance_notice(credits).filter(|_| may(Permission::ReadBilling)).into_iter().collect();
         notices.extend(soft_alert_notice(credits));
-        notices.extend(agents.filter_map(|agent| agent_notice(agent, now)));
-        if scope.role.may(Permission::ReadWebhooks) {
+        if may(Permission::ReadAgents) {
+            notices.extend(agents.filter_map(|agent| agent_notice(agent, now)));
+        }
+        if may(Permission::ReadWebhooks) {
             let hooks = webhooks::list(&self.cell(&scope.workspace)?.db, &scope.workspace.id).await?;
             notices.extend(hooks.iter().filter_map(webhook_notice));
         }
