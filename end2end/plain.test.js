@@ -80,8 +80,8 @@ test('inviting a list', async () => {
   await isBack(list, 'one@example.com,king');
   await fillIn({ [list]: 'one@example.com,viewer' });
   await send('Check the list');
-  await send('Send 1 invitations');
-  await says('on their way');
+  await send('Send 1 invitation');
+  await says('1 invitation is on its way');
 });
 
 test('adding a webhook', async () => {

@@ -88,10 +88,7 @@ pub fn outcome(outcome: &Outcome) -> (&'static str, String) {
     }
 }
 
-/// `1 prompt`, `2 prompts`.
-pub fn count(number: i64, one: &str) -> String {
-    format!("{number} {one}{}", if number == 1 { "" } else { "s" })
-}
+pub use agentframer::domain::words::count;
 
 /// How much a data request is about.
 pub fn matches(found: &Matches) -> String {

@@ -22,3 +22,4 @@ pub mod settings;
 pub mod time;
 pub mod usage;
 pub mod webhooks;
+pub mod words;

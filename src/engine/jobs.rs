@@ -21,8 +21,8 @@ const SWEPT: i64 = 500;
 const CHECKPOINT: Duration = Duration::from_secs(60);
 /// How often the purger runs: a shortened retention has to take effect within the hour.
 const PURGE: Duration = Duration::from_secs(300);
-/// How often rows and files are compared.
-const RECONCILE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often nodes look whether rows and files have to be compared.
+const RECONCILE: Duration = Duration::from_secs(600);
 /// How often nodes look for approved data requests.
 const REQUESTS: Duration = Duration::from_secs(2);
 /// How often new media is copied.
@@ -47,7 +47,11 @@ impl Engine {
             |engine| async move { engine.make_checkpoints().await.map(drop) },
         );
         self.repeat("purge", PURGE, |engine| async move { engine.purge().await.map(drop) });
-        self.repeat("reconcile", RECONCILE, |engine| async move { engine.reconcile().await.map(drop) });
+        self.repeat(
+            "reconcile",
+            RECONCILE,
+            |engine| async move { engine.reconcile_where_due().await.map(drop) },
+        );
         self.repeat("data requests", REQUESTS, |engine| async move {
             engine.execute_data_requests().await.map(drop)
         });

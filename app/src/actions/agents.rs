@@ -38,7 +38,17 @@ pub async fn create_agent(workspace: String, name: String, policy: Option<String
 pub async fn update_policy(workspace: String, agent: String, policy: String, step: Option<String>) -> Answer {
     let ask = here()?;
     let done = async { save_or_try(&ask, &workspace, &agent, read_json(&policy)?, step).await };
-    answer(&ask, done.await, &[("policy", &policy)])
+    answer(&ask, done.await.map_err(of_the_json), &[("policy", &policy)])
+}
+
+/// The JSON is one input, in which the error names a place.
+fn of_the_json(error: Error) -> Error {
+    match error {
+        Error::Field(FieldError { field, message }) if field != "policy" => {
+            FieldError::new("policy", format!("has a fault: {field} {message}")).into()
+        }
+        other => other,
+    }
 }
 
 /// As [`update_policy`], from controls: `tools[NAME]` is permit, deny or none, and `models[NAME]` is there where it is

@@ -1,6 +1,7 @@
 //! Who belongs to a workspace.
 
 use agentframer::domain::access::Permission;
+use agentframer::domain::field::FieldError;
 use agentframer::domain::ids::{InvitationId, UserId};
 use agentframer::engine::access::members::people_list;
 use agentframer::engine::error::{Error, Result};
@@ -8,6 +9,7 @@ use leptos::prelude::server;
 
 use super::{Answer, Next, answer, here};
 use crate::flash::Flash;
+use crate::words;
 
 fn members_page(workspace: &str) -> String {
     format!("/w/{workspace}/members")
@@ -34,10 +36,16 @@ pub async fn invite_list(workspace: String, people: String, send: Option<String>
         let scope = ask.scope(&workspace, Permission::ChangeMembers).await?;
         let flash = if send.is_some() {
             let count = ask.engine.invite_all(&scope, &people).await?;
-            Flash::done(format!("{count} invitations are on their way."))
+            let way = if count == 1 { "is on its way" } else { "are on their way" };
+            Flash::done(format!("{} {way}.", words::count(count, "invitation")))
         } else {
             people_list(&people)?;
-            Flash::default().keeping("people", &people)
+            let seen = Flash::default().keeping("people", &people);
+            if !seen.fits() {
+                let message = "is too long to be looked at first: send it in parts of about 50 people";
+                return Err(FieldError::new("people", message).into());
+            }
+            seen
         };
         Ok(Next::saying(members_page(&workspace), flash))
     };

@@ -10,6 +10,7 @@ use crate::actions::CreateAgent;
 use crate::components::field::{Field, Said};
 use crate::components::frame::{page, workspace_page};
 use crate::components::when::When;
+use crate::words;
 
 /// Each agent with what it spends and when its token is due, and a form for a new one.
 #[component]
@@ -84,11 +85,11 @@ pub fn rotation(agent: &AgentView, now: Time) -> (&'static str, String) {
         _ if agent.state == AgentState::Revoked => ("muted", "–".into()),
         None => ("tag bad", "no working token".into()),
         Some(token) if token.state == TokenState::Grace => {
-            ("tag bad", format!("overdue, ends in {} days", days(token.grace_ends_at)))
+            ("tag bad", format!("overdue, ends in {}", words::count(days(token.grace_ends_at), "day")))
         }
         Some(token) if days(token.expires_at) <= 14 => {
-            ("tag warn", format!("in {} days", days(token.expires_at)))
+            ("tag warn", format!("in {}", words::count(days(token.expires_at), "day")))
         }
-        Some(token) => ("", format!("in {} days", days(token.expires_at))),
+        Some(token) => ("", format!("in {}", words::count(days(token.expires_at), "day"))),
     }
 }

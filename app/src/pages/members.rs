@@ -174,7 +174,7 @@ fn list(workspace: String, flash: Flash) -> impl IntoView {
                 <form method="post" action=InviteList::url()>
                     <input type="hidden" name="workspace" value=workspace.clone()/>
                     <input type="hidden" name="people" value=typed.clone()/>
-                    <button class="btn first" name="send" value="yes">{format!("Send {count} invitations")}</button>
+                    <button class="btn first" name="send" value="yes">{format!("Send {}", words::count(count, "invitation"))}</button>
                 </form>
             </div>
         }

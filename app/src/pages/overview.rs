@@ -95,8 +95,7 @@ fn balance(view: &View) -> impl IntoView + use<> {
     let credits = &view.credits;
     let reserved = match view.running {
         0 => "nothing reserved".to_owned(),
-        1 => format!("{} reserved by 1 call", credits.reserved_usd.display()),
-        calls => format!("{} reserved by {calls} calls", credits.reserved_usd.display()),
+        calls => format!("{} reserved by {}", credits.reserved_usd.display(), words::count(calls, "call")),
     };
     let runs_out = view.runs_out.map_or_else(|| "not soon".to_owned(), words::short_day);
     let pace = if view.per_day.is_positive() {

@@ -98,6 +98,18 @@ both_engines! {
         assert_eq!(policy(&server).await, before);
     }
 
+    async fn a_fault_in_the_json_leads_to_its_input(on) {
+        let server = TestServer::start(on).await;
+        let (session, before) = (ada(&server).await, policy(&server).await);
+        let (workspace, agent) = (server.made.workspace_id.to_string(), server.made.agent_id.to_string());
+        let typed = r#"{ "permissions": ["fly"], "denied": [], "token_rotation_days": 90 }"#;
+        let form = form(&[("workspace", &workspace), ("agent", &agent), ("policy", typed)]);
+        let answer = send(&server, "update_policy", &form, Some(&session)).await;
+        let page = html(&server, &place(&server, &format!("/agents/{agent}")), &session.with_flash(&answer)).await;
+        assert!(page.contains("href=\"#policy\"") && page.contains("permissions[0]"), "{page}");
+        assert_eq!(policy(&server).await, before);
+    }
+
     async fn a_policy_is_tried_before_it_is_saved(on) {
         let server = TestServer::start(on).await;
         let (session, before) = (ada(&server).await, policy(&server).await);
@@ -105,7 +117,7 @@ both_engines! {
         let stricter = [("tools[generate_image]", "deny"), ("step", "try")];
         let answer = send(&server, "set_policy", &controls(&server, &stricter), Some(&session)).await;
         let page = html(&server, &place(&server, &format!("/agents/{}", server.made.agent_id)), &session.with_flash(&answer)).await;
-        assert!(page.contains("Not saved yet. Of 1 successful calls in the last 30 days: generate_image is denied (1 calls, $0.042)."), "{page}");
+        assert!(page.contains("Not saved yet. Of 1 successful call in the last 30 days: generate_image is denied (1 call, $0.042)."), "{page}");
         assert_eq!(policy(&server).await, before);
     }
 
@@ -135,7 +147,7 @@ both_engines! {
         assert!(page.contains("forbidden") && page.contains("Allow in this workspace") && page.contains("belong to the workspace"));
         send(&server, "set_model_allowed", &say("yes"), Some(&session)).await;
         server.mcp().image().await;
-        assert!(html(&server, &place(&server, "/models/sketch-image-1"), &session).await.contains("$0.042 this month in 1 calls"));
+        assert!(html(&server, &place(&server, "/models/sketch-image-1"), &session).await.contains("$0.042 this month in 1 call"));
         assert_eq!(open(&server, &place(&server, "/models/nothing"), Some(&session)).await.status(), StatusCode::NOT_FOUND);
     }
 

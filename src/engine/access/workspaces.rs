@@ -18,7 +18,7 @@ use crate::engine::money::ledger_writer::{Act, Work};
 use crate::engine::random;
 pub use crate::engine::store::workspaces::Workspace;
 use crate::engine::store::workspaces::{self, AccountRow};
-use crate::engine::store::{holds, usage};
+use crate::engine::store::{generations, holds, usage};
 
 /// What a new workspace needs.
 #[derive(Debug, Clone)]
@@ -221,14 +221,22 @@ impl Engine {
         let changes = vec![workspaces::suspend(&workspace.id)];
         let act = self.act(scope, "workspace.deleted", json!({ "name": workspace.name }), changes).await?;
         cell.writer.submit(&workspace.id, Work::Act(Box::new(act))).await?;
-        workspaces::delete(&self.0.control, &workspace.id, self.0.clock.now()).await?;
-        self.mark_deleted_workspace(workspace).await?;
         self.0.identities.forget();
-        let files = cell.bucket.delete_below(workspace.id.as_str()).await?;
-        crate::engine::store::generations::delete_content(&cell.db, &workspace.id, self.0.clock.now())
-            .await?;
+        let files = self.delete_data(workspace).await.map_err(|_| not_all_deleted())?;
+        // Last: while it is in the directory, who deletes it can go on where the storage failed.
+        workspaces::delete(&self.0.control, &workspace.id, self.0.clock.now()).await?;
+        self.0.identities.forget();
         tracing::info!(workspace = %workspace.id, files, "a workspace was deleted");
         Ok(())
+    }
+
+    /// Media and prompts, after the mark that keeps a restore from bringing them back.
+    async fn delete_data(&self, workspace: &Workspace) -> Result<u64> {
+        let cell = self.cell(workspace)?;
+        self.mark_deleted_workspace(workspace).await?;
+        let files = cell.bucket.delete_below(workspace.id.as_str()).await?;
+        generations::delete_content(&cell.db, &workspace.id, self.0.clock.now()).await?;
+        Ok(files)
     }
 
     /// Submits an act of `scope` and tells the nodes.
@@ -250,6 +258,11 @@ fn empty_row(workspace: Workspace, role: Role) -> WorkspaceRow {
         calls_this_month: 0,
         agents: 0,
     }
+}
+
+fn not_all_deleted() -> Error {
+    let message = "The workspace’s calls have ended, but the storage did not delete all its files. Delete it again in a few minutes.";
+    Error::Unavailable(message.into())
 }
 
 fn name_is_taken() -> Error {

@@ -1,6 +1,7 @@
 //! Result files: one bucket per cell, keys under the workspace's prefix, links that are signed and end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -9,13 +10,16 @@ use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{Attribute, Attributes, GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+use object_store::{Attribute, Attributes, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig};
 use subtle::ConstantTimeEq;
 
 use crate::domain::time::{SECOND, Time};
 use crate::engine::data::sealing::{MasterKeys, mac};
 use crate::engine::error::{Error, Result, internal};
 
+/// How often and how long one request to a bucket is tried: background work comes back by itself, and a caller waits.
+const RETRIES: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Files deleted at a time.
 const DELETED: usize = 500;
 
@@ -65,7 +69,8 @@ impl Bucket {
     fn open_s3(place: &str) -> std::result::Result<Self, String> {
         crate::engine::outbound::install_tls();
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-        let store = AmazonS3Builder::from_env().with_bucket_name(bucket).build();
+        let retry = RetryConfig { max_retries: RETRIES, retry_timeout: PATIENCE, ..RetryConfig::default() };
+        let store = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry).build();
         let store = store.map_err(|error| format!("Cannot open the bucket {bucket}: {error}."))?;
         Ok(Self::over(Arc::new(PrefixStore::new(store, prefix)), true))
     }

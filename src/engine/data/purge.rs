@@ -1,6 +1,8 @@
 //! The purger: what is past its retention goes, in small batches under a lease. Objects go before their row says so, so
 //! that a crash in between is made good by the next run.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -20,6 +22,8 @@ use crate::engine::{CellNode, Engine};
 pub(crate) const PURGE: &str = "purge";
 /// Generations whose files go at a time.
 const BATCH: i64 = 200;
+/// Faults one after another at which the storage itself is taken to be down.
+const FAULTS: usize = 3;
 /// Rows that go at a time.
 const ROWS: i64 = 1_000;
 /// Age at which a data key that seals nothing goes; a call that uses it ends long before.
@@ -62,7 +66,6 @@ impl Engine {
 
     async fn purge_cell(&self, node: &CellNode, lease: &Lease<'_>) -> Result<PurgeReport> {
         let mut report = PurgeReport::default();
-        self.follow_changes(node, lease).await?;
         self.purge_media(node, lease, &mut report).await?;
         report.held = retention::due_but_held(&node.db, self.0.clock.now()).await?;
         self.purge_attempts(node, lease, &mut report).await?;
@@ -73,27 +76,53 @@ impl Engine {
         Ok(report)
     }
 
-    /// Lets rows follow a retention that was changed.
-    async fn follow_changes(&self, node: &CellNode, lease: &Lease<'_>) -> Result<()> {
+    /// Lets rows follow retentions that were changed and are not `seen` yet; tells whether there were any.
+    async fn follow_changes(
+        &self,
+        node: &CellNode,
+        lease: &Lease<'_>,
+        seen: &mut HashSet<(WorkspaceId, Time)>,
+    ) -> Result<bool> {
+        let mut any = false;
         for (workspace, days, changed_at) in retention::changed(&node.db).await? {
-            let began_at = self.0.clock.now();
-            let mut cursor = Some(start());
-            while let Some(from) = cursor {
-                if !lease.renew().await? {
-                    return Ok(());
-                }
-                cursor = retention::follow(&node.db, &workspace, days, &from, ROWS).await?;
+            if !seen.insert((workspace.clone(), changed_at)) {
+                continue;
             }
-            if began_at >= changed_at.plus(LATE_CALLS) {
-                retention::followed(&node.db, &workspace, changed_at).await?;
+            any = true;
+            self.follow_change(node, lease, &workspace, days, changed_at).await?;
+        }
+        Ok(any)
+    }
+
+    async fn follow_change(
+        &self,
+        node: &CellNode,
+        lease: &Lease<'_>,
+        workspace: &WorkspaceId,
+        days: i64,
+        changed_at: Time,
+    ) -> Result<()> {
+        let began_at = self.0.clock.now();
+        let mut cursor = Some(start());
+        while let Some(from) = cursor {
+            if !lease.renew().await? {
+                return Ok(());
             }
+            cursor = retention::follow(&node.db, workspace, days, &from, ROWS).await?;
+        }
+        if began_at >= changed_at.plus(LATE_CALLS) {
+            retention::followed(&node.db, workspace, changed_at).await?;
         }
         Ok(())
     }
 
     async fn purge_media(&self, node: &CellNode, lease: &Lease<'_>, report: &mut PurgeReport) -> Result<()> {
-        let mut cursor = start();
+        let (mut cursor, mut seen) = (start(), HashSet::new());
         while lease.renew().await? {
+            // A retention that is shortened meanwhile does not wait for the end of a long run.
+            if self.follow_changes(node, lease, &mut seen).await? {
+                cursor = start();
+            }
             let began = tokio::time::Instant::now();
             let due = retention::due(&node.db, self.0.clock.now(), &cursor, BATCH).await?;
             let Some(last) = due.last() else { return Ok(()) };
@@ -114,13 +143,20 @@ impl Engine {
         if self.delete_batch(node, &due).await.is_ok() {
             return due;
         }
-        let mut gone = Vec::new();
+        let (mut gone, mut in_a_row) = (Vec::new(), 0);
         for made in due {
             match self.delete_batch(node, std::slice::from_ref(&made)).await {
-                Ok(()) => gone.push(made),
+                Ok(()) => {
+                    in_a_row = 0;
+                    gone.push(made);
+                }
                 Err(error) => {
+                    in_a_row += 1;
                     tracing::warn!(%error, generation = %made.id, "files were not deleted; tried again later");
                 }
+            }
+            if in_a_row == FAULTS {
+                break;
             }
         }
         gone

@@ -7,13 +7,13 @@ use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::{WorkspaceId, made_at};
-use crate::domain::time::{HOUR, Time};
+use crate::domain::time::{DAY, HOUR, Time};
 use crate::engine::calls::media::{Bucket, file_key};
 use crate::engine::data::replication::{FOLDER, REPLICATE};
 use crate::engine::error::Result;
 use crate::engine::leases::Lease;
 use crate::engine::store::generations::NewGeneration;
-use crate::engine::store::{orphans, replicas, retention, workspaces};
+use crate::engine::store::{data_jobs, orphans, replicas, retention, workspaces};
 use crate::engine::{CellNode, Engine};
 
 /// The job's name.
@@ -61,8 +61,21 @@ impl Engine {
     /// # Errors
     /// A database's or bucket's own; nothing is mended by half, and the next run begins anew.
     pub async fn reconcile(&self) -> Result<ReconcileReport> {
+        self.reconcile_since(self.0.clock.now()).await
+    }
+
+    /// The same for cells of which nobody began it within a day, however often their nodes were restarted.
+    pub(crate) async fn reconcile_where_due(&self) -> Result<ReconcileReport> {
+        self.reconcile_since(self.0.clock.now().plus(-DAY)).await
+    }
+
+    async fn reconcile_since(&self, due: Time) -> Result<ReconcileReport> {
         let mut total = ReconcileReport::default();
         for node in self.0.cells.values() {
+            let last = data_jobs::last(&node.db, RECONCILE).await?;
+            if last.is_some_and(|last| last.began_at > due) {
+                continue;
+            }
             let Some(lease) = self.lease(node, RECONCILE).await? else { continue };
             let report = self.reconcile_cell(node, &lease).await?;
             if !report.is_clean() {

@@ -3,11 +3,13 @@
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::domain::alerts::AlertSettings;
 use crate::domain::policy::Tool;
 use crate::engine::Engine;
 use crate::engine::access::bootstrap::Bootstrap;
 use crate::engine::access::people::NewPerson;
 use crate::engine::access::scope::Origin;
+use crate::engine::alerts::AlertChange;
 use crate::engine::clock::Clock;
 use crate::engine::error::Error;
 use crate::engine::log::reading::Page;
@@ -99,10 +101,13 @@ both_engines! {
         let last = world.engine.delete_account(&me, &password, origin()).await;
         assert!(matches!(last, Err(Error::Conflict(message)) if message.contains("Growth")));
         second_admin(&world).await;
+        let settings = AlertSettings { recipients: vec!["ada@example.com".into()], ..AlertSettings::default() };
+        world.engine.set_alerts(&world.admin().await, AlertChange { settings, slack_url: None }).await.unwrap();
         let wrong = world.engine.delete_account(&me, "wrong", origin()).await;
         assert!(matches!(wrong, Err(Error::Field(fault)) if fault.field == "password"));
         world.engine.delete_account(&me, &password, origin()).await.unwrap();
         assert_eq!(world.engine.user(&me).await.unwrap(), None);
+        assert_eq!(world.tables_with("ada@example.com").await, Vec::<String>::new());
         let key = world.engine.key_principal(&world.made.api_key).await.unwrap();
         assert_eq!(key, None, "the person's keys end");
         let again = NewPerson { email: "ada@example.com".into(), name: "Ada".into(), password };

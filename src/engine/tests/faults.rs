@@ -1,7 +1,7 @@
 //! A bucket that fails when it is told to.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -12,6 +12,7 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use tokio::sync::{Mutex, Notify};
 
 use crate::engine::Engine;
 use crate::engine::calls::media::Bucket;
@@ -22,11 +23,23 @@ pub(crate) struct Faulty {
     store: Arc<InMemory>,
     /// Operations that still pass; below zero all do.
     left: Arc<AtomicI64>,
+    /// Operations that it was asked for.
+    asked: Arc<AtomicUsize>,
+    /// Deletions wait while a test holds it.
+    pub(crate) gate: Arc<Mutex<()>>,
+    /// Told when a deletion comes to the gate.
+    pub(crate) reached: Arc<Notify>,
 }
 
 impl Faulty {
     pub(crate) fn new() -> Self {
-        Self { store: Arc::new(InMemory::new()), left: Arc::new(AtomicI64::new(-1)) }
+        Self {
+            store: Arc::default(),
+            left: Arc::new(AtomicI64::new(-1)),
+            asked: Arc::default(),
+            gate: Arc::default(),
+            reached: Arc::default(),
+        }
     }
 
     /// Stands in for the bucket of a cell; no clone of the engine may be about.
@@ -51,7 +64,20 @@ impl Faulty {
         keys
     }
 
+    /// How often it was asked for something.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Loses every file.
+    pub(crate) async fn lose_all(&self) {
+        for key in self.keys().await {
+            object_store::ObjectStoreExt::delete(self.store.as_ref(), &Path::from(key)).await.unwrap();
+        }
+    }
+
     fn pass(&self) -> Result<()> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
         let left = self.left.load(Ordering::SeqCst);
         if left == 0 {
             let source = std::io::Error::other("503 Slow Down").into();
@@ -94,12 +120,14 @@ impl ObjectStore for Faulty {
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         let own = self.clone();
         let checked = locations.map(move |location| own.pass().and(location));
-        let store = self.store.clone();
+        let own = self.clone();
         let one = move |location: Result<Path>| {
-            let store = store.clone();
+            let own = own.clone();
             async move {
                 let location = location?;
-                object_store::ObjectStoreExt::delete(store.as_ref(), &location).await.map(|()| location)
+                own.reached.notify_one();
+                let _open = own.gate.lock().await;
+                object_store::ObjectStoreExt::delete(own.store.as_ref(), &location).await.map(|()| location)
             }
         };
         checked.then(one).boxed()

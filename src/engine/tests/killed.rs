@@ -59,9 +59,16 @@ impl World {
         self.assert_whole().await;
     }
 
-    /// Where `text` still stands: files of the data folder, and rows as a dump of each database writes them.
+    /// Where `text` still stands: files of the data folder, and tables.
     async fn places_with(&self, text: &str) -> Vec<String> {
         let mut places = files_with(&self.engine.config().data_dir, text);
+        places.extend(self.tables_with(text).await);
+        places
+    }
+
+    /// Tables with `text` in a row, as a dump of each database writes it.
+    pub(super) async fn tables_with(&self, text: &str) -> Vec<String> {
+        let mut places = Vec::new();
         let cells = self.engine.0.cells.values().map(|node| &node.db);
         for db in cells.chain([&self.engine.0.control]) {
             let mut on = dump::moment(db).await.unwrap();

@@ -77,6 +77,22 @@ both_engines! {
         assert_reconciled(&world).await;
     }
 
+    async fn a_retention_shortened_during_a_purge_is_followed_by_it(on) {
+        let (world, faulty) = faulty_world(on).await;
+        world.image(small("a fox")).await.unwrap();
+        world.clock.advance(26 * DAY);
+        world.image(small("a cat")).await.unwrap();
+        world.clock.advance(5 * DAY);
+        let closed = faulty.gate.lock().await;
+        let engine = world.engine.clone();
+        let purge = tokio::spawn(async move { engine.purge().await.unwrap() });
+        faulty.reached.notified().await;
+        world.engine.set_retention(&world.admin().await, Some(2), None).await.unwrap();
+        drop(closed);
+        assert_eq!(purge.await.unwrap().generations, 2);
+        assert_reconciled(&world).await;
+    }
+
     async fn retention_out_of_range_names_its_field(on) {
         let world = World::with_money(on, "1").await;
         let admin = world.admin().await;
@@ -124,6 +140,47 @@ both_engines! {
         assert_eq!(world.engine.lift_hold(&admin, &agent.id, None).await.unwrap_err(), Error::NotFound);
         assert_eq!(world.engine.purge().await.unwrap().generations, 1);
         assert_reconciled(&world).await;
+    }
+
+    async fn a_workspace_whose_files_stay_can_be_deleted_again(on) {
+        let (world, faulty) = faulty_world(on).await;
+        world.image(small("a fox")).await.unwrap();
+        faulty.fail_after(1);
+        let admin = world.admin().await;
+        let failed = world.engine.delete_workspace(&admin, "Growth").await.unwrap_err();
+        assert!(matches!(&failed, Error::Unavailable(message) if message.contains("Delete it again")), "{failed:?}");
+        assert!(world.image(small("a cat")).await.is_err(), "its calls have ended");
+        faulty.mend();
+        world.engine.delete_workspace(&world.admin().await, "Growth").await.unwrap();
+        let left = faulty.keys().await;
+        assert!(left.iter().all(|key| key.contains("workspaces")), "only the mark: {left:?}");
+    }
+
+    async fn rows_and_files_are_compared_once_a_day_however_often_a_node_starts(on) {
+        let (world, faulty) = faulty_world(on).await;
+        assert!(world.engine.reconcile_where_due().await.unwrap().is_clean());
+        world.image(small("a fox")).await.unwrap();
+        world.clock.advance(23 * HOUR);
+        faulty.lose_all().await;
+        assert!(world.engine.reconcile_where_due().await.unwrap().is_clean(), "not yet");
+        world.clock.advance(HOUR);
+        assert_eq!(world.engine.reconcile_where_due().await.unwrap().rows_without_files, 1);
+    }
+
+    async fn a_storage_that_is_down_is_not_asked_for_each_file(on) {
+        let (world, faulty) = faulty_world(on).await;
+        for n in 0..10 {
+            world.image(small(&format!("fox {n}"))).await.unwrap();
+        }
+        world.clock.advance(31 * DAY);
+        let before = faulty.asked();
+        faulty.fail_after(0);
+        let report = world.engine.purge().await.unwrap();
+        assert_eq!((report.generations, report.failed), (0, 10));
+        // All 20 files together, then three pictures with their thumbnails.
+        assert_eq!(faulty.asked() - before, 20 + 3 * 2);
+        faulty.mend();
+        assert_eq!(world.engine.purge().await.unwrap().generations, 10);
     }
 
     async fn a_bucket_that_fails_at_any_step_of_a_purge_leaves_nothing_behind(on) {

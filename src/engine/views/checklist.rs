@@ -2,6 +2,7 @@
 
 use crate::domain::access::Role;
 use crate::domain::retention::Retention;
+use crate::domain::words::count;
 use crate::engine::Engine;
 use crate::engine::access::scope::Scope;
 use crate::engine::calls::agents::{AgentState, AgentView, TokenState};
@@ -50,7 +51,10 @@ impl Engine {
             self.readers_step(scope).await?,
             Step {
                 is_done: account.checklist.retention_kept || retention != Retention::default(),
-                text: format!("Media and prompts are kept for {} days", retention.media_retention_days),
+                text: format!(
+                    "Media and prompts are kept for {}",
+                    count(retention.media_retention_days, "day")
+                ),
                 place: "retention",
             },
         ];

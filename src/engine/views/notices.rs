@@ -2,6 +2,7 @@
 
 use crate::domain::access::Permission;
 use crate::domain::time::{DAY, Time};
+use crate::domain::words::count;
 use crate::engine::Engine;
 use crate::engine::access::scope::Scope;
 use crate::engine::calls::agents::{AgentState, AgentView, TokenState};
@@ -126,12 +127,12 @@ fn agent_notice(agent: &AgentView, now: Time) -> Option<Notice> {
     let days = |until: Time| (until.micros() - now.micros()).max(0) / DAY;
     let text = if token.state == TokenState::Grace {
         format!(
-            "{}’s token is overdue. Calls with it are refused in {} days.",
+            "{}’s token is overdue. Calls with it are refused in {}.",
             agent.name,
-            days(token.grace_ends_at)
+            count(days(token.grace_ends_at), "day")
         )
     } else {
-        format!("{}’s token is due in {} days.", agent.name, days(token.expires_at))
+        format!("{}’s token is due in {}.", agent.name, count(days(token.expires_at), "day"))
     };
     Some(Notice { severity: Severity::Care, tag: "rotation", text, action: rotate })
 }

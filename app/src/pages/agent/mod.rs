@@ -89,7 +89,7 @@ fn figures(agent: &AgentView, now: Time) -> impl IntoView + use<> {
     let (class, due) = rotation(agent, now);
     let used = agent.last_used_at.map_or_else(|| "never".to_owned(), words::minute);
     let cap = agent.policy.limits().month_usd.map(|cap| format!("of {}", cap.display()));
-    let every = format!("every {} days", agent.policy.token_rotation_days);
+    let every = format!("every {}", words::count(agent.policy.token_rotation_days, "day"));
     view! {
         <div class="card grid g4 figures">
             <dl class="stat"><dt>"Spent this month"</dt><dd>{agent.month_to_date.display()} " " <small>{cap}</small></dd></dl>

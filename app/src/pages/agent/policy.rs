@@ -12,6 +12,7 @@ use crate::actions::{SetPolicy, UpdatePolicy};
 use crate::components::text_area::TextArea;
 use crate::flash::Flash;
 use crate::islands::CopyButton;
+use crate::words;
 
 /// What the editor shows.
 pub struct Editor {
@@ -204,13 +205,15 @@ pub fn trial_text(trial: &Trial) -> String {
     if trial.calls == 0 {
         return format!("The agent made no successful call in the last {TRIAL_DAYS} days.");
     }
-    let refused =
-        trial.refused.iter().map(|(why, calls, cost)| format!("{why} ({calls} calls, {})", cost.display()));
+    let refused = trial
+        .refused
+        .iter()
+        .map(|(why, calls, cost)| format!("{why} ({}, {})", words::count(*calls, "call"), cost.display()));
     let over = trial.over.iter().map(|(what, spent, limit)| {
         format!("{what} came to {}, over the cap of {}", spent.display(), limit.display())
     });
     let parts: Vec<String> = refused.chain(over).collect();
-    let of = format!("of {} successful calls in the last {TRIAL_DAYS} days", trial.calls);
+    let of = format!("of {} in the last {TRIAL_DAYS} days", words::count(trial.calls, "successful call"));
     match parts.is_empty() {
         true => format!("It would have refused none {of}."),
         false => format!("{}: {}.", capital(&of), parts.join("; ")),

@@ -87,7 +87,7 @@ fn entry(row: &Linked, ask: &Ask) -> impl IntoView + use<> {
         ("Cost", entry.cost_usd.display()),
         ("Region", entry.region.to_string()),
         ("Prompt hash", words::or_dash(entry.prompt_hash.clone())),
-        ("Kept for", format!("{} days", entry.retention_days)),
+        ("Kept for", words::count(entry.retention_days, "day")),
         ("Entry", row.seq.to_string()),
         ("Hash", row.hash.clone()),
         ("Hash before", row.prev_hash.clone()),

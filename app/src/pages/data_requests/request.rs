@@ -94,7 +94,7 @@ fn about(request: &DataRequestView) -> impl IntoView + use<> {
     let text = |field: &str| request.criteria[field].as_str().map(str::to_owned);
     let ids = request.criteria["request_ids"].as_array().map(|ids| match ids.as_slice() {
         [one] => one.as_str().unwrap_or_default().to_owned(),
-        ids => format!("{} calls", ids.len()),
+        ids => words::count(ids.len(), "call"),
     });
     let lines = [
         (

@@ -109,7 +109,11 @@ fn defaults(model: &Model) -> String {
 }
 
 fn spend(view: &ModelView, now: Time) -> impl IntoView + use<> {
-    let line = format!("{} this month in {} calls", view.month_to_date.display(), view.calls_this_month);
+    let line = format!(
+        "{} this month in {}",
+        view.month_to_date.display(),
+        words::count(view.calls_this_month, "call")
+    );
     view! {
         <section class="card">
             <header><h2>"What this workspace spent on it"</h2><span class="muted grow">{line}</span></header>

@@ -39,8 +39,8 @@ fn inputs(scope: &Scope, now: Retention, looked: bool, flash: &Flash) -> impl In
 fn facts(now: Retention) -> impl IntoView {
     view! {
         <dl class="in facts">
-            <div><dt>"Media, prompts"</dt><dd>{format!("{} days", now.media_retention_days)}</dd></div>
-            <div><dt>"Audit log"</dt><dd>{format!("{} days", now.log_retention_days)}</dd></div>
+            <div><dt>"Media, prompts"</dt><dd>{words::count(now.media_retention_days, "day")}</dd></div>
+            <div><dt>"Audit log"</dt><dd>{words::count(now.log_retention_days, "day")}</dd></div>
         </dl>
     }
 }
