@@ -2,6 +2,7 @@
 
 use agentframer::domain::money::Usd;
 use agentframer::domain::time::Time;
+use agentframer::engine::access::members::Member;
 use agentframer::engine::data::data_requests::Matches;
 use agentframer::engine::views::overview::Outcome;
 
@@ -41,6 +42,11 @@ pub fn in_utc(time: Time) -> String {
     format!("{}, {} UTC", day(time), time.to_string().get(11..19).unwrap_or_default())
 }
 
+/// `29 Apr 2026, 14:22`, for what is counted in UTC and says so.
+pub fn utc_minute(time: Time) -> String {
+    format!("{}, {}", day(time), time.to_string().get(11..16).unwrap_or_default())
+}
+
 /// `Time (Europe/Berlin)`: the head of a column of times.
 pub fn time_head() -> String {
     format!("Time ({})", reader::zone().iana_name().unwrap_or("UTC"))
@@ -71,6 +77,12 @@ pub fn cost(amount: Usd) -> String {
 /// `22 Nov 2026, 15:31`, for columns that say the zone in their head.
 pub fn minute(time: Time) -> String {
     in_zone(time, "%-d %b %Y, %H:%M")
+}
+
+/// A person's name; the id of an agent, of a key, of the system, or of somebody who left.
+pub fn name_of(actor: &str, members: &[Member]) -> String {
+    let known = members.iter().find(|member| member.user_id.as_str() == actor);
+    known.map_or_else(|| actor.to_owned(), |member| member.name.clone())
 }
 
 /// The end of an id, where the whole of it would fill the row: `…m3p3mq6kzc`.

@@ -62,7 +62,9 @@ pub fn Billing() -> impl IntoView {
         let credits = ask.engine.credits(&scope).await?;
         let allowance = ask.engine.allowance(&scope).await?;
         let agents = ask.engine.agents(&scope).await?.into_iter().map(|agent| agent.name).collect();
+        let members = ask.engine.members(&scope).await?;
         let ledger = ask.engine.ledger(&scope, &filter, list_page(&ask)).await?;
+        let ledger = ledger.map(|row| LedgerRow { actor: words::name_of(&row.actor, &members), ..row });
         let body = view! {
             <Said flash=flash.clone()/>
             {figures(&credits).into_any()}
@@ -143,8 +145,9 @@ fn ledger_card(
     let audit = format!("{base}/audit");
     let csv = format!("{base}/billing/export?{}", filters.to_query());
     let is_empty = ledger.items.is_empty();
-    let wrong =
-        wrong.map(|wrong| format!("The filter’s {} {}. Everything is shown.", wrong.field, wrong.message));
+    let wrong = wrong.map(|wrong| {
+        format!("The filter’s “{}” {}. Everything is shown.", words::field(&wrong.field), wrong.message)
+    });
     let next = older(ask, ledger.next_cursor);
     view! {
         <section class="card scroll" id="ledger">

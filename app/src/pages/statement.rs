@@ -4,6 +4,7 @@ use agentframer::domain::access::Permission;
 use agentframer::domain::field::FieldError;
 use agentframer::domain::money::thousands;
 use agentframer::domain::time::Time;
+use agentframer::engine::access::members::Member;
 use agentframer::engine::access::scope::Scope;
 use agentframer::engine::error::Result;
 use agentframer::engine::money::billing::LedgerRow;
@@ -21,12 +22,13 @@ pub fn StatementPage() -> impl IntoView {
         let scope = ask.scope(ask.segment(1), Permission::ReadBilling).await?;
         let month = month(&ask)?;
         let statement = ask.engine.statement(&scope, month).await?;
+        let members = ask.engine.members(&scope).await?;
         let base = format!("/w/{}/billing", scope.workspace.id);
         let body = view! {
             {head(&statement, &scope).into_any()}
             {balance(&statement).into_any()}
             {statement.parts.iter().map(|part| charges(part).into_any()).collect_view()}
-            {top_ups(&statement.top_ups).into_any()}
+            {top_ups(&statement.top_ups, &members).into_any()}
             <p class="hint">"Amounts are exact: nothing is rounded, so each table adds up to the balance. Times in UTC."</p>
         };
         let line = format!("{} · {}", scope.workspace.name, month.date().strftime("%B %Y"));
@@ -58,7 +60,7 @@ fn head(statement: &Statement, scope: &Scope) -> impl IntoView + use<> {
     let fact = |name: &'static str, value: String| view! { <div><dt>{name}</dt><dd>{value}</dd></div> };
     let is_open = statement.until < statement.month.next_month();
     let until = if is_open {
-        format!("{} to {}, still running", words::day(statement.month), words::moment(statement.until))
+        format!("{} to {}, still running", words::day(statement.month), words::utc_minute(statement.until))
     } else {
         format!("{} to {}", words::day(statement.month), words::day(statement.until.plus(-1)))
     };
@@ -110,9 +112,9 @@ fn charges(part: &StatementPart) -> impl IntoView + use<> {
     }
 }
 
-fn top_ups(rows: &[LedgerRow]) -> impl IntoView + use<> {
+fn top_ups(rows: &[LedgerRow], members: &[Member]) -> impl IntoView + use<> {
     let line = |row: &LedgerRow| {
-        view! { <tr><td>{words::minute(row.ts)}</td><td>{words::or_dash(row.reference.clone())}</td><td>{row.actor.clone()}</td><td class="num">{words::cost(row.amount_usd)}</td></tr> }
+        view! { <tr><td>{words::utc_minute(row.ts)}</td><td>{words::or_dash(row.reference.clone())}</td><td>{words::name_of(&row.actor, members)}</td><td class="num">{words::cost(row.amount_usd)}</td></tr> }
     };
     let lines: Vec<_> = rows.iter().map(line).collect();
     let none = lines.is_empty();
@@ -122,7 +124,7 @@ fn top_ups(rows: &[LedgerRow]) -> impl IntoView + use<> {
             {none.then(|| view! { <p class="empty">"No money came in this month."</p> })}
             {(!none).then_some(view! {
                 <table>
-                    <thead><tr><th>{words::time_head()}</th><th>"Reference"</th><th>"Who"</th><th class="num">"US dollars"</th></tr></thead>
+                    <thead><tr><th>"Time (UTC)"</th><th>"Reference"</th><th>"Who"</th><th class="num">"US dollars"</th></tr></thead>
                     <tbody>{lines}</tbody>
                 </table>
             })}

@@ -34,12 +34,12 @@ const PAGES: [&str; 23] = [
     "/agents",
     "/audit",
     "/audit?q=agent%3Agrowth-bot+cost%3A%3E0.05",
-    "/audit?tab=attempts",
+    "/audit?tab=refused",
     "/audit?tab=admin",
     "/audit/proof",
     "/generations",
     "/usage",
-    "/usage?range=90d&by=model&interval=day",
+    "/usage?period=quarter&group=model&interval=day",
     "/billing",
     "/billing?kind=charge&agent=agent.growth-bot",
     "/billing/statement",
@@ -82,9 +82,14 @@ async fn measure(on: &str, calls: i64) -> Value {
     let workspace = reader.workspace("Growth").await;
     let agent = reader.first_link(&format!("{workspace}/agents"), &format!("{workspace}/agents/")).await;
     let entry = reader.first_link(&format!("{workspace}/audit"), &format!("{workspace}/audit/req_")).await;
+    let first = async |place: &str| {
+        let list = format!("{workspace}/{place}");
+        reader.first_link(&list, &format!("{list}/")).await
+    };
+    let (webhook, request) = (first("webhooks").await, first("data-requests").await);
     let own = PAGES.iter().map(|page| format!("{workspace}{page}"));
-    let pages =
-        ["/".to_owned(), "/account".to_owned(), "/reference".to_owned(), agent, entry].into_iter().chain(own);
+    let shared = ["/", "/account", "/reference"].map(str::to_owned);
+    let pages = shared.into_iter().chain([agent, entry, webhook, request]).chain(own);
     println!("{:<56} {:>8} {:>8}", "p95 in ms", "", "");
     let mut lines = Vec::new();
     for page in pages {

@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::domain::ids::{UserId, WorkspaceId};
+use crate::domain::ids::{RequestId, UserId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::engine::error::{Error, Result, internal};
 use crate::engine::store::data_keys;
@@ -193,6 +193,13 @@ impl Engine {
     pub(crate) async fn mark_deleted_workspace(&self, workspace: &Workspace) -> Result<()> {
         let mark = json!({ "workspace_id": workspace.id, "deleted": true, "at": self.0.clock.now() });
         let key = format!("{MARKS}/workspaces/{}.json", workspace.id);
+        self.cell(workspace)?.bucket.put(&key, mark.to_string().into()).await
+    }
+
+    /// The same for one call, of which somebody deleted the result and the prompt.
+    pub(crate) async fn mark_deleted_call(&self, workspace: &Workspace, request: &RequestId) -> Result<()> {
+        let mark = json!({ "workspace_id": workspace.id, "requests": [request], "at": self.0.clock.now() });
+        let key = format!("{MARKS}/calls/{request}.json");
         self.cell(workspace)?.bucket.put(&key, mark.to_string().into()).await
     }
 

@@ -1,6 +1,8 @@
 //! Copies of the key table beside the media, one per backup. The backups themselves hold no keys: what an erasure
 //! removes from these copies, no backup can read any more.
 
+use std::collections::HashSet;
+
 use crate::engine::error::{Error, Result, internal};
 use crate::engine::store::data_keys::{self, WrappedKey};
 use crate::engine::{CellNode, Engine};
@@ -20,14 +22,12 @@ impl Engine {
     /// # Errors
     /// The database's or the bucket's own.
     pub(crate) async fn keep_keys(&self, node: &CellNode, backup: &str) -> Result<()> {
-        let (mut lines, mut after) = (String::new(), String::new());
-        loop {
-            let keys = data_keys::after(&node.db, &after, BATCH).await?;
-            let Some(last) = keys.last() else { break };
-            after.clone_from(&last.id);
-            lines.extend(keys.iter().map(line));
-        }
-        node.bucket.put(&key_of(backup), lines.into()).await
+        let keys = all(node).await?;
+        node.bucket.put(&key_of(backup), keys.iter().map(line).collect::<String>().into()).await?;
+        // One that was destroyed while its copy was written is in no copy either.
+        let left: HashSet<String> = all(node).await?.into_iter().map(|key| key.id).collect();
+        let gone: Vec<String> = keys.into_iter().map(|key| key.id).filter(|id| !left.contains(id)).collect();
+        if gone.is_empty() { Ok(()) } else { self.destroy_kept_keys(node, &gone).await }
     }
 
     /// The keys that were kept for a backup and not destroyed since.
@@ -56,6 +56,16 @@ impl Engine {
             }
         }
         Ok(())
+    }
+}
+
+async fn all(node: &CellNode) -> Result<Vec<WrappedKey>> {
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let keys = data_keys::after(&node.db, &after, BATCH).await?;
+        let Some(last) = keys.last() else { return Ok(all) };
+        after.clone_from(&last.id);
+        all.extend(keys);
     }
 }
 

@@ -184,6 +184,7 @@ impl Engine {
         let data = json!({ "generation_id": id, "of_request": made.request_id });
         let changes = retention::remove_one(&made, self.0.clock.now());
         let act = self.act(scope, "generation.deleted", data, changes).await?;
+        self.mark_deleted_call(&scope.workspace, &made.request_id).await?;
         let gone = self.delete_files(node, vec![made]).await;
         if gone.is_empty() {
             let message = "The media storage did not delete the files. Nothing was changed; try again.";
@@ -244,6 +245,8 @@ impl Engine {
     async fn purge_keys(&self, node: &CellNode, report: &mut PurgeReport) -> Result<()> {
         let unused = data_keys::unused(&node.db, self.0.clock.now().plus(-UNUSED_KEY)).await?;
         if !unused.is_empty() {
+            // In the backups' copies too: what is past its retention is past it there.
+            self.destroy_kept_keys(node, &unused).await?;
             data_keys::destroy(&node.db, &unused).await?;
             node.sealer.forget();
             report.keys += unused.len() as u64;

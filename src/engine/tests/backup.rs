@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use crate::domain::alerts::AlertSettings;
 use crate::domain::policy::Tool;
+use crate::domain::time::DAY;
 use crate::engine::Engine;
 use crate::engine::access::bootstrap::Bootstrap;
 use crate::engine::access::people::NewPerson;
@@ -13,6 +14,7 @@ use crate::engine::alerts::AlertChange;
 use crate::engine::clock::Clock;
 use crate::engine::error::Error;
 use crate::engine::log::reading::Page;
+use crate::engine::store::data_keys;
 use crate::engine::tests::data_requests::{approved, files_with, image, prompt, second_admin};
 use crate::engine::tests::support::{Databases, World, bootstrap, both_engines, caller, usd};
 
@@ -63,6 +65,32 @@ both_engines! {
         image(&restored, "a new one", None).await;
         for text in ["the secret of the fox", "customer-42"] {
             assert_eq!(files_with(folder.path(), text), Vec::<String>::new());
+        }
+    }
+
+    async fn what_ended_since_is_readable_in_no_backup(on) {
+        let other = on.of_the_other_kind().await;
+        let world = world(on).await;
+        let deleted = image(&world, "the secret of the fox", None).await;
+        image(&world, "long ago", Some("customer-42")).await;
+        let folder = TempDir::new().unwrap();
+        let manifest = world.engine.backup(folder.path()).await.unwrap();
+        let admin = world.admin().await;
+        let made = world.engine.generations(&admin, &Default::default(), Page::default()).await.unwrap().items;
+        let made = made.iter().find(|made| made.request_id == deleted).unwrap();
+        world.engine.delete_generation(&admin, &made.generation_id).await.unwrap();
+        let restored = beside(&world, &other, &world.clock).await;
+        restored.restore(folder.path()).await.unwrap();
+        assert_eq!(restored.prompt(&admin, &deleted).await.unwrap(), None, "deleted by hand");
+
+        let node = &world.engine.0.cells["eu"];
+        assert!(!world.engine.kept_keys(node, &manifest.backup_id).await.unwrap().is_empty());
+        world.clock.advance(33 * DAY);
+        world.engine.purge().await.unwrap();
+        let kept = world.engine.kept_keys(node, &manifest.backup_id).await.unwrap();
+        let needed = world.engine.0.cells["eu"].db.clone();
+        for key in kept {
+            assert!(data_keys::by_id(&needed, &world.made.workspace_id, &key.id).await.unwrap().is_some(), "past its retention");
         }
     }
 

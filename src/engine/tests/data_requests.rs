@@ -244,6 +244,14 @@ both_engines! {
         }
         assert_eq!(world.engine.execute_data_requests().await.unwrap(), 2);
         assert_eq!((view(&world, &blocked).await.state, view(&world, &both).await.state), (State::Done, State::Done));
+        // The second run's certificate tells of the first: together they deleted both pictures.
+        let last = world.engine.data_request_certificate(&admin, &both).await.unwrap();
+        let earlier = &last["earlier_runs"][0];
+        assert_eq!((&earlier["state"], &earlier["deleted"]), (&certificate["state"], &certificate["deleted"]));
+        let prompts = |run: &Value| run["deleted"][0]["count"].as_i64().unwrap();
+        assert_eq!((prompts(earlier), last["held_back"].as_array().unwrap().len()), (1, 0));
+        assert!(last["log"]["seq"].as_i64() > certificate["log"]["seq"].as_i64());
+        assert_eq!(last["backups"]["readable_until"], last["executed"]["to"]);
     }
 
     async fn a_bucket_that_fails_at_any_step_of_an_erasure_ends_in_done(on) {

@@ -6,7 +6,7 @@ use agentframer::engine::error::Error;
 use leptos::prelude::*;
 use serde_json::Value;
 
-use super::{day_of, name_of};
+use super::day_of;
 use crate::components::frame::{page, workspace_page};
 use crate::words;
 
@@ -23,11 +23,12 @@ pub fn CertificatePage() -> impl IntoView {
             <a class="btn" href=own.clone()>"Back to the request"</a>
             <a class="btn first" href=format!("{own}/certificate.json") download=format!("certificate-{id}.json")>"Download JSON"</a>
         };
-        let name = |actor: &Value| name_of(text(actor).as_str(), &members);
+        let name = |actor: &Value| words::name_of(text(actor).as_str(), &members);
         let body = view! {
             <article class="certificate stack">
                 {summary(&signed, &scope.workspace.name, name(&signed["filed"]["by"]), name(&signed["approved"]["by"])).into_any()}
-                {counted("What was deleted", &signed["deleted"], "Nothing: this request asked for a copy.").into_any()}
+                {counted("What was deleted".into(), &signed["deleted"], "Nothing: this request asked for a copy.").into_any()}
+                {earlier(&signed["earlier_runs"]).into_any()}
                 {delivered(&signed["delivered"]).into_any()}
                 {kept(&signed["kept"]).into_any()}
                 {held(&signed["held_back"]).into_any()}
@@ -85,7 +86,7 @@ fn summary(signed: &Value, workspace: &str, filed_by: String, approved_by: Strin
     }
 }
 
-fn counted(title: &'static str, lines: &Value, none: &'static str) -> impl IntoView + use<> {
+fn counted(title: String, lines: &Value, none: &'static str) -> impl IntoView + use<> {
     let line = |line: Value| {
         view! {
             <tr><th scope="row">{text(&line["category"])}</th><td>{text(&line["place"])}</td><td class="num">{text(&line["count"])}</td><td>{text(&line["method"])}</td></tr>
@@ -152,6 +153,15 @@ fn held(lines: &Value) -> impl IntoView + use<> {
             </section>
         }
     })
+}
+
+/// What runs deleted before the request was tried again.
+fn earlier(runs: &Value) -> impl IntoView + use<> {
+    let run = |run: Value| {
+        let title = format!("What the run of {} had deleted", moment(&run["executed"]["to"]));
+        counted(title, &run["deleted"], "Nothing.").into_any()
+    };
+    rows(runs).into_iter().map(run).collect_view()
 }
 
 fn providers(lines: &Value) -> impl IntoView + use<> {

@@ -79,7 +79,7 @@ fn line(workspace: &str, request: DataRequestView, members: &[Member]) -> impl I
             <td>{state_tag(request.state)}</td>
             <td>{due(&request)}</td>
             <td>{day_of(&request.received_on)}</td>
-            <td>{name_of(&request.filed_by, members)}</td>
+            <td>{words::name_of(&request.filed_by, members)}</td>
             <td class="num">{request.matches.rows}</td>
         </tr>
     }
@@ -121,10 +121,4 @@ fn due(request: &DataRequestView) -> impl IntoView + use<> {
 /// `2026-01-31` as pages write days.
 fn day_of(text: &str) -> String {
     Time::parse(&format!("{text}T00:00:00Z")).map_or_else(|| text.to_owned(), words::day)
-}
-
-/// A person's name; the id of a key, of the system, or of somebody who left.
-fn name_of(actor: &str, members: &[Member]) -> String {
-    let known = members.iter().find(|member| member.user_id.as_str() == actor);
-    known.map_or_else(|| actor.to_owned(), |member| member.name.clone())
 }

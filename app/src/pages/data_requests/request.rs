@@ -11,7 +11,7 @@ use agentframer::engine::error::Error;
 use leptos::prelude::*;
 
 use super::decide::{Reader, decide};
-use super::{day_of, due, kind_word, name_of, state_tag};
+use super::{day_of, due, kind_word, state_tag};
 use crate::components::field::Said;
 use crate::components::frame::{page, workspace_page};
 use crate::words;
@@ -49,7 +49,7 @@ fn facts(request: &DataRequestView, members: &[Member]) -> impl IntoView + use<>
         value.map(|value| view! { <div><dt>{name}</dt><dd>{value}</dd></div> })
     };
     let by = |who: &Option<String>, at| {
-        let who = who.as_deref().map(|who| name_of(who, members))?;
+        let who = who.as_deref().map(|who| words::name_of(who, members))?;
         Some(format!("{who}, {}", words::moment(at?)))
     };
     let decided = if request.state == State::Rejected { "Rejected by" } else { "Approved by" };

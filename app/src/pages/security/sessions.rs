@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use crate::actions::EndMemberSession;
+use crate::components::when::When;
 use crate::words;
 
 /// The browsers in which members are signed in.
@@ -15,7 +16,7 @@ pub fn sessions(scope: &Scope, sessions: Vec<MemberSession>) -> impl IntoView + 
     let lines = sessions.into_iter().map(|session| line(&workspace, may, session)).collect_view();
     view! {
         <section class="card">
-            <header><h2>"Signed in now"</h2><span class="muted grow">"times in UTC"</span></header>
+            <header><h2>"Signed in now"</h2></header>
             <div class="scroll" tabindex="0">
                 <table>
                     <thead><tr><th>"Person"</th><th>"Since"</th><th>"Last use"</th><th>"Address"</th><th>"Browser"</th>{may.then(|| view! { <th class="num">"Session"</th> })}</tr></thead>
@@ -45,8 +46,8 @@ fn line(workspace: &str, may: bool, session: MemberSession) -> impl IntoView + u
     view! {
         <tr>
             <td><b>{session.name}</b></td>
-            <td>{words::minute(session.since)}</td>
-            <td>{words::minute(session.last_seen_at)}</td>
+            <td><When at=session.since/></td>
+            <td><When at=session.last_seen_at/></td>
             <td class="mono">{words::or_dash(session.address)}</td>
             <td><span class="cut" title=agent.clone()>{agent.clone()}</span></td>
             {end}
@@ -61,7 +62,7 @@ pub fn sign_ins(tries: Vec<SignIn>) -> impl IntoView {
             if made.succeeded { ("tag good", "signed in") } else { ("tag bad", "wrong password") };
         view! {
             <tr>
-                <td>{words::minute(made.at)}</td>
+                <td><When at=made.at/></td>
                 <td><b>{made.name}</b></td>
                 <td><span class=class>{text}</span></td>
                 <td class="mono">{words::or_dash(made.address)}</td>
@@ -72,7 +73,7 @@ pub fn sign_ins(tries: Vec<SignIn>) -> impl IntoView {
         view! {
             <div class="scroll" tabindex="0">
                 <table>
-                    <thead><tr><th>{words::time_head()}</th><th>"Person"</th><th>"Outcome"</th><th>"Address"</th></tr></thead>
+                    <thead><tr><th>"Time"</th><th>"Person"</th><th>"Outcome"</th><th>"Address"</th></tr></thead>
                     <tbody>{tries.into_iter().map(line).collect_view()}</tbody>
                 </table>
             </div>

@@ -97,7 +97,7 @@ fn label(at: Time, interval: Interval) -> String {
 /// An interval in full.
 pub fn title(at: Time, interval: Interval) -> String {
     match interval {
-        Interval::Hour => words::moment(at),
+        Interval::Hour => words::utc_minute(at),
         Interval::Day => words::day(at),
         Interval::Month => at.date().strftime("%B %Y").to_string(),
     }

@@ -2,14 +2,15 @@
 
 use serde_json::{Value, json};
 
+use crate::domain::audit::Linked;
 use crate::domain::data_requests::{Kind, State};
 use crate::domain::search::Field;
 use crate::domain::time::DAY;
 use crate::engine::data::data_requests::discover;
-use crate::engine::data::data_requests::execute::Run;
+use crate::engine::data::data_requests::execute::{Run, progress_of};
 use crate::engine::error::Result;
 use crate::engine::log::reading::{AuditFilter, Page};
-use crate::engine::store::data_requests::{self as store, Matches};
+use crate::engine::store::data_requests::{self as store, Matches, RequestRow};
 use crate::engine::store::holds;
 
 /// The shape of a certificate; raised when a field changes its meaning.
@@ -35,6 +36,7 @@ impl Run<'_> {
             "approved": { "by": row.decided_by, "at": row.decided_at, "four_eyes": row.four_eyes },
             "executed": { "by": "system", "from": row.started_at, "to": row.ended_at },
             "deleted": self.deleted(left),
+            "earlier_runs": self.progress.earlier,
             "delivered": self.delivered(),
             "kept": self.kept(left).await?,
             "held_back": self.held_back().await?,
@@ -128,20 +130,41 @@ impl Run<'_> {
     fn backups(&self) -> Value {
         json!({
             "readable": self.row.kind == Kind::Access,
+            "readable_until": self.row.ended_at.filter(|_| self.row.kind == Kind::Erasure),
             "why": "backups hold no data keys; without these, which are destroyed, they hold no readable prompt and no file",
             "restore": "refuses to bring back what this request erased",
         })
     }
 
-    /// The newest entry of this request in the chain: its start.
+    /// This run's start in the chain, however much was logged since.
     async fn log_place(&self) -> Result<Value> {
-        let filter = AuditFilter::of(Field::User, "system");
-        let page = Page { limit: Some(20), cursor: None };
-        let rows = self.engine.audit(&self.scope, &filter, page).await?.items;
-        let about = self.about();
-        let own = rows.into_iter().find(|row| {
-            row.entry.data.as_ref().is_some_and(|data| data["data_request_id"] == about["data_request_id"])
-        });
-        Ok(own.map_or(Value::Null, |row| json!({ "seq": row.seq, "hash": row.hash })))
+        let filter = AuditFilter::of(Field::Event, "data_request.started");
+        let (about, mut cursor) = (self.about(), None);
+        loop {
+            let page = Page { limit: Some(200), cursor };
+            let rows = self.engine.audit(&self.scope, &filter, page).await?;
+            let own = |row: &&Linked| {
+                let data = row.entry.data.as_ref();
+                data.is_some_and(|data| data["data_request_id"] == about["data_request_id"])
+            };
+            match (rows.items.iter().find(own), rows.next_cursor) {
+                (Some(row), _) => return Ok(json!({ "seq": row.seq, "hash": row.hash })),
+                (None, None) => return Ok(Value::Null),
+                (None, next) => cursor = next,
+            }
+        }
     }
+}
+
+/// What a run that left something certified, and the runs before it: a retry goes on from there.
+pub(super) fn certified(row: &RequestRow) -> Vec<Value> {
+    let mut runs = progress_of(row).earlier;
+    let certificate = row.certificate.as_deref().and_then(|json| serde_json::from_str::<Value>(json).ok());
+    runs.extend(certificate.map(|signed| {
+        json!({
+            "state": signed["state"], "executed": signed["executed"], "deleted": signed["deleted"],
+            "held_back": signed["held_back"], "log": signed["log"],
+        })
+    }));
+    runs
 }

@@ -4,7 +4,7 @@
 //! an older backup must not bring back, then deletes objects before rows, and destroys the keys last.
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::domain::data_requests::{Kind, State, Step};
 use crate::domain::time::{DAY, Time};
@@ -46,10 +46,13 @@ pub struct Progress {
     pub keys: u64,
     /// The last fault, where the run waits to be tried again.
     pub waiting_for: Option<String>,
+    /// What earlier runs certified, before the request was tried again.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Value>,
 }
 
 impl Progress {
-    fn json(&self) -> String {
+    pub(super) fn json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 }
@@ -88,7 +91,7 @@ impl Engine {
     }
 }
 
-fn progress_of(row: &RequestRow) -> Progress {
+pub(super) fn progress_of(row: &RequestRow) -> Progress {
     row.progress.as_deref().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
 }
 
@@ -138,6 +141,7 @@ impl Run<'_> {
             found: discover::count(db, id, &criteria).await?,
             files: discover::count_files(db, id, &criteria).await?,
             copies: erasure::count_copies(db, &self.row.id).await?,
+            earlier: std::mem::take(&mut self.progress.earlier),
             ..Progress::default()
         };
         self.row.started_at = Some(self.now());
@@ -257,7 +261,7 @@ impl Run<'_> {
     }
 
     /// What stands in the bucket under `erased/` is never brought back by a restore: the bucket is in no backup.
-    async fn leave_mark(&self, name: Option<&String>, what: &serde_json::Value) -> Result<()> {
+    async fn leave_mark(&self, name: Option<&String>, what: &Value) -> Result<()> {
         let Some(name) = name else { return Ok(()) };
         let mut mark = what.clone();
         mark["workspace_id"] = json!(self.row.workspace_id);
@@ -301,7 +305,7 @@ impl Run<'_> {
     }
 
     /// What a log entry tells of this request.
-    pub(super) fn about(&self) -> serde_json::Value {
+    pub(super) fn about(&self) -> Value {
         about(&self.row)
     }
 }

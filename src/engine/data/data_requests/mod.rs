@@ -9,6 +9,7 @@ mod execute;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::certificate::certified;
 use self::discover::Criteria;
 use crate::domain::access::{Permission, Role};
 use crate::domain::data_requests::{Kind, Match, State, Step, WrongStep, due_on, may_extend, received_on};
@@ -355,7 +356,8 @@ impl Engine {
     /// [`Error::Conflict`] in any other state.
     pub async fn retry_data_request(&self, scope: &Scope, id: &DataRequestId) -> Result<DataRequestView> {
         let row = self.data_request_row(scope, id).await?;
-        let next = RequestRow { started_at: None, ended_at: None, progress: None, ..row.clone() };
+        let progress = Some(Progress { earlier: certified(&row), ..Progress::default() }.json());
+        let next = RequestRow { started_at: None, ended_at: None, progress, ..row.clone() };
         store::clear_items(&self.cell(&scope.workspace)?.db, id).await?;
         self.move_data_request(scope, next, Step::Retry, "data_request.retried").await
     }
