@@ -135,13 +135,12 @@ fn picture(made: &GenerationView) -> AnyView {
 /// Each file for keeps, and its end before its time.
 fn actions(made: &GenerationView, place: &Place) -> impl IntoView + use<> {
     let many = made.result_urls.len() > 1;
-    let link = |(number, url): (usize, String)| {
+    let link = |number: usize| {
         let label = if many { format!("Download {number}") } else { "Download".to_owned() };
-        let file =
-            url.split('?').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned();
-        view! { <a class="link" href=url download=file>{label}</a> }
+        let href = format!("/w/{}/generations/{}/files/{number}", place.workspace, made.generation_id);
+        view! { <a class="link" href=href download="">{label}</a> }
     };
-    let links: Vec<_> = (1..).zip(made.result_urls.iter().cloned()).map(link).collect();
+    let links: Vec<_> = (1..=made.result_urls.len()).map(link).collect();
     let delete = place.may_delete.then(|| delete(made, place));
     view! { <div class="row files">{links}{delete}</div> }
 }

@@ -5,6 +5,7 @@ mod finance;
 pub mod finance_sheets;
 pub mod list;
 mod log;
+mod media;
 mod papers;
 pub mod rows;
 pub mod sheet;
@@ -13,9 +14,12 @@ use agentframer::engine::Engine;
 use axum::Router;
 
 /// The paths that are fetched, as the access expectation names them.
-pub const PATHS: [&[&str]; 3] = [&log::PATHS, &papers::PATHS, &finance::PATHS];
+pub const PATHS: [&[&str]; 4] = [&log::PATHS, &media::PATHS, &papers::PATHS, &finance::PATHS];
 
 /// Each of [`PATHS`], and the report that a form asks for. Stand behind the session layer.
 pub fn routes(engine: &Engine) -> Router {
-    log::routes(engine).merge(papers::routes(engine)).merge(finance::routes(engine))
+    log::routes(engine)
+        .merge(media::routes(engine))
+        .merge(papers::routes(engine))
+        .merge(finance::routes(engine))
 }

@@ -6,7 +6,7 @@ use agentframer::domain::access::Role;
 use agentframer::domain::holds::HoldTarget;
 use agentframer::engine::access::bootstrap::Bootstrapped;
 use agentframer::engine::calls::tools::definitions;
-use agentframer::engine::log::reading::{AuditFilter, Page};
+use agentframer::engine::log::reading::{AuditFilter, GenerationFilter, Page};
 use agentframer_server::rest::document;
 use agentframer_server::{downloads, find};
 use reqwest::StatusCode;
@@ -229,6 +229,12 @@ pub async fn filled(server: &TestServer, place: &str, number: usize) -> String {
             });
             let new = serde_json::from_value(new).unwrap();
             server.engine.file_data_request(&server.admin().await, new).await.unwrap().id.to_string()
+        }
+        "generations" => {
+            server.mcp().image().await;
+            let (admin, newest) = (server.admin().await, Page { limit: Some(1), cursor: None });
+            let made = server.engine.generations(&admin, &GenerationFilter::default(), newest).await;
+            made.unwrap().items.remove(0).generation_id.to_string()
         }
         collection => panic!("teach this test to make one of {collection}"),
     };

@@ -151,6 +151,23 @@ both_engines! {
         assert_eq!(open(&server, &place(&server, "/models/nothing"), Some(&session)).await.status(), StatusCode::NOT_FOUND);
     }
 
+    async fn who_was_removed_can_download_nothing(on) {
+        let server = TestServer::start(on).await;
+        server.mcp().image().await;
+        let (viewer, admin) = (session_of(&server, Role::Viewer).await, server.admin().await);
+        let files = place(&server, &format!("/generations/{}/files", newest(&server).await.generation_id));
+        let file = open(&server, &format!("{files}/1"), Some(&viewer)).await;
+        assert!(file.headers()["content-disposition"].to_str().unwrap().starts_with("attachment; filename=\""));
+        assert!(file.bytes().await.unwrap().starts_with(b"\x89PNG"));
+        for wrong in ["0", "2", "x"] {
+            assert_eq!(open(&server, &format!("{files}/{wrong}"), Some(&viewer)).await.status(), 404, "{wrong}");
+        }
+        let members = server.engine.members(&admin).await.unwrap();
+        let user = members.iter().find(|member| member.role == Role::Viewer).unwrap().user_id.clone();
+        server.engine.remove_member(&admin, &user).await.unwrap();
+        assert_eq!(open(&server, &format!("{files}/1"), Some(&viewer)).await.status(), 404);
+    }
+
     async fn a_generation_goes_before_its_time_and_its_entry_stays(on) {
         let server = TestServer::start(on).await;
         let (session, admin) = (ada(&server).await, server.admin().await);

@@ -222,6 +222,28 @@ impl Engine {
         }
     }
 
+    /// A file of a generation, by its number from 1, with its name: for who may read it at this moment.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none, or none any more.
+    pub async fn generation_file(
+        &self,
+        scope: &Scope,
+        id: &GenerationId,
+        number: u32,
+    ) -> Result<(String, Media)> {
+        let node = self.cell(&scope.workspace)?;
+        let made = generations::get(&node.db, &scope.workspace.id, id).await?;
+        let made = made.filter(|made| made.deleted_at.is_none() && (1..=made.files).contains(&number));
+        let made = made.ok_or(Error::NotFound)?;
+        if made.expires_at <= self.0.clock.now() && !retention::is_held(&node.db, id).await? {
+            return Err(Error::NotFound);
+        }
+        let key = file_key(&made.object_key, number);
+        let name = key.rsplit('/').next().unwrap_or_default().to_owned();
+        Ok((name, node.bucket.get(&key, None).await?))
+    }
+
     /// When a link made now ends: after the setting's hours, at the latest with its file.
     pub(crate) fn link_end(&self, file_ends: Time) -> Time {
         let hours = i64::from(self.0.config.limits.result_url_hours);
