@@ -64,14 +64,7 @@ fn line(workspace: &str, member: Member, may: bool, me: &str) -> impl IntoView +
     } else {
         member.role.title().into_any()
     };
-    let remove = may.then(|| {
-        view! {
-            <td class="num"><form method="post" action=RemoveMember::url()>
-                <input type="hidden" name="workspace" value=workspace/><input type="hidden" name="user" value=user/>
-                <button class="quiet">{if is_me { "Leave" } else { "Remove" }}</button>
-            </form></td>
-        }
-    });
+    let remove = may.then(|| removal(workspace, user, is_me).into_any());
     view! {
         <tr>
             <td><b>{member.name}</b>{is_me.then_some(" (you)")}</td>
@@ -81,6 +74,33 @@ fn line(workspace: &str, member: Member, may: bool, me: &str) -> impl IntoView +
             <td><When at=member.last_seen_at/></td>
             {remove}
         </tr>
+    }
+}
+
+/// Says what it does before it is done.
+fn removal(workspace: String, user: String, is_me: bool) -> impl IntoView {
+    let (word, says) = if is_me {
+        (
+            "Leave",
+            "You will not see this workspace any more, and your REST keys for it end. Only an Admin can invite you again.",
+        )
+    } else {
+        (
+            "Remove",
+            "Access ends at once, and so do the REST keys that this person made. The log keeps what was done.",
+        )
+    };
+    view! {
+        <td class="num">
+            <details>
+                <summary class="quiet">{word}</summary>
+                <form method="post" action=RemoveMember::url() class="stack">
+                    <input type="hidden" name="workspace" value=workspace/><input type="hidden" name="user" value=user/>
+                    <p>{says}</p>
+                    <div><button class="btn bad">{if is_me { "Leave now" } else { "Remove now" }}</button></div>
+                </form>
+            </details>
+        </td>
     }
 }
 

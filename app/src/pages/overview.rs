@@ -9,6 +9,7 @@ use leptos::prelude::*;
 
 use crate::components::chart::SpendByDay;
 use crate::components::checklist::checklist;
+use crate::components::field::Said;
 use crate::components::frame::{page, workspace_page};
 use crate::components::outcome::OutcomeTag;
 use crate::words;
@@ -26,6 +27,7 @@ pub fn Overview() -> impl IntoView {
         let figures = figures(&view, scope.role.may(Permission::ReadBilling)).into_any();
         let notices = view.notices.iter().map(|notice| notice_line(notice, &base, &scope)).collect_view();
         let body = view! {
+            <Said flash=ask.flash()/>
             {notices}
             {view.checklist.map(|steps| checklist(steps, &scope).into_any())}
             {figures}
