@@ -93,7 +93,7 @@ impl Engine {
     async fn watch(&self) {
         while self.pause(WATCH).await {
             let mut sum = 0;
-            for db in self.0.cells.values().map(|node| &node.db).chain([&self.0.control]) {
+            for db in self.databases() {
                 match db.change_number().await {
                     Ok(number) => sum += number,
                     // What cannot be asked may have changed.

@@ -39,7 +39,7 @@ use self::log::signing::Signer;
 use self::mail::Mailer;
 use self::money::ledger_writer::LedgerWriter;
 use self::store::workspaces::Workspace;
-use self::store::{Db, Kind};
+use self::store::{CellDb, ControlDb, Db};
 use crate::domain::catalog::Catalog;
 use crate::domain::ids::{Id, RequestId};
 
@@ -52,7 +52,7 @@ struct Inner {
     clock: Clock,
     catalog: Catalog,
     providers: Providers,
-    control: Db,
+    control: ControlDb,
     cells: BTreeMap<String, CellNode>,
     identities: Identities,
     sign_ins: SignInGuard,
@@ -71,7 +71,7 @@ struct Inner {
 #[derive(Clone)]
 pub(crate) struct CellNode {
     pub(crate) cell: Cell,
-    pub(crate) db: Db,
+    pub(crate) db: CellDb,
     pub(crate) bucket: Bucket,
     pub(crate) writer: LedgerWriter,
     pub(crate) sealer: Sealer,
@@ -102,7 +102,7 @@ impl Engine {
         providers: Providers,
     ) -> std::result::Result<Self, StartError> {
         let keys = master_keys(&config)?;
-        let control = open_database(&config, &config.control_url(), Kind::Control).await?;
+        let control = open_control(&config).await?;
         let signer = open_signer(&control, &keys, &clock).await?;
         let (mut cells, mut writers) = (BTreeMap::new(), Vec::new());
         for cell in config.cells() {
@@ -176,6 +176,12 @@ impl Engine {
         self.0.cells.get(&workspace.cell).ok_or(Error::WrongRegion(workspace.region))
     }
 
+    /// Every database of this node, whatever is in it.
+    pub(crate) fn databases(&self) -> impl Iterator<Item = &Db> {
+        let cells = self.0.cells.values().map(|node| -> &Db { &node.db });
+        cells.chain(std::iter::once::<&Db>(&self.0.control))
+    }
+
     /// The databases and buckets by name, and whether each answers.
     pub async fn ready(&self) -> Vec<(String, bool)> {
         let mut parts = vec![("control database".to_owned(), self.0.control.answers().await)];
@@ -244,14 +250,20 @@ fn catalog(config: &Config) -> std::result::Result<Catalog, StartError> {
         .map_err(|error| StartError(format!("The model library {place} cannot be used: {error}")))
 }
 
-async fn open_database(config: &Config, url: &str, kind: Kind) -> std::result::Result<Db, StartError> {
-    let place = without_password(url);
+async fn open_control(config: &Config) -> std::result::Result<ControlDb, StartError> {
+    let url = config.control_url();
+    let db = open_database(config, &url).await?;
+    ControlDb::over(db).await.map_err(|error| not_up_to_date(&url, &error))
+}
+
+async fn open_database(config: &Config, url: &str) -> std::result::Result<Db, StartError> {
     let opened = if config.unsynced { Db::open_unsynced(url).await } else { Db::open(url).await };
-    let db = opened.map_err(|error| StartError(format!("Cannot open the database {place}: {error}.")))?;
-    let migrated = db.migrate(kind).await;
-    migrated
-        .map_err(|error| StartError(format!("Cannot bring the database {place} up to date: {error}.")))?;
-    Ok(db)
+    opened
+        .map_err(|error| StartError(format!("Cannot open the database {}: {error}.", without_password(url))))
+}
+
+fn not_up_to_date(url: &str, error: &sqlx::migrate::MigrateError) -> StartError {
+    StartError(format!("Cannot bring the database {} up to date: {error}.", without_password(url)))
 }
 
 fn without_password(url: &str) -> String {
@@ -262,7 +274,7 @@ fn without_password(url: &str) -> String {
 }
 
 async fn open_signer(
-    control: &Db,
+    control: &ControlDb,
     keys: &MasterKeys,
     clock: &Clock,
 ) -> std::result::Result<Signer, StartError> {
@@ -279,15 +291,17 @@ async fn open_cell(
     keys: &MasterKeys,
     clock: &Clock,
 ) -> std::result::Result<(CellNode, JoinHandle<()>), StartError> {
-    let db = open_database(config, &config.cell_url(&cell), Kind::Cell).await?;
+    let url = config.cell_url(&cell);
+    let db = CellDb::over(open_database(config, &url).await?).await;
+    let db = db.map_err(|error| not_up_to_date(&url, &error))?;
     let sealer = open_sealer(&db, &cell, keys).await?;
-    let bucket = Bucket::open(&config.cell_storage(&cell)).map_err(StartError)?;
+    let bucket = Bucket::open(&config.cell_storage(&cell), cell.region).map_err(StartError)?;
     let (writer, task) = LedgerWriter::start(db.clone(), clock.clone());
     Ok((CellNode { cell, db, bucket, writer, sealer }, task))
 }
 
 /// A node with another master key could neither read prompts nor check links: it must not start.
-async fn open_sealer(db: &Db, cell: &Cell, keys: &MasterKeys) -> std::result::Result<Sealer, StartError> {
+async fn open_sealer(db: &CellDb, cell: &Cell, keys: &MasterKeys) -> std::result::Result<Sealer, StartError> {
     match Sealer::open(db.clone(), keys).await {
         Ok(Some(sealer)) => Ok(sealer),
         Ok(None) => Err(StartError(format!(

@@ -12,8 +12,8 @@ use agentframer::engine::Engine;
 use agentframer::engine::access::bootstrap::Bootstrapped;
 use agentframer::engine::access::scope::{Origin, Principal, Scope};
 use agentframer::engine::clock::Clock;
-use agentframer::engine::store::Db;
 use agentframer::engine::store::log::{self, LogRow};
+use agentframer::engine::store::{CellDb, Db};
 
 use super::common::place::{Place, bootstrap, statement};
 
@@ -44,10 +44,8 @@ pub async fn fill(place: &Place, rows: i64) -> Log {
     let engine = Engine::open(place.config(), clock).await.unwrap();
     let made = engine.bootstrap(bootstrap(Usd::dollars(1))).await.unwrap();
     let scope = scope(&engine, &made).await;
-    let (db, began) = (
-        Db::open_unsynced(&place.config().cell_url(&place.config().cells[0])).await.unwrap(),
-        Instant::now(),
-    );
+    let db = Db::open_unsynced(&place.config().cell_url(&place.config().cells[0])).await.unwrap();
+    let (db, began) = (CellDb::over(db).await.unwrap(), Instant::now());
     let request = write_rows(&db, &made, rows).await;
     let rows_per_s = rows as f64 / began.elapsed().as_secs_f64();
     // What the server's autovacuum does by itself, a little later.
@@ -65,7 +63,7 @@ async fn scope(engine: &Engine, made: &Bootstrapped) -> Scope {
 }
 
 /// Writes the rows behind what the log has; answers a request in their middle.
-pub async fn write_rows(db: &Db, made: &Bootstrapped, rows: i64) -> String {
+pub async fn write_rows(db: &CellDb, made: &Bootstrapped, rows: i64) -> String {
     let end = log::end(db, &made.workspace_id).await.unwrap().unwrap();
     let (mut seq, mut head, mut dice) = (end.seq, end.head, Dice(7));
     let mut request = String::new();

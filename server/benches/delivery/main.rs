@@ -28,7 +28,7 @@ use agentframer::engine::access::bootstrap::Bootstrapped;
 use agentframer::engine::access::scope::{Origin, Principal, Scope};
 use agentframer::engine::calls::providers::{Null, Providers};
 use agentframer::engine::clock::Clock;
-use agentframer::engine::store::Db;
+use agentframer::engine::store::{CellDb, Db};
 use agentframer::engine::webhooks::{EndpointChange, MadeEndpoint, NewEndpoint};
 use common::Args;
 use common::place::{self, Place};
@@ -116,6 +116,7 @@ async fn rate(on: &str, format: &str) -> Value {
     let endpoint = world.endpoint(format, "batches").await;
     world.set_state(&endpoint, "paused").await;
     let db = Db::open(&world.place.config().cell_url(&world.place.config().cells[0])).await.unwrap();
+    let db = CellDb::over(db).await.unwrap();
     fill::write_rows(&db, &world.made, BACKLOG).await;
     db.close().await;
     let began = Instant::now();

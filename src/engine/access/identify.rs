@@ -14,8 +14,9 @@ use crate::engine::Engine;
 use crate::engine::calls::agents::{TokenState, token_state};
 use crate::engine::error::{Error, Result};
 use crate::engine::random;
+use crate::engine::store::accounts::{self, AccountRow};
 use crate::engine::store::agents::{self, AgentRow, AgentState, TokenRow};
-use crate::engine::store::workspaces::{self, AccountRow, Workspace};
+use crate::engine::store::workspaces::{self, Workspace};
 
 /// Why a request does not reach the tools.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,7 +220,7 @@ impl Engine {
             let Some(workspace) = workspaces::get(&self.0.control, &agent.workspace_id).await? else {
                 return Ok(None);
             };
-            let account = workspaces::account(&node.db, &workspace.id).await?.ok_or(Error::Internal)?;
+            let account = accounts::get(&node.db, &workspace.id).await?.ok_or(Error::Internal)?;
             return Ok(Some(Known { agent, token, workspace, account }));
         }
         Ok(None)

@@ -13,10 +13,11 @@ use crate::domain::time::Time;
 use crate::engine::Engine;
 use crate::engine::error::{Error, Result};
 use crate::engine::money::ledger_writer::Act;
+use crate::engine::store::accounts::{self, AccountRow};
 use crate::engine::store::keys::KeyRow;
 use crate::engine::store::sql::Statement;
+use crate::engine::store::workspaces;
 pub use crate::engine::store::workspaces::Workspace;
-use crate::engine::store::workspaces::{self, AccountRow};
 
 /// Who is signed in or sent a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +102,7 @@ impl Engine {
 
     /// The workspace's account.
     pub(crate) async fn account(&self, workspace: &Workspace) -> Result<AccountRow> {
-        workspaces::account(&self.cell(workspace)?.db, &workspace.id).await?.ok_or(Error::NotFound)
+        accounts::get(&self.cell(workspace)?.db, &workspace.id).await?.ok_or(Error::NotFound)
     }
 
     /// An administrative act by `scope`, with the changes that belong to its log entry.

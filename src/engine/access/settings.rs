@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::engine::access::scope::Scope;
 use crate::engine::access::workspaces::taken_name;
 use crate::engine::error::Result;
-use crate::engine::store::{replicas, workspaces};
+use crate::engine::store::{accounts, replicas, workspaces};
 
 /// A workspace's settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -110,7 +110,7 @@ impl Engine {
         }
         if (before.inference, &before.cost_centre) != (after.inference, &after.cost_centre) {
             let change =
-                workspaces::set_settings(&scope.workspace.id, after.inference, after.cost_centre.as_deref());
+                accounts::set_settings(&scope.workspace.id, after.inference, after.cost_centre.as_deref());
             let (from, to) =
                 (json!([before.inference, before.cost_centre]), json!([after.inference, after.cost_centre]));
             self.log_setting(scope, "inference_and_cost_centre", &from, &to, vec![change]).await?;

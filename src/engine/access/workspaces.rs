@@ -16,8 +16,9 @@ use crate::engine::access::scope::{Origin, Scope};
 use crate::engine::error::{Error, Result, internal};
 use crate::engine::money::ledger_writer::{Act, Work};
 use crate::engine::random;
+use crate::engine::store::accounts::{self, AccountRow};
+use crate::engine::store::workspaces;
 pub use crate::engine::store::workspaces::Workspace;
-use crate::engine::store::workspaces::{self, AccountRow};
 use crate::engine::store::{generations, holds, usage};
 
 /// What a new workspace needs.
@@ -81,7 +82,7 @@ impl Engine {
         let account = self.new_account(region);
         let cell = self.cell(&workspace)?;
         // The account first: a directory entry without one would be a workspace that cannot be opened.
-        workspaces::insert_account(&cell.db, &workspace.id, region, &account).await?;
+        accounts::insert(&cell.db, &workspace.id, region, &account).await?;
         let mut transaction = self.0.control.begin().await?;
         workspaces::insert(&mut transaction, &workspace).await.map_err(taken_name)?;
         workspaces::set_member(&mut transaction, &workspace.id, maker, Role::Admin, workspace.created_at)
@@ -134,7 +135,7 @@ impl Engine {
             cost_centre: None,
             replicate_to: None,
             forbidden_models: Vec::new(),
-            checklist: workspaces::ChecklistNotes::default(),
+            checklist: accounts::ChecklistNotes::default(),
             salt: random::bytes::<32>().to_vec(),
             created_at: self.0.clock.now(),
         }
@@ -218,7 +219,7 @@ impl Engine {
                 "A legal hold keeps data of this workspace. Nothing was deleted; lift the hold first.";
             return Err(Error::Conflict(message.into()));
         }
-        let changes = vec![workspaces::suspend(&workspace.id)];
+        let changes = vec![accounts::suspend(&workspace.id)];
         let act = self.act(scope, "workspace.deleted", json!({ "name": workspace.name }), changes).await?;
         cell.writer.submit(&workspace.id, Work::Act(Box::new(act))).await?;
         self.0.identities.forget();

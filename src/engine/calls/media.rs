@@ -6,13 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{Attribute, Attributes, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig};
 use subtle::ConstantTimeEq;
 
+use crate::domain::region::Region;
 use crate::domain::time::{SECOND, Time};
 use crate::engine::data::sealing::{MasterKeys, mac};
 use crate::engine::error::{Error, Result, internal};
@@ -45,14 +46,17 @@ pub struct Media {
 
 impl Bucket {
     /// Opens `file:FOLDER`, which is made where missing, `s3://bucket/prefix` with the usual `AWS_…` variables for
-    /// credentials, region and endpoint, or `memory:`, which is gone at the end (benchmarks).
+    /// credentials and endpoint, or `memory:`, which is gone at the end (benchmarks). The bucket is in the cell's region,
+    /// unless an endpoint of one's own says otherwise by `AWS_REGION`.
     ///
     /// # Errors
     /// A sentence that names the storage.
-    pub fn open(storage: &str) -> std::result::Result<Self, String> {
+    pub fn open(storage: &str, region: Region) -> std::result::Result<Self, String> {
         match storage.split_once(':') {
             Some(("file", folder)) => Self::open_folder(folder.trim_start_matches("//")),
-            Some(("s3", place)) => Self::open_s3(place.trim_start_matches("//")),
+            Some(("s3", place)) => {
+                Self::on_s3(AmazonS3Builder::from_env(), place.trim_start_matches("//"), region)
+            }
             Some(("memory", _)) => Ok(Self::over(Arc::new(object_store::memory::InMemory::new()), true)),
             _ => Err(format!("Storage “{storage}” is not of the form file:FOLDER or s3://bucket/prefix.")),
         }
@@ -66,11 +70,16 @@ impl Bucket {
         Ok(Self::over(Arc::new(store), false))
     }
 
-    fn open_s3(place: &str) -> std::result::Result<Self, String> {
+    /// `place` is the bucket's name and the prefix in it.
+    pub(crate) fn on_s3(
+        builder: AmazonS3Builder,
+        place: &str,
+        region: Region,
+    ) -> std::result::Result<Self, String> {
         crate::engine::outbound::install_tls();
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         let retry = RetryConfig { max_retries: RETRIES, retry_timeout: PATIENCE, ..RetryConfig::default() };
-        let store = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry).build();
+        let store = in_region(builder, region).with_bucket_name(bucket).with_retry(retry).build();
         let store = store.map_err(|error| format!("Cannot open the bucket {bucket}: {error}."))?;
         Ok(Self::over(Arc::new(PrefixStore::new(store, prefix)), true))
     }
@@ -207,6 +216,15 @@ impl Bucket {
     }
 }
 
+/// One node may serve several regions, but has one environment: at Amazon, each cell's bucket is in the cell's region.
+fn in_region(builder: AmazonS3Builder, region: Region) -> AmazonS3Builder {
+    let given = |key| builder.get_config_value(&key).is_some();
+    match given(AmazonS3ConfigKey::Endpoint) && given(AmazonS3ConfigKey::Region) {
+        true => builder,
+        false => builder.with_region(region.as_str()),
+    }
+}
+
 fn missing_or_unavailable(what: &'static str, error: &object_store::Error) -> Error {
     match error {
         object_store::Error::NotFound { .. } => Error::NotFound,
@@ -298,4 +316,21 @@ impl UrlSigner {
 
 fn signature(own: &[u8; 32], key: &str, seconds: i64) -> String {
     hex::encode(mac(own, format!("{key}\n{seconds}").as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_in_its_cells_region_but_for_endpoints_of_ones_own() {
+        let region = |builder: &AmazonS3Builder| builder.get_config_value(&AmazonS3ConfigKey::Region);
+        let environment = AmazonS3Builder::new().with_region("eu-west-1");
+        let at_amazon = in_region(environment.clone(), Region::UsEast1);
+        assert_eq!(region(&at_amazon).as_deref(), Some("us-east-1"));
+        let own = in_region(environment.with_endpoint("https://s3.example.com"), Region::UsEast1);
+        assert_eq!(region(&own).as_deref(), Some("eu-west-1"));
+        let silent = AmazonS3Builder::new().with_endpoint("https://s3.example.com");
+        assert_eq!(region(&in_region(silent, Region::UsEast1)).as_deref(), Some("us-east-1"));
+    }
 }

@@ -6,7 +6,7 @@ use crate::domain::settings::Inference;
 use crate::engine::Engine;
 use crate::engine::access::scope::Scope;
 use crate::engine::error::{Error, Result};
-use crate::engine::store::{spend, workspaces};
+use crate::engine::store::{accounts, spend};
 use crate::engine::views::overview::{DaySpend, days};
 
 /// A model in a workspace.
@@ -85,7 +85,7 @@ impl Engine {
         if !allowed {
             after.push(id.to_owned());
         }
-        let change = workspaces::set_forbidden_models(&scope.workspace.id, &after);
+        let change = accounts::set_forbidden_models(&scope.workspace.id, &after);
         self.log_setting(scope, "forbidden_models", &before, &after, vec![change]).await
     }
 }

@@ -101,7 +101,12 @@ impl Engine {
         if part == CONTROL {
             return Ok(&self.0.control);
         }
-        let node = self.0.cells.iter().find(|(name, _)| cell_folder(name) == part).map(|(_, node)| &node.db);
+        let node = self
+            .0
+            .cells
+            .iter()
+            .find(|(name, _)| cell_folder(name) == part)
+            .map(|(_, node)| -> &Db { &node.db });
         node.ok_or_else(|| {
             Error::Conflict(format!(
                 "The backup holds {part}, which this server does not serve. Nothing was changed."

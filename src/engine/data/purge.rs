@@ -46,34 +46,39 @@ pub struct PurgeReport {
     pub attempts: u64,
     /// Data keys that sealed nothing any more.
     pub keys: u64,
+    /// The fault at which the run stopped; the next one goes on there.
+    pub stopped_by: Option<String>,
 }
 
 impl Engine {
-    /// Purges every cell of this node; a cell that another node purges is left to it.
+    /// Purges every cell of this node; a cell that another node purges is left to it. A fault in one cell does not keep
+    /// the others, and is told in the report.
     ///
     /// # Errors
-    /// The database's own; the next run goes on where this one ended.
+    /// The database's own, where not even a report can be kept.
     pub async fn purge(&self) -> Result<PurgeReport> {
         let mut total = PurgeReport::default();
         for node in self.0.cells.values() {
             let Some(lease) = self.lease(node, PURGE).await? else { continue };
-            let report = self.purge_cell(node, &lease).await?;
-            total.add(&report);
+            let mut report = PurgeReport::default();
+            if let Err(error) = self.purge_cell(node, &lease, &mut report).await {
+                tracing::warn!(%error, cell = %node.cell.name, "a purge stopped; the next one goes on");
+                report.stopped_by = Some(error.to_string());
+            }
             lease.finish(&report).await?;
+            total.add(report);
         }
         Ok(total)
     }
 
-    async fn purge_cell(&self, node: &CellNode, lease: &Lease<'_>) -> Result<PurgeReport> {
-        let mut report = PurgeReport::default();
-        self.purge_media(node, lease, &mut report).await?;
+    async fn purge_cell(&self, node: &CellNode, lease: &Lease<'_>, report: &mut PurgeReport) -> Result<()> {
+        self.purge_media(node, lease, report).await?;
         report.held = retention::due_but_held(&node.db, self.0.clock.now()).await?;
-        self.purge_attempts(node, lease, &mut report).await?;
-        self.purge_logs(node, lease, &mut report).await?;
-        self.purge_keys(node, &mut report).await?;
+        self.purge_attempts(node, lease, report).await?;
+        self.purge_logs(node, lease, report).await?;
+        self.purge_keys(node, report).await?;
         let years_ago = self.0.clock.now().months_back(12 * DATA_REQUEST_YEARS);
-        data_requests::remove_ended(&node.db, years_ago).await?;
-        Ok(report)
+        data_requests::remove_ended(&node.db, years_ago).await
     }
 
     /// Lets rows follow retentions that were changed and are not `seen` yet; tells whether there were any.
@@ -260,12 +265,13 @@ fn start() -> Cursor {
 }
 
 impl PurgeReport {
-    fn add(&mut self, other: &Self) {
+    fn add(&mut self, other: Self) {
         self.generations += other.generations;
         self.failed += other.failed;
         self.held += other.held;
         self.log_rows += other.log_rows;
         self.attempts += other.attempts;
         self.keys += other.keys;
+        self.stopped_by = self.stopped_by.take().or(other.stopped_by);
     }
 }

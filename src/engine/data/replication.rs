@@ -68,26 +68,37 @@ impl Engine {
     /// # Errors
     /// The database's own, or a bucket's; the next run goes on where this one ended.
     pub async fn replicate(&self) -> Result<u64> {
-        let mut copied = 0;
+        let mut result = Ok(0);
         for node in self.0.cells.values() {
             let Some(lease) = self.lease(node, REPLICATE).await? else { continue };
-            let result = self.replicate_cell(node, &lease).await;
-            copied += *result.as_ref().unwrap_or(&0);
-            lease.finish(&json!({ "copied": result.as_ref().ok(), "complete": result.is_ok() })).await?;
-            result?;
+            let copied = self.replicate_cell(node, &lease).await;
+            lease.finish(&json!({ "copied": copied.as_ref().ok(), "complete": copied.is_ok() })).await?;
+            result = result.and_then(|sum| copied.map(|copied| sum + copied));
         }
-        Ok(copied)
+        result
     }
 
+    /// A storage that fails for one workspace does not keep the others waiting.
     async fn replicate_cell(&self, node: &CellNode, lease: &Lease<'_>) -> Result<u64> {
-        let mut copied = 0;
+        let mut result = Ok(0);
         for wanted in replicas::wanted(&node.db).await? {
-            self.delete_unwanted(node, lease, &wanted).await?;
-            if let Some(target) = wanted.to.as_ref().and_then(|cell| self.0.cells.get(cell)) {
-                copied += self.copy_missing(node, lease, &wanted, target).await?;
-            }
+            let copied = self.replicate_workspace(node, lease, &wanted).await;
+            result = result.and_then(|sum| copied.map(|copied| sum + copied));
         }
-        Ok(copied)
+        result
+    }
+
+    async fn replicate_workspace(
+        &self,
+        node: &CellNode,
+        lease: &Lease<'_>,
+        wanted: &Replicated,
+    ) -> Result<u64> {
+        self.delete_unwanted(node, lease, wanted).await?;
+        match wanted.to.as_ref().and_then(|cell| self.0.cells.get(cell)) {
+            Some(target) => self.copy_missing(node, lease, wanted, target).await,
+            None => Ok(0),
+        }
     }
 
     async fn copy_missing(

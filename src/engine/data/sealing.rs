@@ -17,7 +17,7 @@ use crate::domain::time::Time;
 use crate::engine::error::{Error, Result, internal};
 use crate::engine::random;
 use crate::engine::store::data_keys::{self, WrappedKey};
-use crate::engine::store::{Db, erasure, workspaces};
+use crate::engine::store::{CellDb, erasure, facts};
 
 const NONCE: usize = 24;
 
@@ -137,7 +137,7 @@ type CachedKeys = DashMap<(WorkspaceId, String), (String, [u8; 32])>;
 /// Seals the prompts of one cell.
 #[derive(Clone)]
 pub struct Sealer {
-    db: Db,
+    db: CellDb,
     wrapping: Vec<[u8; 32]>,
     wrapped_by: String,
     /// Hashes subjects; outlives rotations of the master key, so that they are found again.
@@ -157,9 +157,9 @@ impl Sealer {
     ///
     /// # Errors
     /// `None` when the cell was made with a master key that is not among these; the database's own.
-    pub async fn open(db: Db, keys: &MasterKeys) -> Result<Option<Self>> {
+    pub async fn open(db: CellDb, keys: &MasterKeys) -> Result<Option<Self>> {
         let own = keys.current.check_value();
-        let stored = workspaces::first_fact(&db, "master_key", &own).await?;
+        let stored = facts::first(&db, "master_key", &own).await?;
         if keys.all().all(|key| key.check_value() != stored) {
             return Ok(None);
         }
@@ -168,7 +168,7 @@ impl Sealer {
         let sealer = Self { db, wrapping, wrapped_by: own.clone(), index, cached: Arc::default() };
         if stored != own {
             sealer.rewrap().await?;
-            workspaces::set_fact(&sealer.db, "master_key", &own).await?;
+            facts::set(&sealer.db, "master_key", &own).await?;
         }
         Ok(Some(sealer))
     }
@@ -330,15 +330,15 @@ fn open_with_any(keys: &[[u8; 32]], place: &str, sealed: &[u8]) -> Option<[u8; 3
 }
 
 /// The cell's key for subjects' hashes, wrapped by the master key in force.
-async fn subject_index(db: &Db, wrapping: &[[u8; 32]]) -> Result<[u8; 32]> {
+async fn subject_index(db: &CellDb, wrapping: &[[u8; 32]]) -> Result<[u8; 32]> {
     const NAME: &str = "subject_index";
     let fresh = hex::encode(seal(&wrapping[0], NAME, &random::bytes::<32>())?);
-    let stored = workspaces::first_fact(db, NAME, &fresh).await?;
+    let stored = facts::first(db, NAME, &fresh).await?;
     let sealed = hex::decode(stored).map_err(|error| internal("subject index", error))?;
     let index = open_with_any(wrapping, NAME, &sealed)
         .ok_or_else(|| internal("subject index", "no master key opens it"))?;
     if open(&wrapping[0], NAME, &sealed).is_none() {
-        workspaces::set_fact(db, NAME, &hex::encode(seal(&wrapping[0], NAME, &index)?)).await?;
+        facts::set(db, NAME, &hex::encode(seal(&wrapping[0], NAME, &index)?)).await?;
     }
     Ok(index)
 }

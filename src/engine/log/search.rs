@@ -17,7 +17,7 @@ pub use crate::engine::store::kinds::LogWords;
 use crate::engine::store::ledger::{self, LedgerEntry};
 pub use crate::engine::store::search::{AuditFilter, EntryKind};
 use crate::engine::store::search::{Between, LogSearch, attempts};
-use crate::engine::store::{Db, books, kinds, log};
+use crate::engine::store::{CellDb, books, kinds, log};
 use crate::engine::webhooks::DeliveryView;
 
 /// Places that a stream reads at a time.
@@ -183,7 +183,7 @@ impl Engine {
 }
 
 /// Reads piece after piece; skips what cannot match.
-async fn send_all(db: &Db, search: &LogSearch, places: Between, to: &Giver<Linked>) -> Result<()> {
+async fn send_all(db: &CellDb, search: &LogSearch, places: Between, to: &Giver<Linked>) -> Result<()> {
     let mut left = places;
     while let Some(first) = search.next_place(db, left).await? {
         let mut after = first - 1;

@@ -9,7 +9,7 @@ use crate::domain::money::Usd;
 use crate::engine::access::scope::Scope;
 use crate::engine::error::{Error, Result};
 use crate::engine::money::ledger_writer::Work;
-use crate::engine::store::workspaces;
+use crate::engine::store::accounts;
 use crate::engine::{CellNode, Engine};
 
 impl Engine {
@@ -18,7 +18,7 @@ impl Engine {
     /// # Errors
     /// The database's own.
     pub async fn allowance(&self, scope: &Scope) -> Result<Option<Usd>> {
-        workspaces::allowance(&self.cell(&scope.workspace)?.db, &scope.workspace.id).await
+        accounts::allowance(&self.cell(&scope.workspace)?.db, &scope.workspace.id).await
     }
 
     /// Sets the allowance, or takes it away. A new one is given for the first time on the first of the next month.
@@ -33,7 +33,7 @@ impl Engine {
         let before = self.allowance(scope).await?;
         let data = json!({ "setting": "allowance_usd", "from": before, "to": allowance });
         let month = self.0.clock.now().month_key();
-        let change = workspaces::set_allowance(&scope.workspace.id, allowance, &month);
+        let change = accounts::set_allowance(&scope.workspace.id, allowance, &month);
         let act = self.act(scope, "settings.changed", data, vec![change]).await?;
         self.submit_act(scope, act).await.map(|_| ())
     }
@@ -56,7 +56,7 @@ impl Engine {
 
     async fn give_allowances_of(&self, node: &CellNode) -> Result<usize> {
         let (month, mut given) = (self.0.clock.now().month_key(), 0);
-        for (workspace, allowance) in workspaces::allowances_due(&node.db, &month).await? {
+        for (workspace, allowance) in accounts::allowances_due(&node.db, &month).await? {
             given += usize::from(self.give_allowance(node, &workspace, allowance, &month).await?);
         }
         Ok(given)
@@ -74,7 +74,7 @@ impl Engine {
         let reference = format!("Monthly allowance {month}");
         let data = json!({ "reference": reference, "allowance_usd": up_to });
         let act = Box::new(self.act(&scope, "balance.topped_up", data, Vec::new()).await?);
-        let mark = workspaces::mark_allowance(id, up_to, month);
+        let mark = accounts::mark_allowance(id, up_to, month);
         match node.writer.submit(id, Work::Allowance { up_to, reference, mark, act }).await {
             Ok(_) => Ok(true),
             Err(Error::NotFound) => Ok(false),

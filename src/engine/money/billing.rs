@@ -19,7 +19,7 @@ use crate::engine::money::ledger_writer::Work;
 use crate::engine::store::books;
 use crate::engine::store::ledger::{self, LedgerEntry};
 pub use crate::engine::store::ledger::{LedgerFilter, LedgerKind};
-use crate::engine::store::{agents, tallies, usage, workspaces};
+use crate::engine::store::{accounts, agents, tallies, usage};
 
 /// Ledger entries that an export reads at a time.
 const PIECE: i64 = 2_000;
@@ -262,7 +262,7 @@ impl Engine {
         let before = self.caps(scope).await?;
         let after = before.changed(change)?;
         let data = json!({ "setting": "caps", "from": before, "to": after });
-        let changes = vec![workspaces::set_caps(&scope.workspace.id, &after)];
+        let changes = vec![accounts::set_caps(&scope.workspace.id, &after)];
         let act = self.act(scope, "settings.changed", data, changes).await?;
         self.submit_act(scope, act).await?;
         Ok(after)

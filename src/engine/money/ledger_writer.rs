@@ -26,7 +26,7 @@ use crate::engine::store::ledger::{self as entries, LedgerEntry};
 use crate::engine::store::log::{self, LogRow};
 use crate::engine::store::sql::Statement;
 use crate::engine::store::usage::{self, Usage};
-use crate::engine::store::{Db, TELL_NODES};
+use crate::engine::store::{CellDb, TELL_NODES};
 
 /// Pieces of work that may share a transaction.
 const LARGEST_BATCH: usize = 256;
@@ -141,7 +141,7 @@ pub struct LedgerWriter {
 
 impl LedgerWriter {
     /// Starts the writer of one cell.
-    pub fn start(db: Db, clock: Clock) -> (Self, JoinHandle<()>) {
+    pub fn start(db: CellDb, clock: Clock) -> (Self, JoinHandle<()>) {
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let committed = Arc::new(Notify::new());
         let writing = write_all(db, clock, waiting, Arc::clone(&committed));
@@ -169,7 +169,7 @@ impl LedgerWriter {
     }
 }
 
-async fn write_all(db: Db, clock: Clock, mut waiting: mpsc::Receiver<Job>, committed: Arc<Notify>) {
+async fn write_all(db: CellDb, clock: Clock, mut waiting: mpsc::Receiver<Job>, committed: Arc<Notify>) {
     let mut batch = Vec::with_capacity(LARGEST_BATCH);
     while waiting.recv_many(&mut batch, LARGEST_BATCH).await > 0 {
         metrics::histogram!("agentframer_ledger_batch_size").record(batch.len() as f64);
@@ -179,7 +179,7 @@ async fn write_all(db: Db, clock: Clock, mut waiting: mpsc::Receiver<Job>, commi
 }
 
 /// Commits a batch; where that fails, each job alone, so that one bad job cannot fail the others.
-async fn commit(db: &Db, clock: &Clock, jobs: Vec<Job>) {
+async fn commit(db: &CellDb, clock: &Clock, jobs: Vec<Job>) {
     match attempt_commit(db, clock, &jobs).await {
         Ok(outcomes) => reply(jobs, outcomes),
         Err(error) if jobs.len() == 1 => reply(jobs, vec![Err(error)]),
@@ -202,7 +202,7 @@ fn reply(jobs: Vec<Job>, outcomes: Vec<Result<Outcome>>) {
     }
 }
 
-async fn attempt_commit(db: &Db, clock: &Clock, jobs: &[Job]) -> Result<Vec<Result<Outcome>>> {
+async fn attempt_commit(db: &CellDb, clock: &Clock, jobs: &[Job]) -> Result<Vec<Result<Outcome>>> {
     let now = clock.now();
     let mut transaction = db.begin().await?;
     let ledgers = books::load(&mut transaction, db.dialect, &wanted(jobs, now)).await?;

@@ -7,7 +7,7 @@ use crate::domain::ids::{AgentId, TokenId, WorkspaceId};
 use crate::domain::policy::Policy;
 use crate::domain::time::Time;
 use crate::engine::error::{Result, internal};
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{Statement, values};
 
@@ -80,7 +80,7 @@ pub struct TokenRow {
 ///
 /// # Errors
 /// The database's own.
-pub async fn list(db: &Db, workspace: &WorkspaceId) -> Result<Vec<AgentRow>> {
+pub async fn list(db: &CellDb, workspace: &WorkspaceId) -> Result<Vec<AgentRow>> {
     let text = "SELECT * FROM agents WHERE workspace_id = $1 ORDER BY name";
     let rows = sqlx::query(text).bind(workspace.as_str()).fetch_all(&db.read).await?;
     rows.iter().map(agent).collect()
@@ -90,7 +90,7 @@ pub async fn list(db: &Db, workspace: &WorkspaceId) -> Result<Vec<AgentRow>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn get(db: &Db, workspace: &WorkspaceId, id: &AgentId) -> Result<Option<AgentRow>> {
+pub async fn get(db: &CellDb, workspace: &WorkspaceId, id: &AgentId) -> Result<Option<AgentRow>> {
     let text = "SELECT * FROM agents WHERE workspace_id = $1 AND id = $2";
     let row = sqlx::query(text).bind(workspace.as_str()).bind(id.as_str()).fetch_optional(&db.read).await?;
     row.as_ref().map(agent).transpose()
@@ -100,7 +100,7 @@ pub async fn get(db: &Db, workspace: &WorkspaceId, id: &AgentId) -> Result<Optio
 ///
 /// # Errors
 /// The database's own.
-pub async fn by_secret(db: &Db, fingerprint: &str) -> Result<Option<(AgentRow, TokenRow)>> {
+pub async fn by_secret(db: &CellDb, fingerprint: &str) -> Result<Option<(AgentRow, TokenRow)>> {
     let text = "SELECT * FROM agent_tokens WHERE secret_hash = $1";
     let Some(row) = sqlx::query(text).bind(fingerprint).fetch_optional(&db.read).await? else {
         return Ok(None);
@@ -115,7 +115,7 @@ pub async fn by_secret(db: &Db, fingerprint: &str) -> Result<Option<(AgentRow, T
 ///
 /// # Errors
 /// The database's own.
-pub async fn tokens(db: &Db, workspace: &WorkspaceId) -> Result<Vec<TokenRow>> {
+pub async fn tokens(db: &CellDb, workspace: &WorkspaceId) -> Result<Vec<TokenRow>> {
     let text = "SELECT * FROM agent_tokens WHERE workspace_id = $1 ORDER BY created_us DESC, id DESC";
     let rows = sqlx::query(text).bind(workspace.as_str()).fetch_all(&db.read).await?;
     rows.iter().map(token).collect()
@@ -198,7 +198,7 @@ pub fn set_state(
 ///
 /// # Errors
 /// The database's own.
-pub async fn note_use(db: &Db, id: &AgentId, used_at: Time, preflight_at: Option<Time>) -> Result<()> {
+pub async fn note_use(db: &CellDb, id: &AgentId, used_at: Time, preflight_at: Option<Time>) -> Result<()> {
     let text = "UPDATE agents SET last_used_us = $1, preflight_us = COALESCE($2, preflight_us) WHERE id = $3";
     let mut transaction = db.begin().await?;
     let query =

@@ -7,7 +7,7 @@ use crate::domain::alerts::{Alert, AlertSettings};
 use crate::domain::ids::WorkspaceId;
 use crate::domain::time::Time;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{Select, Statement, values};
 
@@ -18,7 +18,7 @@ pub type SealedSlack = (String, Vec<u8>);
 ///
 /// # Errors
 /// The database's own.
-pub async fn settings(db: &Db, workspace: &WorkspaceId) -> Result<(AlertSettings, Option<SealedSlack>)> {
+pub async fn settings(db: &CellDb, workspace: &WorkspaceId) -> Result<(AlertSettings, Option<SealedSlack>)> {
     let text = "SELECT * FROM alert_settings WHERE workspace_id = $1";
     let rows = Select::new(text, values![workspace.as_str()]).all(&db.read).await?;
     let Some(row) = rows.first() else { return Ok(Default::default()) };
@@ -78,7 +78,7 @@ pub struct AlertRow {
 ///
 /// # Errors
 /// The database's own.
-pub async fn fired(db: &Db, workspace: &WorkspaceId) -> Result<std::collections::HashSet<String>> {
+pub async fn fired(db: &CellDb, workspace: &WorkspaceId) -> Result<std::collections::HashSet<String>> {
     let text = "SELECT key FROM alerts WHERE workspace_id = $1";
     let rows = Select::new(text, values![workspace.as_str()]).all(&db.read).await?;
     rows.iter().map(|row| Ok(row.try_get("key")?)).collect()
@@ -88,7 +88,7 @@ pub async fn fired(db: &Db, workspace: &WorkspaceId) -> Result<std::collections:
 ///
 /// # Errors
 /// The database's own.
-pub async fn list(db: &Db, workspace: &WorkspaceId, limit: i64) -> Result<Vec<AlertRow>> {
+pub async fn list(db: &CellDb, workspace: &WorkspaceId, limit: i64) -> Result<Vec<AlertRow>> {
     let text = "SELECT * FROM alerts WHERE workspace_id = $1 ORDER BY fired_us DESC, key";
     let rows = Select::new(text, values![workspace.as_str()]).limit(limit).all(&db.read).await?;
     rows.iter().map(alert).collect()
@@ -98,7 +98,7 @@ pub async fn list(db: &Db, workspace: &WorkspaceId, limit: i64) -> Result<Vec<Al
 ///
 /// # Errors
 /// The database's own.
-pub async fn untold(db: &Db, limit: i64) -> Result<Vec<AlertRow>> {
+pub async fn untold(db: &CellDb, limit: i64) -> Result<Vec<AlertRow>> {
     let select = Select::new("SELECT * FROM alerts WHERE told_us IS NULL ORDER BY fired_us", Vec::new());
     select.limit(limit).all(&db.read).await?.iter().map(alert).collect()
 }
@@ -107,7 +107,7 @@ pub async fn untold(db: &Db, limit: i64) -> Result<Vec<AlertRow>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn told(db: &Db, row: &AlertRow, channels: &str, now: Time) -> Result<()> {
+pub async fn told(db: &CellDb, row: &AlertRow, channels: &str, now: Time) -> Result<()> {
     let text = "UPDATE alerts SET told_us = $1, channels = $2 WHERE workspace_id = $3 AND key = $4";
     let values = values![now.micros(), channels, row.workspace_id.as_str(), row.key.as_str()];
     let mut connection = db.write.acquire().await?;
@@ -134,7 +134,7 @@ pub type Watched = (WorkspaceId, i64, Option<String>);
 ///
 /// # Errors
 /// The database's own.
-pub async fn to_look_at(db: &Db, stale: Time) -> Result<Vec<Watched>> {
+pub async fn to_look_at(db: &CellDb, stale: Time) -> Result<Vec<Watched>> {
     let text = "SELECT a.workspace_id, a.log_seq, w.digest FROM accounts a \
                 LEFT JOIN alert_watch w ON w.workspace_id = a.workspace_id \
                 WHERE a.suspended = 0 AND (w.seen_seq IS NULL OR w.seen_seq < a.log_seq OR w.looked_us <= $1) LIMIT 1000";
@@ -153,7 +153,7 @@ pub async fn to_look_at(db: &Db, stale: Time) -> Result<Vec<Watched>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn looked(db: &Db, workspace: &WorkspaceId, seq: i64, now: Time, digest: &str) -> Result<()> {
+pub async fn looked(db: &CellDb, workspace: &WorkspaceId, seq: i64, now: Time, digest: &str) -> Result<()> {
     let text = "INSERT INTO alert_watch (workspace_id, seen_seq, looked_us, digest) VALUES ($1, $2, $3, $4) \
                 ON CONFLICT (workspace_id) DO UPDATE SET seen_seq = excluded.seen_seq, looked_us = excluded.looked_us, \
                 digest = excluded.digest";
@@ -166,7 +166,7 @@ pub async fn looked(db: &Db, workspace: &WorkspaceId, seq: i64, now: Time, diges
 ///
 /// # Errors
 /// The database's own.
-pub async fn funding(db: &Db, workspace: &WorkspaceId) -> Result<i64> {
+pub async fn funding(db: &CellDb, workspace: &WorkspaceId) -> Result<i64> {
     let text = "SELECT seq FROM ledger_entries WHERE workspace_id = $1 AND kind <> 'charge' ORDER BY seq DESC LIMIT 1";
     let rows = Select::new(text, values![workspace.as_str()]).all(&db.read).await?;
     rows.first().map_or(Ok(0), |row| Ok(row.try_get("seq")?))
@@ -177,7 +177,7 @@ pub async fn funding(db: &Db, workspace: &WorkspaceId) -> Result<i64> {
 /// # Errors
 /// The database's own.
 pub async fn repeats(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     [user, tool, code, prompt]: [&str; 4],
     since: Time,
@@ -194,7 +194,7 @@ pub async fn repeats(
 /// # Errors
 /// The database's own.
 pub async fn hours(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     since: Time,
     hour: Time,

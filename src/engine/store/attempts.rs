@@ -9,7 +9,7 @@ use crate::domain::ids::{RequestId, WorkspaceId, made_at};
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{self, values};
 use crate::engine::store::usage::Usage;
@@ -150,7 +150,11 @@ pub(super) fn row(row: &AnyRow) -> Result<AttemptRow> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn of_request(db: &Db, workspace: &WorkspaceId, request: &RequestId) -> Result<Option<AttemptRow>> {
+pub async fn of_request(
+    db: &CellDb,
+    workspace: &WorkspaceId,
+    request: &RequestId,
+) -> Result<Option<AttemptRow>> {
     let text = "SELECT * FROM attempts WHERE workspace_id = $1 AND request_id = $2";
     let found =
         sqlx::query(text).bind(workspace.as_str()).bind(request.as_str()).fetch_optional(&db.read).await?;

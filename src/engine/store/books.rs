@@ -345,7 +345,7 @@ async fn save_accounts(
 ///
 /// # Errors
 /// The database's own.
-pub async fn open_holds(db: &crate::engine::store::Db, workspace: &WorkspaceId) -> Result<i64> {
+pub async fn open_holds(db: &crate::engine::store::CellDb, workspace: &WorkspaceId) -> Result<i64> {
     let text = "SELECT COUNT(*) FROM reservations WHERE workspace_id = $1 AND state = 'held'";
     Ok(sqlx::query_scalar(text).bind(workspace.as_str()).fetch_one(&db.read).await?)
 }
@@ -355,7 +355,7 @@ pub async fn open_holds(db: &crate::engine::store::Db, workspace: &WorkspaceId) 
 /// # Errors
 /// The database's own.
 pub async fn expired(
-    db: &crate::engine::store::Db,
+    db: &crate::engine::store::CellDb,
     now: Time,
     limit: i64,
 ) -> Result<Vec<(WorkspaceId, Hold)>> {
@@ -369,7 +369,7 @@ pub async fn expired(
 ///
 /// # Errors
 /// The database's own.
-pub async fn delete_old_keys(db: &crate::engine::store::Db, before: Time) -> Result<()> {
+pub async fn delete_old_keys(db: &crate::engine::store::CellDb, before: Time) -> Result<()> {
     let mut transaction = db.begin().await?;
     let text = "DELETE FROM idempotency_keys WHERE used_us < $1";
     sql::Statement::new(text, values![before.micros()]).run(&mut transaction).await?;
@@ -381,7 +381,7 @@ pub async fn delete_old_keys(db: &crate::engine::store::Db, before: Time) -> Res
 /// # Errors
 /// The database's own.
 pub async fn reservation(
-    db: &crate::engine::store::Db,
+    db: &crate::engine::store::CellDb,
     workspace: &WorkspaceId,
     request: &RequestId,
 ) -> Result<Option<(Hold, Option<Time>)>> {

@@ -7,7 +7,7 @@ use crate::domain::ids::WorkspaceId;
 use crate::domain::proof::Proof;
 use crate::domain::time::Time;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::search::Between;
 use crate::engine::store::{checkpoints, log};
 
@@ -92,7 +92,7 @@ const RULES: [Rule; 11] = [
 ///
 /// # Errors
 /// The database's own.
-pub async fn money(db: &Db) -> Result<Vec<String>> {
+pub async fn money(db: &CellDb) -> Result<Vec<String>> {
     let mut faults = Vec::new();
     for rule in RULES {
         for row in sqlx::query(rule.text).fetch_all(&db.read).await? {
@@ -106,7 +106,7 @@ pub async fn money(db: &Db) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn overdue(db: &Db, limit: Time) -> Result<Vec<String>> {
+pub async fn overdue(db: &CellDb, limit: Time) -> Result<Vec<String>> {
     let text = "SELECT request_id FROM reservations WHERE state = 'held' AND deadline_us < $1";
     let rows = sqlx::query(text).bind(limit.micros()).fetch_all(&db.read).await?;
     rows.iter()
@@ -123,7 +123,7 @@ const PIECE: i64 = 2_000;
 ///
 /// # Errors
 /// The database's own.
-pub async fn chain(db: &Db, workspace: &WorkspaceId) -> Result<Option<String>> {
+pub async fn chain(db: &CellDb, workspace: &WorkspaceId) -> Result<Option<String>> {
     let Some(end) = log::end(db, workspace).await? else { return Ok(None) };
     let witnesses = checkpoints::witnesses(db, workspace, end.floor).await?;
     let mut proof = Proof::new(Verifier::after(end.floor, end.floor_head), witnesses);
@@ -147,7 +147,7 @@ pub async fn chain(db: &Db, workspace: &WorkspaceId) -> Result<Option<String>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn workspaces(db: &Db) -> Result<Vec<(String, String)>> {
+pub async fn workspaces(db: &CellDb) -> Result<Vec<(String, String)>> {
     let rows = sqlx::query("SELECT workspace_id, region FROM accounts ORDER BY workspace_id")
         .fetch_all(&db.read)
         .await?;

@@ -8,7 +8,7 @@ use crate::domain::ids::WorkspaceId;
 use crate::domain::proof::Witness;
 use crate::domain::time::Time;
 use crate::engine::error::{Result, internal};
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{Select, Statement, values};
 
@@ -16,7 +16,7 @@ use crate::engine::store::sql::{Select, Statement, values};
 ///
 /// # Errors
 /// The database's own.
-pub async fn logs(db: &Db) -> Result<Vec<(WorkspaceId, Time)>> {
+pub async fn logs(db: &CellDb) -> Result<Vec<(WorkspaceId, Time)>> {
     let rows = sqlx::query("SELECT workspace_id, created_us FROM accounts ORDER BY workspace_id");
     let rows = rows.fetch_all(&db.read).await?;
     rows.iter()
@@ -28,7 +28,7 @@ pub async fn logs(db: &Db) -> Result<Vec<(WorkspaceId, Time)>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn log_end(db: &Db, workspace: &WorkspaceId, to: Time) -> Result<(i64, String)> {
+pub async fn log_end(db: &CellDb, workspace: &WorkspaceId, to: Time) -> Result<(i64, String)> {
     let text =
         "SELECT seq, hash FROM log_entries WHERE workspace_id = $1 AND ts_us < $2 ORDER BY seq DESC LIMIT 1";
     let row = sqlx::query(text).bind(workspace.as_str()).bind(to.micros()).fetch_optional(&db.read).await?;
@@ -47,7 +47,7 @@ pub async fn log_end(db: &Db, workspace: &WorkspaceId, to: Time) -> Result<(i64,
 ///
 /// # Errors
 /// The database's own.
-pub async fn insert(db: &Db, checkpoint: &Checkpoint, signed: &str) -> Result<bool> {
+pub async fn insert(db: &CellDb, checkpoint: &Checkpoint, signed: &str) -> Result<bool> {
     let text = "INSERT INTO log_checkpoints (workspace_id, number, last_seq, head_hash, to_us, body) \
                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (workspace_id, number) DO NOTHING";
     let values = values![
@@ -68,7 +68,7 @@ pub async fn insert(db: &Db, checkpoint: &Checkpoint, signed: &str) -> Result<bo
 ///
 /// # Errors
 /// The database's own.
-pub async fn covers_news(db: &Db, checkpoint: &Checkpoint) -> Result<bool> {
+pub async fn covers_news(db: &CellDb, checkpoint: &Checkpoint) -> Result<bool> {
     let text = "SELECT seq FROM log_entries WHERE workspace_id = $1 AND seq >= $2 AND seq <= $3 \
                 AND COALESCE(event, '') <> 'log.checkpoint' LIMIT 1";
     let values = values![checkpoint.workspace_id.as_str(), checkpoint.first_seq, checkpoint.last_seq];
@@ -80,7 +80,7 @@ pub async fn covers_news(db: &Db, checkpoint: &Checkpoint) -> Result<bool> {
 /// # Errors
 /// The database's own.
 pub async fn page(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     before: Option<i64>,
     limit: i64,
@@ -98,7 +98,7 @@ pub async fn page(
 /// # Errors
 /// The database's own.
 pub async fn following(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     after: i64,
     limit: i64,
@@ -112,7 +112,7 @@ pub async fn following(
 ///
 /// # Errors
 /// The database's own.
-pub async fn witnesses(db: &Db, workspace: &WorkspaceId, floor: i64) -> Result<Vec<Witness>> {
+pub async fn witnesses(db: &CellDb, workspace: &WorkspaceId, floor: i64) -> Result<Vec<Witness>> {
     let text = "SELECT number, last_seq, head_hash FROM log_checkpoints WHERE workspace_id = $1 AND last_seq > $2 \
                 ORDER BY number";
     let rows = Select::new(text, values![workspace.as_str(), floor]).all(&db.read).await?;
@@ -130,7 +130,7 @@ pub async fn witnesses(db: &Db, workspace: &WorkspaceId, floor: i64) -> Result<V
 ///
 /// # Errors
 /// The database's own.
-pub async fn last(db: &Db, workspace: &WorkspaceId, to: Time) -> Result<Option<Checkpoint>> {
+pub async fn last(db: &CellDb, workspace: &WorkspaceId, to: Time) -> Result<Option<Checkpoint>> {
     let text = "SELECT body FROM log_checkpoints WHERE workspace_id = $1 AND to_us <= $2 ORDER BY number DESC LIMIT 1";
     let row = sqlx::query(text).bind(workspace.as_str()).bind(to.micros()).fetch_optional(&db.read).await?;
     let read = |row: AnyRow| {

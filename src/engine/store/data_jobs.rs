@@ -4,7 +4,7 @@ use sqlx::Row;
 
 use crate::domain::time::Time;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::sql::{Statement, values};
 
 /// A run of a job.
@@ -22,7 +22,7 @@ pub struct JobRun {
 ///
 /// # Errors
 /// The database's own.
-pub async fn acquire(db: &Db, name: &str, holder: &str, now: Time, until: Time) -> Result<bool> {
+pub async fn acquire(db: &CellDb, name: &str, holder: &str, now: Time, until: Time) -> Result<bool> {
     let text = "INSERT INTO data_jobs (name, holder, until_us, began_us) VALUES ($1, $2, $3, $4) \
                 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until_us = excluded.until_us, \
                 began_us = excluded.began_us WHERE data_jobs.until_us <= excluded.began_us";
@@ -33,7 +33,7 @@ pub async fn acquire(db: &Db, name: &str, holder: &str, now: Time, until: Time) 
 ///
 /// # Errors
 /// The database's own.
-pub async fn renew(db: &Db, name: &str, holder: &str, until: Time) -> Result<bool> {
+pub async fn renew(db: &CellDb, name: &str, holder: &str, until: Time) -> Result<bool> {
     let text = "UPDATE data_jobs SET until_us = $3 WHERE name = $1 AND holder = $2";
     Ok(run(db, text, values![name, holder, until.micros()]).await? == 1)
 }
@@ -42,7 +42,7 @@ pub async fn renew(db: &Db, name: &str, holder: &str, until: Time) -> Result<boo
 ///
 /// # Errors
 /// The database's own.
-pub async fn finish(db: &Db, name: &str, holder: &str, now: Time, report: &str) -> Result<()> {
+pub async fn finish(db: &CellDb, name: &str, holder: &str, now: Time, report: &str) -> Result<()> {
     let text =
         "UPDATE data_jobs SET until_us = $3, ended_us = $3, report = $4 WHERE name = $1 AND holder = $2";
     run(db, text, values![name, holder, now.micros(), report]).await.map(|_| ())
@@ -52,7 +52,7 @@ pub async fn finish(db: &Db, name: &str, holder: &str, now: Time, report: &str) 
 ///
 /// # Errors
 /// The database's own.
-pub async fn last(db: &Db, name: &str) -> Result<Option<JobRun>> {
+pub async fn last(db: &CellDb, name: &str) -> Result<Option<JobRun>> {
     let row =
         sqlx::query("SELECT * FROM data_jobs WHERE name = $1").bind(name).fetch_optional(&db.read).await?;
     row.map(|row| {
@@ -66,7 +66,7 @@ pub async fn last(db: &Db, name: &str) -> Result<Option<JobRun>> {
     .transpose()
 }
 
-async fn run(db: &Db, text: &'static str, values: Vec<crate::engine::store::sql::Value>) -> Result<u64> {
+async fn run(db: &CellDb, text: &'static str, values: Vec<crate::engine::store::sql::Value>) -> Result<u64> {
     let mut transaction = db.begin().await?;
     let rows = Statement::new(text, values).run(&mut transaction).await?;
     transaction.commit().await?;

@@ -7,7 +7,7 @@ use crate::domain::ids::WorkspaceId;
 use crate::domain::time::Time;
 use crate::engine::error::Result;
 use crate::engine::store::sql::{self, Select, Statement, values};
-use crate::engine::store::{Db, TELL_NODES};
+use crate::engine::store::{CellDb, TELL_NODES};
 
 /// A key as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -30,7 +30,7 @@ pub struct WrappedKey {
 ///
 /// # Errors
 /// The database's own.
-pub async fn of_scope(db: &Db, workspace: &WorkspaceId, scope: &str) -> Result<Option<WrappedKey>> {
+pub async fn of_scope(db: &CellDb, workspace: &WorkspaceId, scope: &str) -> Result<Option<WrappedKey>> {
     let text = "SELECT * FROM data_keys WHERE workspace_id = $1 AND scope = $2";
     let row = sqlx::query(text).bind(workspace.as_str()).bind(scope).fetch_optional(&db.read).await?;
     row.as_ref().map(key).transpose()
@@ -40,7 +40,7 @@ pub async fn of_scope(db: &Db, workspace: &WorkspaceId, scope: &str) -> Result<O
 ///
 /// # Errors
 /// The database's own.
-pub async fn by_id(db: &Db, workspace: &WorkspaceId, id: &str) -> Result<Option<WrappedKey>> {
+pub async fn by_id(db: &CellDb, workspace: &WorkspaceId, id: &str) -> Result<Option<WrappedKey>> {
     let text = "SELECT * FROM data_keys WHERE workspace_id = $1 AND id = $2";
     let row = sqlx::query(text).bind(workspace.as_str()).bind(id).fetch_optional(&db.read).await?;
     row.as_ref().map(key).transpose()
@@ -50,7 +50,7 @@ pub async fn by_id(db: &Db, workspace: &WorkspaceId, id: &str) -> Result<Option<
 ///
 /// # Errors
 /// The database's own.
-pub async fn after(db: &Db, id: &str, limit: i64) -> Result<Vec<WrappedKey>> {
+pub async fn after(db: &CellDb, id: &str, limit: i64) -> Result<Vec<WrappedKey>> {
     let select = Select::new("SELECT * FROM data_keys WHERE id > $1", values![id]).tail("ORDER BY id");
     select.limit(limit).all(&db.read).await?.iter().map(key).collect()
 }
@@ -59,7 +59,7 @@ pub async fn after(db: &Db, id: &str, limit: i64) -> Result<Vec<WrappedKey>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn wrapped_by_another(db: &Db, own: &str, limit: i64) -> Result<Vec<WrappedKey>> {
+pub async fn wrapped_by_another(db: &CellDb, own: &str, limit: i64) -> Result<Vec<WrappedKey>> {
     let select = Select::new("SELECT * FROM data_keys WHERE wrapped_by <> $1", values![own]);
     select.limit(limit).all(&db.read).await?.iter().map(key).collect()
 }
@@ -68,7 +68,7 @@ pub async fn wrapped_by_another(db: &Db, own: &str, limit: i64) -> Result<Vec<Wr
 ///
 /// # Errors
 /// The database's own.
-pub async fn ages(db: &Db, workspace: &WorkspaceId) -> Result<(i64, Option<Time>)> {
+pub async fn ages(db: &CellDb, workspace: &WorkspaceId) -> Result<(i64, Option<Time>)> {
     let text = "SELECT COUNT(*) AS held, MIN(created_us) AS oldest FROM data_keys WHERE workspace_id = $1";
     let row = sqlx::query(text).bind(workspace.as_str()).fetch_one(&db.read).await?;
     Ok((row.try_get("held")?, row.try_get::<Option<i64>, _>("oldest")?.map(Time)))
@@ -78,7 +78,7 @@ pub async fn ages(db: &Db, workspace: &WorkspaceId) -> Result<(i64, Option<Time>
 ///
 /// # Errors
 /// The database's own.
-pub async fn insert(db: &Db, keys: Vec<WrappedKey>) -> Result<()> {
+pub async fn insert(db: &CellDb, keys: Vec<WrappedKey>) -> Result<()> {
     let rows = keys.into_iter().map(|key| {
         values![key.id, key.workspace_id, key.scope, key.wrapped, key.wrapped_by, key.created_at.micros()]
     });
@@ -92,7 +92,7 @@ pub async fn insert(db: &Db, keys: Vec<WrappedKey>) -> Result<()> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn rewrap(db: &Db, keys: Vec<WrappedKey>) -> Result<()> {
+pub async fn rewrap(db: &CellDb, keys: Vec<WrappedKey>) -> Result<()> {
     let mut transaction = db.begin().await?;
     for key in keys {
         let text = "UPDATE data_keys SET wrapped = $1, wrapped_by = $2 WHERE id = $3";
@@ -105,7 +105,7 @@ pub async fn rewrap(db: &Db, keys: Vec<WrappedKey>) -> Result<()> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn destroy(db: &Db, ids: &[String]) -> Result<()> {
+pub async fn destroy(db: &CellDb, ids: &[String]) -> Result<()> {
     let mut transaction = db.begin().await?;
     destroy_in(&mut transaction, ids).await?;
     Ok(transaction.commit().await?)
@@ -121,7 +121,7 @@ pub(super) async fn destroy_in(on: &mut AnyConnection, ids: &[String]) -> Result
 ///
 /// # Errors
 /// The database's own.
-pub async fn unused(db: &Db, limit: Time) -> Result<Vec<String>> {
+pub async fn unused(db: &CellDb, limit: Time) -> Result<Vec<String>> {
     let text = "SELECT k.id FROM data_keys k WHERE k.created_us < $1 AND k.scope NOT LIKE 'request:%' \
                 AND NOT EXISTS (SELECT 1 FROM prompts p WHERE p.key_id = k.id)";
     Ok(sqlx::query_scalar(text).bind(limit.micros()).fetch_all(&db.read).await?)

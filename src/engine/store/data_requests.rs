@@ -7,7 +7,7 @@ use crate::domain::data_requests::{Kind, State};
 use crate::domain::ids::{DataRequestId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::engine::error::{Result, internal};
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::generations::{self, NewGeneration};
 use crate::engine::store::sql::{self, Select, Statement, values};
@@ -128,7 +128,7 @@ pub fn update(row: &RequestRow, from: State) -> Statement {
 ///
 /// # Errors
 /// The database's own.
-pub async fn set_progress(db: &Db, id: &DataRequestId, progress: &str) -> Result<()> {
+pub async fn set_progress(db: &CellDb, id: &DataRequestId, progress: &str) -> Result<()> {
     let mut transaction = db.begin().await?;
     keep_progress(id, progress).run(&mut transaction).await?;
     Ok(transaction.commit().await?)
@@ -144,7 +144,7 @@ pub(super) fn keep_progress(id: &DataRequestId, progress: &str) -> Statement {
 ///
 /// # Errors
 /// The database's own.
-pub async fn get(db: &Db, workspace: &WorkspaceId, id: &DataRequestId) -> Result<Option<RequestRow>> {
+pub async fn get(db: &CellDb, workspace: &WorkspaceId, id: &DataRequestId) -> Result<Option<RequestRow>> {
     let text = "SELECT * FROM data_requests WHERE workspace_id = $1 AND id = $2";
     let row = sqlx::query(text).bind(workspace.as_str()).bind(id.as_str()).fetch_optional(&db.read).await?;
     row.as_ref().map(request).transpose()
@@ -155,7 +155,7 @@ pub async fn get(db: &Db, workspace: &WorkspaceId, id: &DataRequestId) -> Result
 /// # Errors
 /// The database's own.
 pub async fn page(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     last: Option<(i64, String)>,
     limit: i64,
@@ -172,7 +172,7 @@ pub async fn page(
 ///
 /// # Errors
 /// The database's own.
-pub async fn to_execute(db: &Db) -> Result<Vec<RequestRow>> {
+pub async fn to_execute(db: &CellDb) -> Result<Vec<RequestRow>> {
     let text = "SELECT * FROM data_requests WHERE state IN ('approved', 'running') ORDER BY decided_us, id";
     sqlx::query(text).fetch_all(&db.read).await?.iter().map(request).collect()
 }
@@ -181,7 +181,7 @@ pub async fn to_execute(db: &Db) -> Result<Vec<RequestRow>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn remove_ended(db: &Db, cut: Time) -> Result<()> {
+pub async fn remove_ended(db: &CellDb, cut: Time) -> Result<()> {
     let mut transaction = db.begin().await?;
     for text in [
         "DELETE FROM data_keys WHERE id IN (SELECT key_id FROM data_requests WHERE ended_us < $1)",
@@ -212,7 +212,7 @@ pub async fn add_items(
 ///
 /// # Errors
 /// The database's own.
-pub async fn clear_items(db: &Db, id: &DataRequestId) -> Result<()> {
+pub async fn clear_items(db: &CellDb, id: &DataRequestId) -> Result<()> {
     run(db, "DELETE FROM data_request_items WHERE data_request_id = $1", values![id.as_str()]).await
 }
 
@@ -220,7 +220,13 @@ pub async fn clear_items(db: &Db, id: &DataRequestId) -> Result<()> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn items(db: &Db, id: &DataRequestId, state: &str, after: &str, limit: i64) -> Result<Vec<String>> {
+pub async fn items(
+    db: &CellDb,
+    id: &DataRequestId,
+    state: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<String>> {
     let text = "SELECT request_id FROM data_request_items WHERE data_request_id = $1 AND state = $2 \
                 AND request_id > $3 ORDER BY request_id LIMIT $4";
     let query = sqlx::query_scalar(text).bind(id.as_str()).bind(state).bind(after).bind(limit);
@@ -231,7 +237,7 @@ pub async fn items(db: &Db, id: &DataRequestId, state: &str, after: &str, limit:
 ///
 /// # Errors
 /// The database's own.
-pub async fn count_items(db: &Db, id: &DataRequestId, state: &str) -> Result<i64> {
+pub async fn count_items(db: &CellDb, id: &DataRequestId, state: &str) -> Result<i64> {
     let text = "SELECT COUNT(*) FROM data_request_items WHERE data_request_id = $1 AND state = $2";
     Ok(sqlx::query_scalar(text).bind(id.as_str()).bind(state).fetch_one(&db.read).await?)
 }
@@ -240,7 +246,7 @@ pub async fn count_items(db: &Db, id: &DataRequestId, state: &str) -> Result<i64
 ///
 /// # Errors
 /// The database's own.
-pub async fn generations(db: &Db, requests: &[String]) -> Result<Vec<NewGeneration>> {
+pub async fn generations(db: &CellDb, requests: &[String]) -> Result<Vec<NewGeneration>> {
     let mut connection = db.read.acquire().await?;
     let rows = sql::select_in(&mut connection, "SELECT * FROM generations WHERE request_id IN", requests, "");
     rows.await?.iter().map(generations::generation).collect()
@@ -252,7 +258,7 @@ pub async fn generations(db: &Db, requests: &[String]) -> Result<Vec<NewGenerati
 /// # Errors
 /// The database's own.
 pub async fn erase(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     id: &DataRequestId,
     requests: &[String],
@@ -297,7 +303,7 @@ async fn remove_attempts(
 ///
 /// # Errors
 /// The database's own.
-pub async fn hold_items(db: &Db, id: &DataRequestId, requests: &[String]) -> Result<()> {
+pub async fn hold_items(db: &CellDb, id: &DataRequestId, requests: &[String]) -> Result<()> {
     let mut transaction = db.begin().await?;
     let head = "UPDATE data_request_items SET state = 'held' WHERE data_request_id = $1 AND request_id IN";
     sql::change_in(&mut transaction, head, values![id.as_str()], requests).await?;
@@ -336,7 +342,7 @@ fn request(row: &AnyRow) -> Result<RequestRow> {
     })
 }
 
-async fn run(db: &Db, text: &'static str, values: Vec<sql::Value>) -> Result<()> {
+async fn run(db: &CellDb, text: &'static str, values: Vec<sql::Value>) -> Result<()> {
     let mut transaction = db.begin().await?;
     Statement::new(text, values).run(&mut transaction).await?;
     Ok(transaction.commit().await?)

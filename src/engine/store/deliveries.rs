@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use crate::domain::ids::{DeliveryId, WebhookId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{Select, Statement, values};
 
@@ -81,7 +81,7 @@ pub fn insert(row: &DeliveryRow) -> Statement {
 /// # Errors
 /// The database's own.
 pub async fn page(
-    db: &Db,
+    db: &CellDb,
     endpoint: &WebhookId,
     failed: bool,
     last: Option<(i64, String)>,
@@ -98,7 +98,7 @@ pub async fn page(
 ///
 /// # Errors
 /// The database's own.
-pub async fn of_entry(db: &Db, workspace: &WorkspaceId, seq: i64) -> Result<Vec<DeliveryRow>> {
+pub async fn of_entry(db: &CellDb, workspace: &WorkspaceId, seq: i64) -> Result<Vec<DeliveryRow>> {
     let text = "SELECT * FROM webhook_deliveries WHERE workspace_id = $1 AND from_seq <= $2 AND from_seq > $2 - 5000 \
                 AND to_seq >= $2 AND lane <> 'test' ORDER BY at_us DESC LIMIT 20";
     Select::new(text, values![workspace.as_str(), seq]).all(&db.read).await?.iter().map(delivery).collect()
@@ -108,7 +108,7 @@ pub async fn of_entry(db: &Db, workspace: &WorkspaceId, seq: i64) -> Result<Vec<
 ///
 /// # Errors
 /// The database's own.
-pub async fn counts(db: &Db, endpoint: &WebhookId, since: Time) -> Result<(i64, i64)> {
+pub async fn counts(db: &CellDb, endpoint: &WebhookId, since: Time) -> Result<(i64, i64)> {
     let text = "SELECT CAST(COUNT(*) AS BIGINT) AS requests, CAST(COALESCE(SUM(CASE WHEN outcome = 'delivered' THEN 0 ELSE 1 END), 0) \
                 AS BIGINT) AS failed FROM webhook_deliveries WHERE endpoint_id = $1 AND at_us >= $2";
     let rows = Select::new(text, values![endpoint.as_str(), since.micros()]).all(&db.read).await?;
@@ -119,7 +119,7 @@ pub async fn counts(db: &Db, endpoint: &WebhookId, since: Time) -> Result<(i64, 
 ///
 /// # Errors
 /// The database's own.
-pub async fn delete_before(db: &Db, time: Time) -> Result<u64> {
+pub async fn delete_before(db: &CellDb, time: Time) -> Result<u64> {
     let text = "DELETE FROM webhook_deliveries WHERE id IN (SELECT id FROM webhook_deliveries WHERE at_us < $1 LIMIT 5000)";
     let mut connection = db.write.acquire().await?;
     Ok(Statement::new(text, values![time.micros()]).run(&mut connection).await?)
@@ -189,7 +189,7 @@ pub fn unpark(endpoint: &WebhookId, from: i64, to: i64) -> Statement {
 ///
 /// # Errors
 /// The database's own.
-pub async fn parked(db: &Db, endpoint: &WebhookId, since: Time, limit: i64) -> Result<Vec<ParkedRow>> {
+pub async fn parked(db: &CellDb, endpoint: &WebhookId, since: Time, limit: i64) -> Result<Vec<ParkedRow>> {
     let text = "SELECT * FROM webhook_parked WHERE endpoint_id = $1 AND at_us >= $2 ORDER BY seq";
     let rows =
         Select::new(text, values![endpoint.as_str(), since.micros()]).limit(limit).all(&db.read).await?;
@@ -240,7 +240,7 @@ pub fn replayed(row: &ReplayRow) -> Statement {
 ///
 /// # Errors
 /// The database's own.
-pub async fn replays(db: &Db, endpoint: &WebhookId) -> Result<Vec<ReplayRow>> {
+pub async fn replays(db: &CellDb, endpoint: &WebhookId) -> Result<Vec<ReplayRow>> {
     let text = "SELECT * FROM webhook_replays WHERE endpoint_id = $1 ORDER BY made_us, id LIMIT 100";
     let rows = Select::new(text, values![endpoint.as_str()]).all(&db.read).await?;
     let read = |row: &AnyRow| {
@@ -267,7 +267,7 @@ pub fn delete_of(endpoint: &WebhookId) -> [Statement; 3] {
 ///
 /// # Errors
 /// The database's own.
-pub async fn together(db: &Db, statements: Vec<Statement>) -> Result<bool> {
+pub async fn together(db: &CellDb, statements: Vec<Statement>) -> Result<bool> {
     let mut transaction = db.begin().await?;
     for (number, statement) in statements.into_iter().enumerate() {
         if statement.run(&mut transaction).await? == 0 && number == 0 {

@@ -47,6 +47,15 @@ pub async fn moment(db: &Db) -> Result<Transaction<'static, Any>> {
 /// # Errors
 /// The database's own.
 pub async fn tables(on: &mut AnyConnection, dialect: Dialect) -> Result<Vec<String>> {
+    let names = names(on, dialect).await?;
+    Ok(names.into_iter().filter(|name| !LEFT_OUT.contains(&name.as_str())).collect())
+}
+
+/// All tables, by name.
+///
+/// # Errors
+/// The database's own.
+pub async fn names(on: &mut AnyConnection, dialect: Dialect) -> Result<Vec<String>> {
     let text = match dialect {
         Dialect::Sqlite => {
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
@@ -56,8 +65,7 @@ pub async fn tables(on: &mut AnyConnection, dialect: Dialect) -> Result<Vec<Stri
              WHERE table_schema = current_schema() AND table_type = 'BASE TABLE' ORDER BY 1"
         }
     };
-    let names: Vec<String> = sqlx::query_scalar(text).fetch_all(on).await?;
-    Ok(names.into_iter().filter(|name| !LEFT_OUT.contains(&name.as_str())).collect())
+    Ok(sqlx::query_scalar(text).fetch_all(on).await?)
 }
 
 /// Writes every row of a table as one JSON object a line; tells how many.

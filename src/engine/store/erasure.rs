@@ -2,7 +2,7 @@
 
 use crate::domain::ids::{DataRequestId, WorkspaceId};
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::TELL_NODES;
 use crate::engine::store::data_keys::{self, WrappedKey};
 use crate::engine::store::data_requests;
@@ -29,7 +29,7 @@ pub fn scope_before(key: &WrappedKey) -> &str {
 ///
 /// # Errors
 /// The database's own.
-pub async fn retire_keys(db: &Db, id: &DataRequestId) -> Result<()> {
+pub async fn retire_keys(db: &CellDb, id: &DataRequestId) -> Result<()> {
     let text = "UPDATE data_keys SET scope = CAST($2 AS TEXT) || scope WHERE scope NOT LIKE 'retired:%' AND id IN \
                 (SELECT p.key_id FROM prompts p JOIN data_request_items i ON i.request_id = p.request_id \
                 WHERE i.data_request_id = $1 AND i.state = 'pending')";
@@ -43,7 +43,7 @@ pub async fn retire_keys(db: &Db, id: &DataRequestId) -> Result<()> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn retired_keys(db: &Db, id: &DataRequestId) -> Result<Vec<WrappedKey>> {
+pub async fn retired_keys(db: &CellDb, id: &DataRequestId) -> Result<Vec<WrappedKey>> {
     let select =
         Select::new("SELECT * FROM data_keys WHERE scope LIKE $1", values![retired_prefix(id) + "%"]);
     select.all(&db.read).await?.iter().map(data_keys::key).collect()
@@ -53,7 +53,7 @@ pub async fn retired_keys(db: &Db, id: &DataRequestId) -> Result<Vec<WrappedKey>
 ///
 /// # Errors
 /// The database's own.
-pub async fn destroy_keys(db: &Db, id: &DataRequestId, keys: &[String], progress: &str) -> Result<()> {
+pub async fn destroy_keys(db: &CellDb, id: &DataRequestId, keys: &[String], progress: &str) -> Result<()> {
     let mut transaction = db.begin().await?;
     data_keys::destroy_in(&mut transaction, keys).await?;
     data_requests::keep_progress(id, progress).run(&mut transaction).await?;
@@ -64,7 +64,7 @@ pub async fn destroy_keys(db: &Db, id: &DataRequestId, keys: &[String], progress
 ///
 /// # Errors
 /// The database's own.
-pub async fn prompts_of(db: &Db, key_id: &str, limit: i64) -> Result<Vec<(String, Vec<u8>)>> {
+pub async fn prompts_of(db: &CellDb, key_id: &str, limit: i64) -> Result<Vec<(String, Vec<u8>)>> {
     use sqlx::Row;
     let select = Select::new("SELECT request_id, sealed FROM prompts WHERE key_id = $1", values![key_id]);
     let rows = select.limit(limit).all(&db.read).await?;
@@ -75,7 +75,7 @@ pub async fn prompts_of(db: &Db, key_id: &str, limit: i64) -> Result<Vec<(String
 ///
 /// # Errors
 /// The database's own.
-pub async fn reseal(db: &Db, key_id: &str, prompts: Vec<(String, Vec<u8>)>) -> Result<()> {
+pub async fn reseal(db: &CellDb, key_id: &str, prompts: Vec<(String, Vec<u8>)>) -> Result<()> {
     let mut transaction = db.begin().await?;
     for (request, sealed) in prompts {
         let text = "UPDATE prompts SET key_id = $1, sealed = $2 WHERE request_id = $3";
@@ -88,7 +88,7 @@ pub async fn reseal(db: &Db, key_id: &str, prompts: Vec<(String, Vec<u8>)>) -> R
 ///
 /// # Errors
 /// The database's own.
-pub async fn remove_prompt(db: &Db, request: &str) -> Result<()> {
+pub async fn remove_prompt(db: &CellDb, request: &str) -> Result<()> {
     let mut transaction = db.begin().await?;
     Statement::new("DELETE FROM prompts WHERE request_id = $1", values![request])
         .run(&mut transaction)
@@ -100,7 +100,7 @@ pub async fn remove_prompt(db: &Db, request: &str) -> Result<()> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn count_copies(db: &Db, id: &DataRequestId) -> Result<i64> {
+pub async fn count_copies(db: &CellDb, id: &DataRequestId) -> Result<i64> {
     let text = "SELECT COUNT(*) FROM replicas r JOIN generations g ON g.id = r.generation_id \
                 JOIN data_request_items i ON i.request_id = g.request_id WHERE i.data_request_id = $1";
     Ok(sqlx::query_scalar(text).bind(id.as_str()).fetch_one(&db.read).await?)
@@ -111,7 +111,7 @@ pub async fn count_copies(db: &Db, id: &DataRequestId) -> Result<i64> {
 /// # Errors
 /// The database's own.
 pub async fn forget_again(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     requests: &[String],
     keys: &[String],

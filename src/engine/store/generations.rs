@@ -7,7 +7,7 @@ use crate::domain::ids::{GenerationId, RequestId, WorkspaceId};
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{self, Select, values};
 
@@ -145,7 +145,7 @@ pub struct GenerationFilter {
 /// # Errors
 /// The database's own.
 pub async fn page(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     filter: &GenerationFilter,
     last: Option<(i64, String)>,
@@ -167,7 +167,7 @@ pub async fn page(
 ///
 /// # Errors
 /// The database's own.
-pub async fn get(db: &Db, workspace: &WorkspaceId, id: &GenerationId) -> Result<Option<NewGeneration>> {
+pub async fn get(db: &CellDb, workspace: &WorkspaceId, id: &GenerationId) -> Result<Option<NewGeneration>> {
     let text = "SELECT * FROM generations WHERE workspace_id = $1 AND id = $2";
     let row = sqlx::query(text).bind(workspace.as_str()).bind(id.as_str()).fetch_optional(&db.read).await?;
     row.as_ref().map(generation).transpose()
@@ -178,7 +178,7 @@ pub async fn get(db: &Db, workspace: &WorkspaceId, id: &GenerationId) -> Result<
 /// # Errors
 /// The database's own.
 pub async fn prompt(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     request: &RequestId,
 ) -> Result<Option<(String, Vec<u8>)>> {
@@ -220,7 +220,7 @@ pub(super) fn generation(row: &AnyRow) -> Result<NewGeneration> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn delete_content(db: &Db, workspace: &WorkspaceId, now: Time) -> Result<()> {
+pub async fn delete_content(db: &CellDb, workspace: &WorkspaceId, now: Time) -> Result<()> {
     let mut transaction = db.begin().await?;
     for text in [
         "DELETE FROM prompts WHERE workspace_id = $1",

@@ -7,7 +7,7 @@ use crate::domain::holds::HoldTarget;
 use crate::domain::ids::{HoldId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::engine::error::{Result, internal};
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{Select, Statement, values};
 
@@ -73,7 +73,7 @@ pub fn lift(
 ///
 /// # Errors
 /// The database's own.
-pub async fn list(db: &Db, workspace: &WorkspaceId, active: bool) -> Result<Vec<HoldRow>> {
+pub async fn list(db: &CellDb, workspace: &WorkspaceId, active: bool) -> Result<Vec<HoldRow>> {
     let select =
         Select::new("SELECT * FROM legal_holds WHERE workspace_id = $1", values![workspace.as_str()]);
     let select = if active { select.tail("AND lifted_us IS NULL") } else { select };

@@ -7,7 +7,7 @@ use crate::domain::access::Role;
 use crate::domain::ids::{KeyId, UserId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::engine::error::{Result, internal};
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{Statement, values};
 
@@ -65,7 +65,7 @@ pub fn end(workspace: &WorkspaceId, id: &KeyId, at: Time) -> Statement {
 ///
 /// # Errors
 /// The database's own.
-pub async fn by_secret(db: &Db, fingerprint: &str) -> Result<Option<KeyRow>> {
+pub async fn by_secret(db: &CellDb, fingerprint: &str) -> Result<Option<KeyRow>> {
     let text = "SELECT * FROM api_keys WHERE secret_hash = $1";
     let row = sqlx::query(text).bind(fingerprint).fetch_optional(&db.read).await?;
     row.as_ref().map(key).transpose()
@@ -75,7 +75,7 @@ pub async fn by_secret(db: &Db, fingerprint: &str) -> Result<Option<KeyRow>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn list(db: &Db, workspace: &WorkspaceId) -> Result<Vec<KeyRow>> {
+pub async fn list(db: &CellDb, workspace: &WorkspaceId) -> Result<Vec<KeyRow>> {
     let text = "SELECT * FROM api_keys WHERE workspace_id = $1 ORDER BY created_us DESC, id DESC";
     let rows = sqlx::query(text).bind(workspace.as_str()).fetch_all(&db.read).await?;
     rows.iter().map(key).collect()

@@ -9,7 +9,7 @@ use crate::domain::audit::Entry;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::money::Usd;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::sql::{self, Select, Value, values};
 
 /// With so many kinds in a log, costs that are new share a kind with their neighbours: prices that follow pixels or
@@ -172,7 +172,7 @@ pub struct LogWords {
 ///
 /// # Errors
 /// The database's own.
-pub async fn words(db: &Db, workspace: &WorkspaceId) -> Result<LogWords> {
+pub async fn words(db: &CellDb, workspace: &WorkspaceId) -> Result<LogWords> {
     let text =
         "SELECT DISTINCT user_id, tool, model, event FROM log_kinds WHERE workspace_id = $1 LIMIT 5000";
     let mut words = LogWords::default();

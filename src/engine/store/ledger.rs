@@ -9,7 +9,7 @@ use crate::domain::money::Usd;
 use crate::domain::time::{DAY, Time};
 use crate::domain::usage::Span;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{self, Select, values};
 
@@ -134,7 +134,7 @@ impl std::str::FromStr for LedgerKind {
 /// # Errors
 /// The database's own.
 pub async fn page(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     filter: &LedgerFilter,
     before: Option<i64>,
@@ -158,7 +158,7 @@ pub async fn page(
 }
 
 /// The first and the last place within a span: the ledger is in order of time.
-async fn places(db: &Db, workspace: &WorkspaceId, span: Span) -> Result<Option<(i64, i64)>> {
+async fn places(db: &CellDb, workspace: &WorkspaceId, span: Span) -> Result<Option<(i64, i64)>> {
     let first = "SELECT seq FROM ledger_entries WHERE workspace_id = $1 AND ts_us >= $2 AND ts_us < $3 \
                  ORDER BY ts_us, seq LIMIT 1";
     let last = "SELECT seq FROM ledger_entries WHERE workspace_id = $1 AND ts_us >= $2 AND ts_us < $3 \
@@ -178,7 +178,7 @@ async fn places(db: &Db, workspace: &WorkspaceId, span: Span) -> Result<Option<(
 ///
 /// # Errors
 /// The database's own.
-pub async fn balance_before(db: &Db, workspace: &WorkspaceId, time: Time) -> Result<Usd> {
+pub async fn balance_before(db: &CellDb, workspace: &WorkspaceId, time: Time) -> Result<Usd> {
     let text = "SELECT balance_after FROM ledger_entries WHERE workspace_id = $1 AND ts_us < $2 \
                 ORDER BY ts_us DESC, seq DESC LIMIT 1";
     let query = sqlx::query_scalar(text).bind(workspace.as_str()).bind(time.micros());
@@ -189,7 +189,11 @@ pub async fn balance_before(db: &Db, workspace: &WorkspaceId, time: Time) -> Res
 ///
 /// # Errors
 /// The database's own.
-pub async fn of_request(db: &Db, workspace: &WorkspaceId, request: &RequestId) -> Result<Vec<LedgerEntry>> {
+pub async fn of_request(
+    db: &CellDb,
+    workspace: &WorkspaceId,
+    request: &RequestId,
+) -> Result<Vec<LedgerEntry>> {
     let text = "SELECT * FROM ledger_entries WHERE workspace_id = $1 AND request_id = $2";
     let rows = sqlx::query(text).bind(workspace.as_str()).bind(request.as_str()).fetch_all(&db.read).await?;
     rows.iter().map(entry).collect()
@@ -214,7 +218,7 @@ fn entry(row: &AnyRow) -> Result<LedgerEntry> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn topped_up(db: &Db, workspace: &WorkspaceId, from: Time, to: Time) -> Result<Usd> {
+pub async fn topped_up(db: &CellDb, workspace: &WorkspaceId, from: Time, to: Time) -> Result<Usd> {
     // Agents ask for it with each get_credits: by the index of what is no charge, never over the charges of a month.
     let text = "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM ledger_entries \
                 WHERE workspace_id = $1 AND kind = 'top_up' AND kind <> 'charge' AND +ts_us >= $2 AND +ts_us < $3";

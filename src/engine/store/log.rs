@@ -9,11 +9,16 @@ use crate::domain::ids::{RequestId, WorkspaceId};
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
 use crate::engine::error::{Result, internal};
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::kinds;
 use crate::engine::store::search::Between;
 use crate::engine::store::sql::{self, Select, values};
+
+/// What an entry is read from: each column costs an export time, so the workspace, which each reader names, is not among
+/// them.
+pub(super) const COLUMNS: &str = "seq, ts_us, request_id, user_id, tool, model, prompt_hash, cost, result_url, region, \
+                                  retention_days, event, data, prev_hash, hash";
 
 /// A row to write.
 #[derive(Debug, Clone)]
@@ -63,20 +68,24 @@ pub async fn insert(on: &mut AnyConnection, rows: Vec<LogRow>) -> Result<()> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn rows(db: &Db, workspace: &WorkspaceId, places: Between) -> Result<Vec<Linked>> {
-    let text = "SELECT * FROM log_entries WHERE workspace_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq";
-    let select = Select::new(text, values![workspace.as_str(), places.after, places.before]);
-    select.all(&db.read).await?.iter().map(linked).collect()
+pub async fn rows(db: &CellDb, workspace: &WorkspaceId, places: Between) -> Result<Vec<Linked>> {
+    let text = format!(
+        "SELECT {COLUMNS} FROM log_entries WHERE workspace_id = $1 AND seq > $2 AND seq < $3 ORDER BY seq"
+    );
+    let select = Select::new(&text, values![workspace.as_str(), places.after, places.before]);
+    select.all(&db.read).await?.iter().map(|row| linked(workspace, row)).collect()
 }
 
 /// What the log says of a request, the oldest first.
 ///
 /// # Errors
 /// The database's own.
-pub async fn of_request(db: &Db, workspace: &WorkspaceId, request: &str) -> Result<Vec<Linked>> {
-    let text = "SELECT * FROM log_entries WHERE workspace_id = $1 AND request_id = $2 ORDER BY seq LIMIT 50";
-    let select = Select::new(text, values![workspace.as_str(), request]);
-    select.all(&db.read).await?.iter().map(linked).collect()
+pub async fn of_request(db: &CellDb, workspace: &WorkspaceId, request: &str) -> Result<Vec<Linked>> {
+    let text = format!(
+        "SELECT {COLUMNS} FROM log_entries WHERE workspace_id = $1 AND request_id = $2 ORDER BY seq LIMIT 50"
+    );
+    let select = Select::new(&text, values![workspace.as_str(), request]);
+    select.all(&db.read).await?.iter().map(|row| linked(workspace, row)).collect()
 }
 
 /// Where a log ends, by its account: place and hash; and where retention cut it.
@@ -96,7 +105,7 @@ pub struct LogEnd {
 ///
 /// # Errors
 /// The database's own.
-pub async fn end(db: &Db, workspace: &WorkspaceId) -> Result<Option<LogEnd>> {
+pub async fn end(db: &CellDb, workspace: &WorkspaceId) -> Result<Option<LogEnd>> {
     let text =
         "SELECT log_seq, log_head, log_floor_seq, log_floor_hash FROM accounts WHERE workspace_id = $1";
     let found = sqlx::query(text).bind(workspace.as_str()).fetch_optional(&db.read).await?;
@@ -116,25 +125,28 @@ pub async fn end(db: &Db, workspace: &WorkspaceId) -> Result<Option<LogEnd>> {
 /// # Errors
 /// The database's own.
 pub async fn between(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     after: i64,
     to: i64,
     limit: i64,
 ) -> Result<Vec<(Linked, Option<Usd>)>> {
-    let text = "SELECT * FROM log_entries WHERE workspace_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq";
-    let rows = Select::new(text, values![workspace.as_str(), after, to]).limit(limit).all(&db.read).await?;
+    let text = format!(
+        "SELECT {COLUMNS}, balance_after FROM log_entries WHERE workspace_id = $1 AND seq > $2 AND seq <= $3 ORDER BY seq"
+    );
+    let rows = Select::new(&text, values![workspace.as_str(), after, to]).limit(limit).all(&db.read).await?;
     let balance = |row: &AnyRow| row.try_get::<Option<i64>, _>("balance_after");
-    rows.iter().map(|row| Ok((linked(row)?, balance(row)?.map(Usd::from_micros)))).collect()
+    rows.iter().map(|row| Ok((linked(workspace, row)?, balance(row)?.map(Usd::from_micros)))).collect()
 }
 
-pub(super) fn linked(row: &AnyRow) -> Result<Linked> {
+/// The entry in a row of [`COLUMNS`].
+pub(super) fn linked(workspace: &WorkspaceId, row: &AnyRow) -> Result<Linked> {
     let broken = |error: FieldError| internal("stored log entry", error);
     let data: Option<String> = row.try_get("data")?;
     let entry = Entry {
         ts: Time(row.try_get("ts_us")?),
         request_id: parse::<RequestId>(row.try_get("request_id")?)?,
-        workspace_id: parse(row.try_get::<String, _>("workspace_id")?)?,
+        workspace_id: workspace.clone(),
         user_id: row.try_get("user_id")?,
         tool: row.try_get("tool")?,
         model: row.try_get("model")?,

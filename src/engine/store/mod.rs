@@ -2,6 +2,7 @@
 //!
 //! What differs between the two lives in [`Dialect`]. Rows become domain types here.
 
+pub mod accounts;
 pub mod agents;
 pub mod alerts;
 pub mod attempts;
@@ -14,6 +15,7 @@ pub mod data_requests;
 pub mod deliveries;
 pub mod dump;
 pub mod erasure;
+pub mod facts;
 pub mod generations;
 pub mod holds;
 pub mod keys;
@@ -38,6 +40,7 @@ pub mod verifications;
 pub mod webhooks;
 pub mod workspaces;
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
@@ -95,6 +98,50 @@ pub struct Db {
     /// For statements that only read.
     pub read: AnyPool,
     write: AnyPool,
+}
+
+/// The directory: people, their sessions, and which workspace is in which cell. Only what names this type reaches it.
+#[derive(Debug, Clone)]
+pub struct ControlDb(Db);
+
+/// Everything of the workspaces of one cell. No function over it reaches another cell's, nor the directory.
+#[derive(Debug, Clone)]
+pub struct CellDb(Db);
+
+impl Deref for ControlDb {
+    type Target = Db;
+
+    fn deref(&self) -> &Db {
+        &self.0
+    }
+}
+
+impl Deref for CellDb {
+    type Target = Db;
+
+    fn deref(&self) -> &Db {
+        &self.0
+    }
+}
+
+impl ControlDb {
+    /// Brings the directory's tables up to date.
+    ///
+    /// # Errors
+    /// As [`Db::migrate`].
+    pub async fn over(db: Db) -> std::result::Result<Self, sqlx::migrate::MigrateError> {
+        db.migrate(Kind::Control).await.map(|()| Self(db))
+    }
+}
+
+impl CellDb {
+    /// Brings a cell's tables up to date.
+    ///
+    /// # Errors
+    /// As [`Db::migrate`].
+    pub async fn over(db: Db) -> std::result::Result<Self, sqlx::migrate::MigrateError> {
+        db.migrate(Kind::Cell).await.map(|()| Self(db))
+    }
 }
 
 impl Db {
@@ -203,8 +250,24 @@ impl Db {
 /// connection back with the transaction open, and whoever takes it next writes what is never committed.
 async fn begin(pool: &AnyPool, statement: &'static str) -> Result<Transaction<'static, Any>> {
     let pool = pool.clone();
-    let begun = tokio::spawn(async move { pool.begin_with(statement).await });
+    let begun = tokio::spawn(async move { begin_on_a_sound_one(&pool, statement).await });
     Ok(begun.await.map_err(|error| internal("begin", error))??)
+}
+
+/// On a full disk SQLite rolls back by itself, after which sqlx takes the connection to be inside that transaction for
+/// ever: it is closed, and another one opened.
+async fn begin_on_a_sound_one(
+    pool: &AnyPool,
+    statement: &'static str,
+) -> std::result::Result<Transaction<'static, Any>, sqlx::Error> {
+    match pool.begin_with(statement).await {
+        Err(sqlx::Error::InvalidSavePointStatement | sqlx::Error::BeginFailed) => {
+            // What cannot be closed well is dropped all the same.
+            let _ = pool.acquire().await?.close().await;
+            pool.begin_with(statement).await
+        }
+        begun => begun,
+    }
 }
 
 /// Raises the change number, so that every node forgets what it cached within a second.

@@ -5,7 +5,7 @@ use sqlx::Row;
 use crate::domain::ids::{UserId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{Statement, values};
 
@@ -38,7 +38,7 @@ pub fn insert(workspace: &WorkspaceId, made: &Acceptance, text: &str) -> Stateme
 ///
 /// # Errors
 /// The database's own.
-pub async fn list(db: &Db, workspace: &WorkspaceId) -> Result<Vec<Acceptance>> {
+pub async fn list(db: &CellDb, workspace: &WorkspaceId) -> Result<Vec<Acceptance>> {
     let text = "SELECT user_id, text_sha256, accepted_us FROM nda_acceptances WHERE workspace_id = $1 \
                 ORDER BY accepted_us DESC, user_id";
     let rows = sqlx::query(text).bind(workspace.as_str()).fetch_all(&db.read).await?;

@@ -5,7 +5,7 @@ use sqlx::Row;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::time::Time;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::generations::{self, NewGeneration};
 use crate::engine::store::retention::Cursor;
 use crate::engine::store::sql::{self, Select, Statement, values};
@@ -15,7 +15,7 @@ use crate::engine::store::sql::{self, Select, Statement, values};
 /// # Errors
 /// The database's own.
 pub async fn live(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     cursor: &Cursor,
     limit: i64,
@@ -30,7 +30,7 @@ pub async fn live(
 ///
 /// # Errors
 /// The database's own.
-pub async fn live_among(db: &Db, ids: &[String]) -> Result<Vec<String>> {
+pub async fn live_among(db: &CellDb, ids: &[String]) -> Result<Vec<String>> {
     let mut connection = db.read.acquire().await?;
     let head = "SELECT id FROM generations WHERE deleted_us IS NULL AND id IN";
     let rows = sql::select_in(&mut connection, head, ids, "").await?;
@@ -41,7 +41,7 @@ pub async fn live_among(db: &Db, ids: &[String]) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn remove_prompts(db: &Db, settled: Time) -> Result<u64> {
+pub async fn remove_prompts(db: &CellDb, settled: Time) -> Result<u64> {
     let text = "DELETE FROM prompts WHERE created_us < $1 AND (NOT EXISTS (SELECT 1 FROM data_keys k \
                 WHERE k.id = prompts.key_id) OR NOT EXISTS (SELECT 1 FROM generations g \
                 WHERE g.request_id = prompts.request_id AND g.deleted_us IS NULL))";

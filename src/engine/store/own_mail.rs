@@ -7,7 +7,7 @@ use crate::domain::access::Role;
 use crate::domain::ids::{UserId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::ControlDb;
 use crate::engine::store::sql::{Select, Statement, values};
 
 /// Which mails a person gets. What concerns the account itself always comes.
@@ -32,7 +32,7 @@ pub enum Mail {
 ///
 /// # Errors
 /// The database's own.
-pub async fn choices(db: &Db, user: &UserId) -> Result<Option<MailChoices>> {
+pub async fn choices(db: &ControlDb, user: &UserId) -> Result<Option<MailChoices>> {
     let select =
         Select::new("SELECT mail_alerts, mail_digest FROM users WHERE id = $1", values![user.as_str()]);
     let rows = select.all(&db.read).await?;
@@ -46,7 +46,7 @@ pub async fn choices(db: &Db, user: &UserId) -> Result<Option<MailChoices>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn set_choices(db: &Db, user: &UserId, choices: MailChoices) -> Result<()> {
+pub async fn set_choices(db: &ControlDb, user: &UserId, choices: MailChoices) -> Result<()> {
     let text = "UPDATE users SET mail_alerts = $1, mail_digest = $2 WHERE id = $3";
     let values = values![i64::from(choices.alerts), i64::from(choices.digest), user.as_str()];
     run(db, Statement::new(text, values)).await
@@ -56,7 +56,12 @@ pub async fn set_choices(db: &Db, user: &UserId, choices: MailChoices) -> Result
 ///
 /// # Errors
 /// The database's own.
-pub async fn addresses(db: &Db, workspace: &WorkspaceId, role: Role, mail: Mail) -> Result<Vec<String>> {
+pub async fn addresses(
+    db: &ControlDb,
+    workspace: &WorkspaceId,
+    role: Role,
+    mail: Mail,
+) -> Result<Vec<String>> {
     let text = match mail {
         Mail::Alerts => {
             "SELECT u.email FROM memberships m JOIN users u ON u.id = m.user_id \
@@ -75,7 +80,13 @@ pub async fn addresses(db: &Db, workspace: &WorkspaceId, role: Role, mail: Mail)
 ///
 /// # Errors
 /// The database's own.
-pub async fn wait(db: &Db, user: &UserId, email: &str, token_hash: &str, expires_at: Time) -> Result<()> {
+pub async fn wait(
+    db: &ControlDb,
+    user: &UserId,
+    email: &str,
+    token_hash: &str,
+    expires_at: Time,
+) -> Result<()> {
     let text = "INSERT INTO email_changes (user_id, token_hash, email, expires_us) VALUES ($1, $2, $3, $4) \
                 ON CONFLICT (user_id) DO UPDATE SET token_hash = excluded.token_hash, email = excluded.email, \
                 expires_us = excluded.expires_us";
@@ -87,7 +98,7 @@ pub async fn wait(db: &Db, user: &UserId, email: &str, token_hash: &str, expires
 ///
 /// # Errors
 /// The database's own.
-pub async fn waiting(db: &Db, user: &UserId, token_hash: &str, now: Time) -> Result<Option<String>> {
+pub async fn waiting(db: &ControlDb, user: &UserId, token_hash: &str, now: Time) -> Result<Option<String>> {
     let text = "SELECT email FROM email_changes WHERE user_id = $1 AND token_hash = $2 AND expires_us > $3";
     let select = Select::new(text, values![user.as_str(), token_hash, now.micros()]);
     let rows = select.all(&db.read).await?;
@@ -112,7 +123,7 @@ pub async fn take(
     Ok(())
 }
 
-async fn run(db: &Db, statement: Statement) -> Result<()> {
+async fn run(db: &ControlDb, statement: Statement) -> Result<()> {
     let mut transaction = db.begin().await?;
     statement.run(&mut transaction).await?;
     Ok(transaction.commit().await?)

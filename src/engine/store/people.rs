@@ -6,7 +6,7 @@ use sqlx::{AnyConnection, Row};
 use crate::domain::ids::UserId;
 use crate::domain::time::Time;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::ControlDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{Statement, values};
 
@@ -47,7 +47,7 @@ pub struct SessionHolder {
 ///
 /// # Errors
 /// The database's own.
-pub async fn any_user(db: &Db) -> Result<bool> {
+pub async fn any_user(db: &ControlDb) -> Result<bool> {
     Ok(sqlx::query("SELECT id FROM users LIMIT 1").fetch_optional(&db.read).await?.is_some())
 }
 
@@ -55,7 +55,7 @@ pub async fn any_user(db: &Db) -> Result<bool> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn user(db: &Db, id: &UserId) -> Result<Option<User>> {
+pub async fn user(db: &ControlDb, id: &UserId) -> Result<Option<User>> {
     let row =
         sqlx::query("SELECT * FROM users WHERE id = $1").bind(id.as_str()).fetch_optional(&db.read).await?;
     row.as_ref().map(person).transpose()
@@ -65,7 +65,7 @@ pub async fn user(db: &Db, id: &UserId) -> Result<Option<User>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn by_email(db: &Db, email: &str) -> Result<Option<(User, String)>> {
+pub async fn by_email(db: &ControlDb, email: &str) -> Result<Option<(User, String)>> {
     let row =
         sqlx::query("SELECT * FROM users WHERE email = $1").bind(email).fetch_optional(&db.read).await?;
     row.map(|row| Ok((person(&row)?, row.try_get("password_hash")?))).transpose()
@@ -95,7 +95,7 @@ pub async fn insert(
 ///
 /// # Errors
 /// The database's own.
-pub async fn set_password_hash(db: &Db, id: &UserId, hash: &str) -> Result<()> {
+pub async fn set_password_hash(db: &ControlDb, id: &UserId, hash: &str) -> Result<()> {
     run(db, "UPDATE users SET password_hash = $1 WHERE id = $2", values![hash, id.as_str()]).await.map(|_| ())
 }
 
@@ -103,7 +103,7 @@ pub async fn set_password_hash(db: &Db, id: &UserId, hash: &str) -> Result<()> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn seen(db: &Db, id: &UserId, now: Time) -> Result<()> {
+pub async fn seen(db: &ControlDb, id: &UserId, now: Time) -> Result<()> {
     run(db, "UPDATE users SET last_seen_us = $1 WHERE id = $2", values![now.micros(), id.as_str()])
         .await
         .map(|_| ())
@@ -113,7 +113,7 @@ pub async fn seen(db: &Db, id: &UserId, now: Time) -> Result<()> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn session(db: &Db, hash: &str, now: Time) -> Result<Option<SessionRow>> {
+pub async fn session(db: &ControlDb, hash: &str, now: Time) -> Result<Option<SessionRow>> {
     let text = "SELECT data, expires_us FROM sessions WHERE id_hash = $1 AND expires_us > $2";
     let row = sqlx::query(text).bind(hash).bind(now.micros()).fetch_optional(&db.read).await?;
     row.map(|row| Ok(SessionRow { data: row.try_get("data")?, expires_at: Time(row.try_get("expires_us")?) }))
@@ -125,7 +125,7 @@ pub async fn session(db: &Db, hash: &str, now: Time) -> Result<Option<SessionRow
 /// # Errors
 /// The database's own.
 pub async fn insert_session(
-    db: &Db,
+    db: &ControlDb,
     hash: &str,
     row: &SessionRow,
     holder: &SessionHolder,
@@ -141,7 +141,7 @@ pub async fn insert_session(
 /// # Errors
 /// The database's own.
 pub async fn save_session(
-    db: &Db,
+    db: &ControlDb,
     hash: &str,
     row: &SessionRow,
     holder: &SessionHolder,
@@ -176,7 +176,7 @@ fn session_values(
 ///
 /// # Errors
 /// The database's own.
-pub async fn delete_session(db: &Db, hash: &str) -> Result<()> {
+pub async fn delete_session(db: &ControlDb, hash: &str) -> Result<()> {
     run(db, "DELETE FROM sessions WHERE id_hash = $1", values![hash]).await.map(|_| ())
 }
 
@@ -184,7 +184,7 @@ pub async fn delete_session(db: &Db, hash: &str) -> Result<()> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn set_name(db: &Db, id: &UserId, name: &str) -> Result<()> {
+pub async fn set_name(db: &ControlDb, id: &UserId, name: &str) -> Result<()> {
     run(db, "UPDATE users SET name = $1 WHERE id = $2", values![name, id.as_str()]).await.map(|_| ())
 }
 
@@ -207,7 +207,7 @@ pub struct SessionView {
 ///
 /// # Errors
 /// The database's own.
-pub async fn sessions_of(db: &Db, user: &UserId, now: Time) -> Result<Vec<SessionView>> {
+pub async fn sessions_of(db: &ControlDb, user: &UserId, now: Time) -> Result<Vec<SessionView>> {
     let text = "SELECT * FROM sessions WHERE user_id = $1 AND expires_us > $2 ORDER BY last_seen_us DESC, id_hash LIMIT 100";
     let rows = sqlx::query(text).bind(user.as_str()).bind(now.micros()).fetch_all(&db.read).await?;
     let view = |row: &AnyRow| {
@@ -226,7 +226,7 @@ pub async fn sessions_of(db: &Db, user: &UserId, now: Time) -> Result<Vec<Sessio
 ///
 /// # Errors
 /// The database's own.
-pub async fn end_session(db: &Db, user: &UserId, id: &str) -> Result<bool> {
+pub async fn end_session(db: &ControlDb, user: &UserId, id: &str) -> Result<bool> {
     let text = "DELETE FROM sessions WHERE user_id = $1 AND SUBSTR(id_hash, 1, 16) = $2";
     Ok(run(db, text, values![user.as_str(), id]).await? > 0)
 }
@@ -235,7 +235,7 @@ pub async fn end_session(db: &Db, user: &UserId, id: &str) -> Result<bool> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn end_sessions(db: &Db, user: &UserId) -> Result<()> {
+pub async fn end_sessions(db: &ControlDb, user: &UserId) -> Result<()> {
     run(db, "DELETE FROM sessions WHERE user_id = $1", values![user.as_str()]).await.map(|_| ())
 }
 
@@ -243,7 +243,7 @@ pub async fn end_sessions(db: &Db, user: &UserId) -> Result<()> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn delete_ended_sessions(db: &Db, now: Time) -> Result<u64> {
+pub async fn delete_ended_sessions(db: &ControlDb, now: Time) -> Result<u64> {
     run(db, "DELETE FROM sessions WHERE expires_us <= $1", values![now.micros()]).await
 }
 
@@ -251,7 +251,7 @@ pub async fn delete_ended_sessions(db: &Db, now: Time) -> Result<u64> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn insert_setup_token(db: &Db, fingerprint: &str, expires_at: Time) -> Result<()> {
+pub async fn insert_setup_token(db: &ControlDb, fingerprint: &str, expires_at: Time) -> Result<()> {
     run(db, "DELETE FROM setup_tokens WHERE used_us IS NULL", Vec::new()).await?;
     let text = "INSERT INTO setup_tokens (token_hash, expires_us) VALUES ($1, $2)";
     run(db, text, values![fingerprint, expires_at.micros()]).await.map(|_| ())
@@ -261,7 +261,7 @@ pub async fn insert_setup_token(db: &Db, fingerprint: &str, expires_at: Time) ->
 ///
 /// # Errors
 /// The database's own.
-pub async fn setup_token_is_good(db: &Db, fingerprint: &str, now: Time) -> Result<bool> {
+pub async fn setup_token_is_good(db: &ControlDb, fingerprint: &str, now: Time) -> Result<bool> {
     let text =
         "SELECT token_hash FROM setup_tokens WHERE token_hash = $1 AND used_us IS NULL AND expires_us > $2";
     Ok(sqlx::query(text).bind(fingerprint).bind(now.micros()).fetch_optional(&db.read).await?.is_some())
@@ -281,7 +281,7 @@ pub async fn use_setup_token(on: &mut AnyConnection, fingerprint: &str, now: Tim
 ///
 /// # Errors
 /// The database's own.
-pub async fn remove(db: &Db, id: &UserId) -> Result<()> {
+pub async fn remove(db: &ControlDb, id: &UserId) -> Result<()> {
     let mut transaction = db.begin().await?;
     for text in [
         "DELETE FROM invitations WHERE email IN (SELECT email FROM users WHERE id = $1)",
@@ -297,7 +297,11 @@ pub async fn remove(db: &Db, id: &UserId) -> Result<()> {
     Ok(transaction.commit().await?)
 }
 
-async fn run(db: &Db, text: &'static str, values: Vec<crate::engine::store::sql::Value>) -> Result<u64> {
+async fn run(
+    db: &ControlDb,
+    text: &'static str,
+    values: Vec<crate::engine::store::sql::Value>,
+) -> Result<u64> {
     let mut transaction = db.begin().await?;
     let rows = Statement::new(text, values).run(&mut transaction).await?;
     transaction.commit().await?;

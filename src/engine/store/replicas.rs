@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::time::Time;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::generations::{self, NewGeneration};
 use crate::engine::store::sql::{self, Select, Statement, values};
@@ -39,7 +39,7 @@ pub struct Replicated {
 ///
 /// # Errors
 /// The database's own.
-pub async fn wanted(db: &Db) -> Result<Vec<Replicated>> {
+pub async fn wanted(db: &CellDb) -> Result<Vec<Replicated>> {
     let text = "SELECT workspace_id, replicate_to, replicated_us FROM accounts a WHERE replicate_to IS NOT NULL \
                 OR EXISTS (SELECT 1 FROM replicas r WHERE r.workspace_id = a.workspace_id)";
     let rows = sqlx::query(text).fetch_all(&db.read).await?;
@@ -65,7 +65,7 @@ pub fn set(workspace: &WorkspaceId, cell: Option<&str>) -> Statement {
 /// # Errors
 /// The database's own.
 pub async fn missing(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     cell: &str,
     from: Time,
@@ -82,7 +82,7 @@ pub async fn missing(
 ///
 /// # Errors
 /// The database's own.
-pub async fn insert(db: &Db, made: &NewGeneration, cell: &str, now: Time) -> Result<bool> {
+pub async fn insert(db: &CellDb, made: &NewGeneration, cell: &str, now: Time) -> Result<bool> {
     let text = "INSERT INTO replicas (generation_id, workspace_id, cell, object_key, files, copied_us) \
                 SELECT id, workspace_id, $2, object_key, files, $3 FROM generations WHERE id = $1 AND deleted_us IS NULL \
                 ON CONFLICT (generation_id) DO UPDATE SET cell = excluded.cell, copied_us = excluded.copied_us";
@@ -93,7 +93,7 @@ pub async fn insert(db: &Db, made: &NewGeneration, cell: &str, now: Time) -> Res
 ///
 /// # Errors
 /// The database's own.
-pub async fn copied_until(db: &Db, workspace: &WorkspaceId, until: Time) -> Result<()> {
+pub async fn copied_until(db: &CellDb, workspace: &WorkspaceId, until: Time) -> Result<()> {
     let text = "UPDATE accounts SET replicated_us = $1 WHERE workspace_id = $2";
     run(db, text, values![until.micros(), workspace.as_str()]).await.map(|_| ())
 }
@@ -103,7 +103,7 @@ pub async fn copied_until(db: &Db, workspace: &WorkspaceId, until: Time) -> Resu
 /// # Errors
 /// The database's own.
 pub async fn unwanted(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     wanted: Option<&str>,
     limit: i64,
@@ -117,7 +117,7 @@ pub async fn unwanted(
 ///
 /// # Errors
 /// The database's own.
-pub async fn of(db: &Db, generations: &[String]) -> Result<Vec<Replica>> {
+pub async fn of(db: &CellDb, generations: &[String]) -> Result<Vec<Replica>> {
     let mut connection = db.read.acquire().await?;
     let rows =
         sql::select_in(&mut connection, "SELECT * FROM replicas WHERE generation_id IN", generations, "");
@@ -128,7 +128,7 @@ pub async fn of(db: &Db, generations: &[String]) -> Result<Vec<Replica>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn remove(db: &Db, generations: &[String]) -> Result<()> {
+pub async fn remove(db: &CellDb, generations: &[String]) -> Result<()> {
     let mut transaction = db.begin().await?;
     sql::change_in(&mut transaction, "DELETE FROM replicas WHERE generation_id IN", Vec::new(), generations)
         .await?;
@@ -139,7 +139,7 @@ pub async fn remove(db: &Db, generations: &[String]) -> Result<()> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn count(db: &Db, workspace: &WorkspaceId) -> Result<i64> {
+pub async fn count(db: &CellDb, workspace: &WorkspaceId) -> Result<i64> {
     let text = "SELECT COUNT(*) FROM replicas WHERE workspace_id = $1";
     Ok(sqlx::query_scalar(text).bind(workspace.as_str()).fetch_one(&db.read).await?)
 }
@@ -153,7 +153,7 @@ fn replica(row: &AnyRow) -> Result<Replica> {
     })
 }
 
-async fn run(db: &Db, text: &'static str, values: Vec<sql::Value>) -> Result<u64> {
+async fn run(db: &CellDb, text: &'static str, values: Vec<sql::Value>) -> Result<u64> {
     let mut transaction = db.begin().await?;
     let rows = Statement::new(text, values).run(&mut transaction).await?;
     transaction.commit().await?;

@@ -7,7 +7,7 @@ use crate::domain::ids::{GenerationId, WorkspaceId};
 use crate::domain::retention::Retention;
 use crate::domain::time::{DAY, Time};
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::generations::{self, NewGeneration};
 use crate::engine::store::holds::KEEPS_GENERATION;
@@ -23,7 +23,7 @@ pub const START: (i64, &str) = (i64::MIN, "");
 ///
 /// # Errors
 /// The database's own.
-pub async fn due(db: &Db, now: Time, cursor: &Cursor, limit: i64) -> Result<Vec<NewGeneration>> {
+pub async fn due(db: &CellDb, now: Time, cursor: &Cursor, limit: i64) -> Result<Vec<NewGeneration>> {
     let text = format!(
         "SELECT g.* FROM generations g WHERE g.deleted_us IS NULL AND g.expires_us <= $1 AND g.expires_us >= $2 \
          AND (g.expires_us > $2 OR g.id > $3) AND NOT {KEEPS_GENERATION} ORDER BY g.expires_us, g.id"
@@ -36,7 +36,7 @@ pub async fn due(db: &Db, now: Time, cursor: &Cursor, limit: i64) -> Result<Vec<
 ///
 /// # Errors
 /// The database's own.
-pub async fn due_but_held(db: &Db, now: Time) -> Result<i64> {
+pub async fn due_but_held(db: &CellDb, now: Time) -> Result<i64> {
     let text = format!(
         "SELECT COUNT(*) AS held FROM generations g WHERE g.deleted_us IS NULL AND g.expires_us <= $1 AND {KEEPS_GENERATION}"
     );
@@ -48,7 +48,7 @@ pub async fn due_but_held(db: &Db, now: Time) -> Result<i64> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn is_held(db: &Db, id: &GenerationId) -> Result<bool> {
+pub async fn is_held(db: &CellDb, id: &GenerationId) -> Result<bool> {
     let text = format!("SELECT g.id FROM generations g WHERE g.id = $1 AND {KEEPS_GENERATION}");
     Ok(!Select::new(&text, values![id.as_str()]).all(&db.read).await?.is_empty())
 }
@@ -57,7 +57,7 @@ pub async fn is_held(db: &Db, id: &GenerationId) -> Result<bool> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn remove_content(db: &Db, gone: &[NewGeneration], now: Time) -> Result<()> {
+pub async fn remove_content(db: &CellDb, gone: &[NewGeneration], now: Time) -> Result<()> {
     let ids: Vec<String> = gone.iter().map(|made| made.id.to_string()).collect();
     let requests: Vec<String> = gone.iter().map(|made| made.request_id.to_string()).collect();
     let mut transaction = db.begin().await?;
@@ -82,7 +82,7 @@ pub fn remove_one(gone: &NewGeneration, now: Time) -> Vec<Statement> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn changed(db: &Db) -> Result<Vec<(WorkspaceId, i64, Time)>> {
+pub async fn changed(db: &CellDb) -> Result<Vec<(WorkspaceId, i64, Time)>> {
     let text = "SELECT workspace_id, media_retention_days, retention_changed_us FROM accounts \
                 WHERE retention_changed_us IS NOT NULL";
     let rows = sqlx::query(text).fetch_all(&db.read).await?;
@@ -100,7 +100,7 @@ pub async fn changed(db: &Db) -> Result<Vec<(WorkspaceId, i64, Time)>> {
 /// # Errors
 /// The database's own.
 pub async fn follow(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     days: i64,
     cursor: &Cursor,
@@ -130,7 +130,7 @@ pub async fn follow(
 ///
 /// # Errors
 /// The database's own.
-pub async fn followed(db: &Db, workspace: &WorkspaceId, changed_at: Time) -> Result<()> {
+pub async fn followed(db: &CellDb, workspace: &WorkspaceId, changed_at: Time) -> Result<()> {
     let text = "UPDATE accounts SET retention_changed_us = NULL WHERE workspace_id = $1 AND retention_changed_us = $2";
     let mut transaction = db.begin().await?;
     Statement::new(text, values![workspace.as_str(), changed_at.micros()]).run(&mut transaction).await?;
@@ -165,7 +165,11 @@ pub struct MediaCount {
 ///
 /// # Errors
 /// The database's own.
-pub async fn media_before(db: &Db, workspace: &WorkspaceId, cut: Time) -> Result<(MediaCount, MediaCount)> {
+pub async fn media_before(
+    db: &CellDb,
+    workspace: &WorkspaceId,
+    cut: Time,
+) -> Result<(MediaCount, MediaCount)> {
     let count = async |held: &str| {
         let text = format!(
             "SELECT COUNT(*) AS generations, CAST(COALESCE(SUM(g.files), 0) AS BIGINT) AS files, \
@@ -190,7 +194,7 @@ fn media_count(row: &AnyRow) -> Result<MediaCount> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn log_before(db: &Db, workspace: &WorkspaceId, cut: Time) -> Result<i64> {
+pub async fn log_before(db: &CellDb, workspace: &WorkspaceId, cut: Time) -> Result<i64> {
     let text = "SELECT COUNT(*) FROM log_entries WHERE workspace_id = $1 AND ts_us < $2";
     Ok(sqlx::query_scalar(text).bind(workspace.as_str()).bind(cut.micros()).fetch_one(&db.read).await?)
 }
@@ -199,7 +203,7 @@ pub async fn log_before(db: &Db, workspace: &WorkspaceId, cut: Time) -> Result<i
 ///
 /// # Errors
 /// The database's own.
-pub async fn logs_without_hold(db: &Db) -> Result<Vec<(WorkspaceId, Retention, i64)>> {
+pub async fn logs_without_hold(db: &CellDb) -> Result<Vec<(WorkspaceId, Retention, i64)>> {
     let text = "SELECT workspace_id, media_retention_days, log_retention_days, log_floor_seq FROM accounts a \
                 WHERE NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.workspace_id = a.workspace_id AND h.lifted_us IS NULL)";
     let rows = sqlx::query(text).fetch_all(&db.read).await?;
@@ -220,7 +224,7 @@ pub async fn logs_without_hold(db: &Db) -> Result<Vec<(WorkspaceId, Retention, i
 ///
 /// # Errors
 /// The database's own.
-pub async fn has_media_before(db: &Db, workspace: &WorkspaceId, cut: Time) -> Result<bool> {
+pub async fn has_media_before(db: &CellDb, workspace: &WorkspaceId, cut: Time) -> Result<bool> {
     let text = "SELECT id FROM generations WHERE workspace_id = $1 AND created_us < $2 AND deleted_us IS NULL LIMIT 1";
     let found = sqlx::query(text).bind(workspace.as_str()).bind(cut.micros()).fetch_optional(&db.read);
     Ok(found.await?.is_some())
@@ -231,7 +235,7 @@ pub async fn has_media_before(db: &Db, workspace: &WorkspaceId, cut: Time) -> Re
 ///
 /// # Errors
 /// The database's own.
-pub async fn cut_log(db: &Db, workspace: &WorkspaceId, last: i64, limit: i64) -> Result<usize> {
+pub async fn cut_log(db: &CellDb, workspace: &WorkspaceId, last: i64, limit: i64) -> Result<usize> {
     let mut transaction = db.begin().await?;
     let text = "SELECT seq, hash, request_id, event FROM log_entries WHERE workspace_id = $1 AND seq <= $2 ORDER BY seq";
     let select = Select::new(text, values![workspace.as_str(), last]);
@@ -270,7 +274,7 @@ async fn remove_calls(on: &mut AnyConnection, requests: &[String]) -> Result<()>
 ///
 /// # Errors
 /// The database's own.
-pub async fn cut_checkpoints(db: &Db, workspace: &WorkspaceId, first: i64) -> Result<()> {
+pub async fn cut_checkpoints(db: &CellDb, workspace: &WorkspaceId, first: i64) -> Result<()> {
     let text = "DELETE FROM log_checkpoints WHERE workspace_id = $1 AND number < $2";
     let mut transaction = db.begin().await?;
     Statement::new(text, values![workspace.as_str(), first]).run(&mut transaction).await?;
@@ -282,7 +286,7 @@ pub async fn cut_checkpoints(db: &Db, workspace: &WorkspaceId, first: i64) -> Re
 ///
 /// # Errors
 /// The database's own.
-pub async fn remove_attempts(db: &Db, cut: Time, limit: i64) -> Result<u64> {
+pub async fn remove_attempts(db: &CellDb, cut: Time, limit: i64) -> Result<u64> {
     const TEXTS: [&str; 2] = [
         "DELETE FROM attempts WHERE id IN (SELECT a.id FROM attempts a WHERE a.last_us < $1 AND NOT EXISTS \
          (SELECT 1 FROM legal_holds h WHERE h.workspace_id = a.workspace_id AND h.lifted_us IS NULL) LIMIT $2)",

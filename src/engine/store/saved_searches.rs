@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use crate::domain::ids::{SavedSearchId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{Select, Statement, values};
 
@@ -56,7 +56,7 @@ pub fn delete(workspace: &WorkspaceId, id: &SavedSearchId) -> Statement {
 ///
 /// # Errors
 /// The database's own.
-pub async fn visible(db: &Db, workspace: &WorkspaceId, owner: &str) -> Result<Vec<SavedSearch>> {
+pub async fn visible(db: &CellDb, workspace: &WorkspaceId, owner: &str) -> Result<Vec<SavedSearch>> {
     let text = "SELECT * FROM saved_searches WHERE workspace_id = $1 AND (shared = 1 OR owner = $2) ORDER BY name, id";
     let rows = Select::new(text, values![workspace.as_str(), owner]).all(&db.read).await?;
     rows.iter().map(read).collect()

@@ -19,9 +19,9 @@ use crate::domain::time::Time;
 use crate::domain::webhooks::event::GENERATION_FAILED;
 use crate::engine::error::Result;
 use crate::engine::store::kinds::is_split;
-use crate::engine::store::log::linked;
+use crate::engine::store::log::{COLUMNS, linked};
 use crate::engine::store::sql::{Select, values};
-use crate::engine::store::{Db, attempts};
+use crate::engine::store::{CellDb, attempts};
 
 /// Numbers of kinds that a merge may have: few, so that each is prepared once per connection.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
@@ -116,7 +116,7 @@ impl LogSearch {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn places(&self, db: &Db) -> Result<Between> {
+    pub async fn places(&self, db: &CellDb) -> Result<Between> {
         let mut between = Between::ALL;
         for term in self.filter.search.terms() {
             let (time, is_after) = match &term.condition {
@@ -131,7 +131,7 @@ impl LogSearch {
         Ok(between)
     }
 
-    async fn first_since(&self, db: &Db, time: Time) -> Result<i64> {
+    async fn first_since(&self, db: &CellDb, time: Time) -> Result<i64> {
         let text =
             "SELECT seq FROM log_entries WHERE workspace_id = $1 AND ts_us >= $2 ORDER BY ts_us, seq LIMIT 1";
         let found = sqlx::query_scalar(text).bind(self.workspace.as_str()).bind(time.micros());
@@ -142,15 +142,17 @@ impl LogSearch {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn newest(&self, db: &Db, between: Between, limit: i64) -> Result<Vec<Linked>> {
+    pub async fn newest(&self, db: &CellDb, between: Between, limit: i64) -> Result<Vec<Linked>> {
         if between.is_empty() {
             return Ok(Vec::new());
         }
         if self.filter.is_everything() {
-            return rows(db, self.all(between).tail("ORDER BY e.seq DESC").limit(limit)).await;
+            return self.rows(db, self.all(between).tail("ORDER BY e.seq DESC").limit(limit)).await;
         }
         if self.filter.search.demanded(Field::Request).is_some() {
-            return rows(db, self.requests("e.*", between).tail("ORDER BY +e.seq DESC").limit(limit)).await;
+            return self
+                .rows(db, self.requests(COLUMNS, between).tail("ORDER BY +e.seq DESC").limit(limit))
+                .await;
         }
         let parts = self.newest_parts(db, between, limit).await?;
         if parts.is_empty() {
@@ -159,23 +161,23 @@ impl LogSearch {
         // With as many parts as rows, nothing before the last part's newest entry can be on the page.
         let last = usize::try_from(limit).ok().and_then(|limit| parts.get(limit - 1));
         let between = last.map_or(between, |part| between.after(part.head - 1));
-        rows(db, self.merge(&parts, between, limit)).await
+        self.rows(db, self.merge(&parts, between, limit)).await
     }
 
     /// Matching entries between two places, the oldest first. Reads all entries between, so they should be few.
     ///
     /// # Errors
     /// The database's own.
-    pub async fn oldest(&self, db: &Db, between: Between) -> Result<Vec<Linked>> {
+    pub async fn oldest(&self, db: &CellDb, between: Between) -> Result<Vec<Linked>> {
         let select = if self.filter.is_everything() { self.all(between) } else { self.scan(between) };
-        rows(db, select.tail("ORDER BY e.seq")).await
+        self.rows(db, select.tail("ORDER BY e.seq")).await
     }
 
     /// The first place with an entry that may match; none where nothing is left.
     ///
     /// # Errors
     /// The database's own.
-    pub async fn next_place(&self, db: &Db, between: Between) -> Result<Option<i64>> {
+    pub async fn next_place(&self, db: &CellDb, between: Between) -> Result<Option<i64>> {
         if self.filter.is_everything() {
             let mut select = Select::new(
                 "SELECT e.seq AS head FROM log_entries e WHERE e.workspace_id = $1",
@@ -197,12 +199,14 @@ impl LogSearch {
     }
 
     fn all(&self, between: Between) -> Select {
-        let mut select = Select::new(
-            "SELECT e.* FROM log_entries e WHERE e.workspace_id = $1",
-            values![self.workspace.as_str()],
-        );
+        let text = format!("SELECT {COLUMNS} FROM log_entries e WHERE e.workspace_id = $1");
+        let mut select = Select::new(&text, values![self.workspace.as_str()]);
         places(&mut select, between);
         select
+    }
+
+    async fn rows(&self, db: &CellDb, select: Select) -> Result<Vec<Linked>> {
+        select.all(&db.read).await?.iter().map(|row| linked(&self.workspace, row)).collect()
     }
 
     /// Every entry between that matches. The plus keeps both planners from the index of kinds, which gives no order.
@@ -253,7 +257,7 @@ impl LogSearch {
     }
 
     /// The parts with the newest entries, the newest first.
-    async fn newest_parts(&self, db: &Db, between: Between, limit: i64) -> Result<Vec<Part>> {
+    async fn newest_parts(&self, db: &CellDb, between: Between, limit: i64) -> Result<Vec<Part>> {
         let mut parts = Vec::new();
         for prompt in self.prompts() {
             let select = self.each_kind("MAX", prompt.as_deref(), between);
@@ -272,8 +276,10 @@ impl LogSearch {
     /// The newest entries of several parts. The sum keeps SQLite from merging the parts two by two, which costs ten times
     /// what sorting them does. No part names the workspace: a kind has but one, and only its own index is left as a way.
     fn merge(&self, parts: &[Part], between: Between, limit: i64) -> Select {
-        let text = "SELECT e.* FROM log_entries e WHERE e.workspace_id = $1 AND e.seq IN (SELECT seq FROM (";
-        let mut select = Select::new(text, values![self.workspace.as_str()]);
+        let text = format!(
+            "SELECT {COLUMNS} FROM log_entries e WHERE e.workspace_id = $1 AND e.seq IN (SELECT seq FROM ("
+        );
+        let mut select = Select::new(&text, values![self.workspace.as_str()]);
         let of = conditions(&mut select, parts);
         let (first, last, rows) =
             (select.bound(between.after), select.bound(between.before), select.bound(limit));
@@ -382,13 +388,9 @@ fn of_prompt(select: &mut Select, prompt: Option<&str>) -> String {
     prompt.map(|hash| format!(" AND e.prompt_hash = {}", select.bound(hash))).unwrap_or_default()
 }
 
-async fn first_place(db: &Db, select: Select) -> Result<Option<i64>> {
+async fn first_place(db: &CellDb, select: Select) -> Result<Option<i64>> {
     let found = select.all(&db.read).await?;
     Ok(found.first().map(|row| row.try_get::<Option<i64>, _>("head")).transpose()?.flatten())
-}
-
-async fn rows(db: &Db, select: Select) -> Result<Vec<Linked>> {
-    select.all(&db.read).await?.iter().map(linked).collect()
 }
 
 fn places(select: &mut Select, between: Between) {
@@ -454,7 +456,7 @@ fn parts_a_kind(least: Option<Usd>, most: Option<Usd>) -> bool {
 /// # Errors
 /// The database's own.
 pub async fn attempts(
-    db: &Db,
+    db: &CellDb,
     search: &LogSearch,
     last: Option<(i64, String)>,
     limit: i64,
@@ -506,14 +508,14 @@ fn attempt_condition(select: &mut Select, search: &LogSearch, condition: &Condit
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::store::Kind;
+    use crate::engine::store::Db;
 
     /// Whatever is asked, an entry is reached by the index of its kind, never by walking the log.
     #[tokio::test]
     async fn a_search_looks_into_the_index_of_kinds() {
         let folder = tempfile::tempdir().unwrap();
         let db = Db::open(&format!("sqlite:{}", folder.path().join("cell.db").display())).await.unwrap();
-        db.migrate(Kind::Cell).await.unwrap();
+        let db = CellDb::over(db).await.unwrap();
         for text in
             ["agent:a", "-model:x cost:>0.5", "cost:>0.0415", "-request:req_1", "-hash:sha256:a status:paid"]
         {
@@ -529,7 +531,7 @@ mod tests {
         assert!(plan.iter().any(|line| line.contains("by_request")), "{plan:#?}");
     }
 
-    async fn assert_found_by(index: &str, db: &Db, text: &str) {
+    async fn assert_found_by(index: &str, db: &CellDb, text: &str) {
         let search = searching(text);
         let prompt = search.prompts().remove(0);
         for head in ["MAX", "MIN"] {

@@ -8,7 +8,7 @@ use crate::domain::time::Time;
 use crate::engine::error::Result;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{Statement, values};
-use crate::engine::store::{Db, workspaces::Workspace};
+use crate::engine::store::{ControlDb, workspaces::Workspace};
 
 /// A browser that is signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ const SUCCEEDED: &str = "succeeded";
 ///
 /// # Errors
 /// The database's own.
-pub async fn sessions(db: &Db, of: &Workspace, now: Time, limit: i64) -> Result<Vec<MemberSession>> {
+pub async fn sessions(db: &ControlDb, of: &Workspace, now: Time, limit: i64) -> Result<Vec<MemberSession>> {
     let text = "SELECT s.*, u.name FROM sessions s JOIN memberships m ON m.user_id = s.user_id \
                 JOIN users u ON u.id = s.user_id WHERE m.workspace_id = $1 AND s.expires_us > $2 \
                 ORDER BY s.last_seen_us DESC, s.id_hash LIMIT $3";
@@ -64,7 +64,7 @@ pub async fn sessions(db: &Db, of: &Workspace, now: Time, limit: i64) -> Result<
 ///
 /// # Errors
 /// The database's own.
-pub async fn member_session(db: &Db, of: &Workspace, handle: &str) -> Result<Option<MemberSession>> {
+pub async fn member_session(db: &ControlDb, of: &Workspace, handle: &str) -> Result<Option<MemberSession>> {
     let text = "SELECT s.*, u.name FROM sessions s JOIN memberships m ON m.user_id = s.user_id \
                 JOIN users u ON u.id = s.user_id WHERE m.workspace_id = $1 AND s.id_hash = $2";
     let row = sqlx::query(text).bind(of.id.as_str()).bind(handle).fetch_optional(&db.read).await?;
@@ -75,7 +75,7 @@ pub async fn member_session(db: &Db, of: &Workspace, handle: &str) -> Result<Opt
 ///
 /// # Errors
 /// The database's own.
-pub async fn recent(db: &Db, of: &Workspace, limit: i64) -> Result<Vec<SignIn>> {
+pub async fn recent(db: &ControlDb, of: &Workspace, limit: i64) -> Result<Vec<SignIn>> {
     let text = "SELECT s.*, u.name FROM sign_ins s JOIN memberships m ON m.user_id = s.user_id \
                 JOIN users u ON u.id = s.user_id WHERE m.workspace_id = $1 ORDER BY s.at_us DESC, s.id DESC LIMIT $2";
     sqlx::query(text)
@@ -93,7 +93,7 @@ pub async fn recent(db: &Db, of: &Workspace, limit: i64) -> Result<Vec<SignIn>> 
 /// # Errors
 /// The database's own.
 pub async fn insert(
-    db: &Db,
+    db: &ControlDb,
     id: &str,
     user: &UserId,
     now: Time,
@@ -109,11 +109,15 @@ pub async fn insert(
 ///
 /// # Errors
 /// The database's own.
-pub async fn remove_before(db: &Db, cut: Time) -> Result<()> {
+pub async fn remove_before(db: &ControlDb, cut: Time) -> Result<()> {
     run(db, "DELETE FROM sign_ins WHERE at_us < $1", values![cut.micros()]).await
 }
 
-async fn run(db: &Db, text: &'static str, values: Vec<crate::engine::store::sql::Value>) -> Result<()> {
+async fn run(
+    db: &ControlDb,
+    text: &'static str,
+    values: Vec<crate::engine::store::sql::Value>,
+) -> Result<()> {
     let mut transaction = db.begin().await?;
     Statement::new(text, values).run(&mut transaction).await?;
     Ok(transaction.commit().await?)

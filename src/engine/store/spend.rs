@@ -7,7 +7,7 @@ use crate::domain::ids::WorkspaceId;
 use crate::domain::money::Usd;
 use crate::domain::time::{DAY, Time};
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::sql::{Select, values};
 use crate::engine::store::usage::DayOfAgent;
 
@@ -25,7 +25,7 @@ pub enum Of<'a> {
 /// # Errors
 /// The database's own.
 pub async fn by_day(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     of: Of<'_>,
     from: Time,
@@ -74,7 +74,7 @@ pub struct Part {
 /// # Errors
 /// The database's own.
 pub async fn parts(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     agent: Option<&str>,
     from: Time,

@@ -5,13 +5,13 @@ use sqlx::Row;
 use crate::domain::ledger::Tally;
 use crate::domain::money::Usd;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 
 /// A tally by its id (see [`crate::engine::store::books::tally_id`]); nothing where nothing was spent.
 ///
 /// # Errors
 /// The database's own.
-pub async fn get(db: &Db, id: &str) -> Result<Tally> {
+pub async fn get(db: &CellDb, id: &str) -> Result<Tally> {
     let text = "SELECT spent, reserved FROM tallies WHERE id = $1";
     let Some(row) = sqlx::query(text).bind(id).fetch_optional(&db.read).await? else {
         return Ok(Tally::default());

@@ -10,7 +10,7 @@ use crate::domain::money::Usd;
 use crate::domain::time::Time;
 use crate::domain::usage::{Grouping, Span, Sums};
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::sql::{self, Select, Statement, values};
 
 /// What one call adds to its hour.
@@ -148,7 +148,7 @@ pub struct Part {
 /// # Errors
 /// The database's own.
 pub async fn parts(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     roll_up: RollUp,
     grouping: Option<Grouping>,
@@ -211,7 +211,7 @@ pub struct DayLine {
 ///
 /// # Errors
 /// The database's own.
-pub async fn charged_days(db: &Db, workspace: &WorkspaceId, span: Span) -> Result<Vec<DayLine>> {
+pub async fn charged_days(db: &CellDb, workspace: &WorkspaceId, span: Span) -> Result<Vec<DayLine>> {
     let text = "SELECT day_us, user_id, tool, model, calls, cost, images, video_ms, refused, failed FROM usage_days \
                 WHERE workspace_id = $1 AND day_us >= $2 AND day_us < $3 AND cost > 0 \
                 ORDER BY day_us, user_id, tool, model";
@@ -245,7 +245,7 @@ pub struct Totals {
 ///
 /// # Errors
 /// The database's own.
-pub async fn totals(db: &Db, workspace: &WorkspaceId, from: Time, to: Time) -> Result<Totals> {
+pub async fn totals(db: &CellDb, workspace: &WorkspaceId, from: Time, to: Time) -> Result<Totals> {
     let text = "SELECT CAST(COALESCE(SUM(calls), 0) AS BIGINT) AS calls, CAST(COALESCE(SUM(cost), 0) AS BIGINT) AS cost, \
                 CAST(COALESCE(SUM(refused), 0) AS BIGINT) AS refused, CAST(COALESCE(SUM(failed), 0) AS BIGINT) AS failed \
                 FROM usage_hours WHERE workspace_id = $1 AND hour_us >= $2 AND hour_us < $3";
@@ -276,7 +276,7 @@ pub struct DayOfAgent {
 ///
 /// # Errors
 /// The database's own.
-pub async fn by_day(db: &Db, workspace: &WorkspaceId, from: Time, to: Time) -> Result<Vec<DayOfAgent>> {
+pub async fn by_day(db: &CellDb, workspace: &WorkspaceId, from: Time, to: Time) -> Result<Vec<DayOfAgent>> {
     let text = "SELECT hour_us / 86400000000 AS day, user_id, CAST(SUM(cost) AS BIGINT) AS cost, \
                 CAST(SUM(calls) AS BIGINT) AS calls FROM usage_hours \
                 WHERE workspace_id = $1 AND hour_us >= $2 AND hour_us < $3 \

@@ -5,7 +5,7 @@ use sqlx::Row;
 use crate::domain::ids::{VerificationId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::sql::{Statement, values};
 
 /// A run.
@@ -38,7 +38,7 @@ pub struct Verification {
 /// # Errors
 /// The database's own.
 pub async fn begin(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     id: &VerificationId,
     run: &Verification,
@@ -69,7 +69,7 @@ pub async fn begin(
 ///
 /// # Errors
 /// The database's own.
-pub async fn note(db: &Db, id: &VerificationId, done_seq: i64, now: Time) -> Result<bool> {
+pub async fn note(db: &CellDb, id: &VerificationId, done_seq: i64, now: Time) -> Result<bool> {
     let text = "UPDATE log_verifications SET done_seq = $2, seen_us = $3 WHERE id = $1 AND ended_us IS NULL";
     change(db, text, values![id.as_str(), done_seq, now.micros()]).await
 }
@@ -79,7 +79,7 @@ pub async fn note(db: &Db, id: &VerificationId, done_seq: i64, now: Time) -> Res
 /// # Errors
 /// The database's own.
 pub async fn end(
-    db: &Db,
+    db: &CellDb,
     id: &VerificationId,
     done_seq: i64,
     fault: Option<(Option<i64>, String)>,
@@ -95,7 +95,7 @@ pub async fn end(
 ///
 /// # Errors
 /// The database's own.
-pub async fn last(db: &Db, workspace: &WorkspaceId) -> Result<Option<Verification>> {
+pub async fn last(db: &CellDb, workspace: &WorkspaceId) -> Result<Option<Verification>> {
     let text = "SELECT * FROM log_verifications WHERE workspace_id = $1";
     let row = sqlx::query(text).bind(workspace.as_str()).fetch_optional(&db.read).await?;
     row.map(|row| {
@@ -115,7 +115,11 @@ pub async fn last(db: &Db, workspace: &WorkspaceId) -> Result<Option<Verificatio
     .transpose()
 }
 
-async fn change(db: &Db, text: &'static str, values: Vec<crate::engine::store::sql::Value>) -> Result<bool> {
+async fn change(
+    db: &CellDb,
+    text: &'static str,
+    values: Vec<crate::engine::store::sql::Value>,
+) -> Result<bool> {
     let mut transaction = db.begin().await?;
     let changed = Statement::new(text, values).run(&mut transaction).await?;
     transaction.commit().await?;

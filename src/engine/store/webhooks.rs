@@ -9,7 +9,7 @@ use crate::domain::time::Time;
 use crate::domain::webhooks::endpoint::Format;
 use crate::domain::webhooks::progress::Progress;
 use crate::engine::error::{Result, internal};
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{Select, Statement, values};
 
@@ -138,7 +138,7 @@ fn names(events: &[String]) -> String {
 ///
 /// # Errors
 /// The database's own.
-pub async fn list(db: &Db, workspace: &WorkspaceId) -> Result<Vec<EndpointRow>> {
+pub async fn list(db: &CellDb, workspace: &WorkspaceId) -> Result<Vec<EndpointRow>> {
     let text = "SELECT * FROM webhook_endpoints WHERE workspace_id = $1 ORDER BY created_us, id";
     Select::new(text, values![workspace.as_str()]).all(&db.read).await?.iter().map(endpoint).collect()
 }
@@ -147,7 +147,7 @@ pub async fn list(db: &Db, workspace: &WorkspaceId) -> Result<Vec<EndpointRow>> 
 ///
 /// # Errors
 /// The database's own.
-pub async fn get(db: &Db, workspace: &WorkspaceId, id: &WebhookId) -> Result<Option<EndpointRow>> {
+pub async fn get(db: &CellDb, workspace: &WorkspaceId, id: &WebhookId) -> Result<Option<EndpointRow>> {
     let text = "SELECT * FROM webhook_endpoints WHERE workspace_id = $1 AND id = $2";
     let rows = Select::new(text, values![workspace.as_str(), id.as_str()]).all(&db.read).await?;
     rows.first().map(endpoint).transpose()
@@ -157,7 +157,7 @@ pub async fn get(db: &Db, workspace: &WorkspaceId, id: &WebhookId) -> Result<Opt
 ///
 /// # Errors
 /// The database's own.
-pub async fn due(db: &Db, now: Time) -> Result<Vec<EndpointRow>> {
+pub async fn due(db: &CellDb, now: Time) -> Result<Vec<EndpointRow>> {
     let text = "SELECT e.* FROM webhook_endpoints e JOIN accounts a ON a.workspace_id = e.workspace_id \
                 WHERE e.state = 'active' AND e.next_us <= $1 AND e.claimed_until_us <= $1 AND (e.cursor_seq < a.log_seq \
                 OR EXISTS (SELECT 1 FROM webhook_replays r WHERE r.endpoint_id = e.id)) ORDER BY e.next_us LIMIT 200";
@@ -168,7 +168,7 @@ pub async fn due(db: &Db, now: Time) -> Result<Vec<EndpointRow>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn claim(db: &Db, id: &WebhookId, holder: &str, now: Time, until: Time) -> Result<bool> {
+pub async fn claim(db: &CellDb, id: &WebhookId, holder: &str, now: Time, until: Time) -> Result<bool> {
     let text = "UPDATE webhook_endpoints SET claimed_by = $1, claimed_until_us = $2 \
                 WHERE id = $3 AND state = 'active' AND claimed_until_us <= $4";
     run(db, text, values![holder, until.micros(), id.as_str(), now.micros()]).await
@@ -178,12 +178,12 @@ pub async fn claim(db: &Db, id: &WebhookId, holder: &str, now: Time, until: Time
 ///
 /// # Errors
 /// The database's own.
-pub async fn unclaim(db: &Db, id: &WebhookId, holder: &str) -> Result<bool> {
+pub async fn unclaim(db: &CellDb, id: &WebhookId, holder: &str) -> Result<bool> {
     let text = "UPDATE webhook_endpoints SET claimed_by = NULL, claimed_until_us = 0 WHERE id = $1 AND claimed_by = $2";
     run(db, text, values![id.as_str(), holder]).await
 }
 
-async fn run(db: &Db, text: &'static str, values: Vec<crate::engine::store::sql::Value>) -> Result<bool> {
+async fn run(db: &CellDb, text: &'static str, values: Vec<crate::engine::store::sql::Value>) -> Result<bool> {
     let mut connection = db.write.acquire().await?;
     Ok(Statement::new(text, values).run(&mut connection).await? == 1)
 }
@@ -212,7 +212,7 @@ pub fn save(row: &EndpointRow, holder: &str, until: Time) -> Statement {
 ///
 /// # Errors
 /// The database's own.
-pub async fn lag(db: &Db, workspace: &WorkspaceId, cursor: i64) -> Result<(i64, Option<Time>)> {
+pub async fn lag(db: &CellDb, workspace: &WorkspaceId, cursor: i64) -> Result<(i64, Option<Time>)> {
     let text = "SELECT a.log_seq, (SELECT l.ts_us FROM log_entries l WHERE l.workspace_id = a.workspace_id AND l.seq > $2 \
                 ORDER BY l.seq LIMIT 1) AS waiting FROM accounts a WHERE a.workspace_id = $1";
     let rows = Select::new(text, values![workspace.as_str(), cursor]).all(&db.read).await?;

@@ -4,10 +4,8 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::domain::alerts::AlertSettings;
-use crate::domain::policy::Tool;
 use crate::domain::time::DAY;
 use crate::engine::Engine;
-use crate::engine::access::bootstrap::Bootstrap;
 use crate::engine::access::people::NewPerson;
 use crate::engine::access::scope::Origin;
 use crate::engine::alerts::AlertChange;
@@ -16,7 +14,7 @@ use crate::engine::error::Error;
 use crate::engine::log::reading::Page;
 use crate::engine::store::data_keys;
 use crate::engine::tests::data_requests::{approved, files_with, image, prompt, second_admin};
-use crate::engine::tests::support::{Databases, World, bootstrap, both_engines, caller, usd};
+use crate::engine::tests::support::{Databases, World, bootstrap, both_engines, usd};
 
 /// A node on `databases` with the buckets and the master key of `world`.
 async fn beside(world: &World, databases: &Databases, clock: &Clock) -> Engine {
@@ -94,32 +92,35 @@ both_engines! {
         }
     }
 
-    async fn every_table_and_bucket_holds_its_own_cells_data_only(on) {
+    async fn a_backup_of_a_moment_in_full_traffic_is_whole(on) {
+        let other = on.of_the_other_kind().await;
         let world = world(on).await;
-        let there = Bootstrap { workspace: "States".into(), region: "us-east-1".into(), ..bootstrap("100") };
-        let there = world.engine.bootstrap(there).await.unwrap();
-        let caller = caller(&world.engine, &there).await;
-        let small = json!({ "prompt": "a fox", "width": 64, "height": 64, "subject": "customer-42" });
-        let request = world.engine.new_request_id();
-        let (here, abroad) = tokio::join!(
-            world.image(small.clone()),
-            world.engine.call_tool(&caller, Tool::GenerateImage, small.clone(), request),
-        );
-        assert_eq!((&here.unwrap()["region"], &abroad.unwrap()["region"]), (&json!("eu-west-1"), &json!("us-east-1")));
-        world.engine.purge().await.unwrap();
         let folder = TempDir::new().unwrap();
-        world.engine.backup(folder.path()).await.unwrap();
-        let (own, other) = (world.made.workspace_id.as_str(), there.workspace_id.as_str());
-        for (cell, theirs, foreign) in [("eu", own, other), ("us", other, own)] {
-            let tables = folder.path().join(format!("cell-{cell}"));
-            assert!(!files_with(&tables, theirs).is_empty());
-            assert_eq!(files_with(&tables, foreign), Vec::<String>::new(), "tables of {cell}");
-            let bucket = world.engine.config().data_dir.join("media").join(cell);
-            assert!(bucket.join(theirs).is_dir() && !bucket.join(foreign).exists(), "bucket of {cell}");
-        }
-        let request = world.engine.audit(&world.admin().await, &Default::default(), Page::default()).await.unwrap();
-        let call = request.items[0].entry.request_id.to_string();
-        assert_eq!(files_with(&folder.path().join("control"), &call), Vec::<String>::new(), "no log in the directory");
+        let calls = async {
+            for n in 0..40 {
+                image(&world, &format!("fox {n}"), Some("customer-42")).await;
+            }
+        };
+        let backup = async {
+            // Not before the first calls.
+            while world.money().await.0 > usd("99.8") {
+                tokio::task::yield_now().await;
+            }
+            world.engine.backup(folder.path()).await.unwrap()
+        };
+        let (_, manifest) = tokio::join!(calls, backup);
+        let backed_up = manifest.databases["cell-eu"]["generations"];
+        assert!((4..40).contains(&backed_up), "{backed_up} of 40 calls: it was taken between them");
+        let engine = beside(&world, &other, &world.clock).await;
+        engine.restore(folder.path()).await.unwrap();
+        let restored = World { engine, clock: world.clock.clone(), made: world.made.clone(), _databases: other };
+        restored.clock.advance(DAY);
+        restored.engine.sweep().await.unwrap();
+        restored.assert_whole().await;
+        let (balance, reserved) = restored.money().await;
+        assert_eq!(reserved, usd("0"));
+        let spent = u64::try_from(usd("100").micros() - balance.micros()).unwrap();
+        assert_eq!(spent, backed_up * 42_000);
     }
 
     async fn an_account_goes_but_not_with_the_last_admin(on) {

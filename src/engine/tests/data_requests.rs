@@ -9,22 +9,18 @@ use crate::domain::access::Permission;
 use crate::domain::data_requests::State;
 use crate::domain::holds::HoldTarget;
 use crate::domain::ids::{DataRequestId, RequestId};
-use crate::domain::region::Region;
 use crate::domain::search::Field;
 use crate::domain::time::{DAY, HOUR};
 use crate::engine::Engine;
 use crate::engine::access::bootstrap::Bootstrap;
 use crate::engine::access::people::NewPerson;
 use crate::engine::access::scope::{Origin, Principal, Scope};
-use crate::engine::access::settings::SettingsChange;
-use crate::engine::calls::providers::Providers;
 use crate::engine::data::data_requests::{DataRequestView, NewDataRequest};
 use crate::engine::data::reconcile::ReconcileReport;
 use crate::engine::error::Error;
 use crate::engine::log::reading::{AuditFilter, Page};
 use crate::engine::log::signing;
 use crate::engine::store::generations;
-use crate::engine::tests::faults::Faulty;
 use crate::engine::tests::support::{Databases, World, bootstrap, both_engines};
 
 fn asked(kind: &str, matching: Value, now: crate::domain::time::Time) -> NewDataRequest {
@@ -252,40 +248,6 @@ both_engines! {
         assert_eq!((prompts(earlier), last["held_back"].as_array().unwrap().len()), (1, 0));
         assert!(last["log"]["seq"].as_i64() > certificate["log"]["seq"].as_i64());
         assert_eq!(last["backups"]["readable_until"], last["executed"]["to"]);
-    }
-
-    async fn a_bucket_that_fails_at_any_step_of_an_erasure_ends_in_done(on) {
-        let (faulty, mut step) = (Faulty::new(), 0);
-        let world = World::with_bucket(on, "100", Providers::default(), &faulty).await;
-        let copies = SettingsChange { replicate_to: Some(Some(Region::UsEast1)), ..SettingsChange::default() };
-        world.engine.set_settings(&world.admin().await, copies).await.unwrap();
-        for n in 0..3 {
-            image(&world, &format!("fox {n}"), Some("customer-42")).await;
-        }
-        world.engine.replicate().await.unwrap();
-        let id = approved(&world, "erasure", json!({ "subject": "customer-42" })).await;
-        loop {
-            faulty.fail_after(step);
-            world.engine.execute_data_requests().await.unwrap();
-            let now = view(&world, &id).await;
-            match now.state {
-                State::Done => break,
-                state => assert_eq!((state, now.has_certificate), (State::Running, false), "step {step}"),
-            }
-            assert!(now.progress.unwrap().waiting_for.is_some());
-            step += 1;
-            assert!(step < 40);
-        }
-        faulty.mend();
-        assert!(step > 3, "{step}");
-        let left: Vec<String> = faulty.keys().await.into_iter().filter(|key| !key.starts_with("erased/")).collect();
-        assert_eq!(left, Vec::<String>::new());
-        let certificate = world.engine.data_request_certificate(&world.admin().await, &id).await.unwrap();
-        let counts: Vec<&Value> = certificate["deleted"].as_array().unwrap().iter().map(|line| &line["count"]).collect();
-        assert_eq!(counts, [3, 3, 3, 0, 1]);
-        world.clock.advance(3 * HOUR);
-        assert_eq!(world.engine.reconcile().await.unwrap(), ReconcileReport::default());
-        world.assert_whole().await;
     }
 
     async fn bad_input_names_its_field_and_strangers_ids_match_nothing(on) {

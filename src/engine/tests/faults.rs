@@ -17,12 +17,51 @@ use tokio::sync::{Mutex, Notify};
 use crate::engine::Engine;
 use crate::engine::calls::media::Bucket;
 
-/// Lets a number of operations pass, then answers every one with a fault until it is mended.
+/// What a bucket may answer instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// 503 to everything.
+    Busy,
+    /// Nothing new fits; deleting and reading works.
+    Full,
+    /// Only reading works.
+    ReadOnly,
+}
+
+/// What an operation does to a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Does {
+    Read,
+    Write,
+    Delete,
+}
+
+impl Fault {
+    const fn meets(self, does: Does) -> bool {
+        match self {
+            Self::Busy => true,
+            Self::Full => matches!(does, Does::Write),
+            Self::ReadOnly => !matches!(does, Does::Read),
+        }
+    }
+
+    fn error(self, location: &str) -> Error {
+        let (path, text) = (location.to_owned(), std::io::Error::other);
+        match self {
+            Self::Busy => Error::Generic { store: "faulty", source: text("503 Slow Down").into() },
+            Self::Full => Error::Generic { store: "faulty", source: text("no space left on device").into() },
+            Self::ReadOnly => Error::PermissionDenied { path, source: text("read-only").into() },
+        }
+    }
+}
+
+/// Lets a number of operations that its fault meets pass, then answers every one with it until it is mended.
 #[derive(Debug, Clone)]
 pub(crate) struct Faulty {
     store: Arc<InMemory>,
     /// Operations that still pass; below zero all do.
     left: Arc<AtomicI64>,
+    fault: Arc<std::sync::Mutex<Fault>>,
     /// Operations that it was asked for.
     asked: Arc<AtomicUsize>,
     /// Deletions wait while a test holds it.
@@ -36,6 +75,7 @@ impl Faulty {
         Self {
             store: Arc::default(),
             left: Arc::new(AtomicI64::new(-1)),
+            fault: Arc::new(std::sync::Mutex::new(Fault::Busy)),
             asked: Arc::default(),
             gate: Arc::default(),
             reached: Arc::default(),
@@ -51,6 +91,11 @@ impl Faulty {
     /// Fails from the operation after `left` others on.
     pub(crate) fn fail_after(&self, left: i64) {
         self.left.store(left, Ordering::SeqCst);
+    }
+
+    /// What it answers then; [`Fault::Busy`] where nothing else is said.
+    pub(crate) fn fail_with(&self, fault: Fault) {
+        *self.fault.lock().unwrap() = fault;
     }
 
     pub(crate) fn mend(&self) {
@@ -76,17 +121,17 @@ impl Faulty {
         }
     }
 
-    fn pass(&self) -> Result<()> {
+    fn pass(&self, does: Does, location: &str) -> Result<()> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let left = self.left.load(Ordering::SeqCst);
-        if left == 0 {
-            let source = std::io::Error::other("503 Slow Down").into();
-            return Err(Error::Generic { store: "faulty", source });
+        let (left, fault) = (self.left.load(Ordering::SeqCst), *self.fault.lock().unwrap());
+        match left {
+            _ if !fault.meets(does) => Ok(()),
+            0 => Err(fault.error(location)),
+            _ => {
+                self.left.fetch_sub(i64::from(left > 0), Ordering::SeqCst);
+                Ok(())
+            }
         }
-        if left > 0 {
-            self.left.fetch_sub(1, Ordering::SeqCst);
-        }
-        Ok(())
     }
 }
 
@@ -99,7 +144,7 @@ impl std::fmt::Display for Faulty {
 #[async_trait]
 impl ObjectStore for Faulty {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
-        self.pass()?;
+        self.pass(Does::Write, location.as_ref())?;
         self.store.put_opts(location, payload, opts).await
     }
 
@@ -108,18 +153,20 @@ impl ObjectStore for Faulty {
         location: &Path,
         opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.pass()?;
+        self.pass(Does::Write, location.as_ref())?;
         self.store.put_multipart_opts(location, opts).await
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.pass()?;
+        self.pass(Does::Read, location.as_ref())?;
         self.store.get_opts(location, options).await
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
         let own = self.clone();
-        let checked = locations.map(move |location| own.pass().and(location));
+        let checked = locations.map(move |location| {
+            location.and_then(|path| own.pass(Does::Delete, path.as_ref()).map(|()| path))
+        });
         let own = self.clone();
         let one = move |location: Result<Path>| {
             let own = own.clone();
@@ -134,19 +181,19 @@ impl ObjectStore for Faulty {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        match self.pass() {
+        match self.pass(Does::Read, "") {
             Ok(()) => self.store.list(prefix),
             Err(error) => futures::stream::iter([Err(error)]).boxed(),
         }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.pass()?;
+        self.pass(Does::Read, "")?;
         self.store.list_with_delimiter(prefix).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.pass()?;
+        self.pass(Does::Write, to.as_ref())?;
         self.store.copy_opts(from, to, options).await
     }
 }

@@ -69,8 +69,7 @@ impl World {
     /// Tables with `text` in a row, as a dump of each database writes it.
     pub(super) async fn tables_with(&self, text: &str) -> Vec<String> {
         let mut places = Vec::new();
-        let cells = self.engine.0.cells.values().map(|node| &node.db);
-        for db in cells.chain([&self.engine.0.control]) {
+        for db in self.engine.databases() {
             let mut on = dump::moment(db).await.unwrap();
             for table in dump::tables(&mut on, db.dialect).await.unwrap() {
                 let mut rows = Vec::new();

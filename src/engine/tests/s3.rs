@@ -5,6 +5,7 @@ use futures::TryStreamExt;
 use object_store::GetRange;
 use serde_json::json;
 
+use crate::domain::region::Region;
 use crate::domain::time::{DAY, HOUR};
 use crate::engine::calls::media::Bucket;
 use crate::engine::data::reconcile::ReconcileReport;
@@ -36,7 +37,7 @@ async fn read(bucket: &Bucket, range: Option<GetRange>) -> (Vec<u8>, u64) {
 #[tokio::test]
 async fn files_ranges_types_and_folders() {
     let (storage, url) = new_bucket().await;
-    let bucket = Bucket::open(&storage).unwrap();
+    let bucket = Bucket::open(&storage, Region::EuWest1).unwrap();
     assert!(bucket.answers().await);
     bucket.put("ws_1/a.png", Bytes::from_static(b"0123456789")).await.unwrap();
     assert_eq!(read(&bucket, None).await, (b"0123456789".to_vec(), 10));
@@ -62,7 +63,7 @@ async fn files_ranges_types_and_folders() {
 #[tokio::test]
 async fn a_bucket_that_is_not_there_answers_unavailable() {
     crate::engine::outbound::install_tls();
-    let bucket = Bucket::open("s3://no-such-bucket-anywhere/cell").unwrap();
+    let bucket = Bucket::open("s3://no-such-bucket-anywhere/cell", Region::EuWest1).unwrap();
     assert!(matches!(bucket.put("ws_1/a.png", Bytes::from_static(b"x")).await, Err(Error::Unavailable(_))));
 }
 
@@ -88,6 +89,7 @@ async fn calls_links_purge_and_erasure() {
     assert_eq!(world.engine.purge().await.unwrap().generations, 1);
     world.clock.advance(3 * HOUR);
     assert_eq!(world.engine.reconcile().await.unwrap(), ReconcileReport::default());
-    let left: Vec<(String, u64)> = Bucket::open(&storage).unwrap().list("").try_collect().await.unwrap();
+    let left: Vec<(String, u64)> =
+        Bucket::open(&storage, Region::EuWest1).unwrap().list("").try_collect().await.unwrap();
     assert!(left.iter().all(|(key, _)| key.starts_with("erased/")), "{left:?}");
 }

@@ -170,16 +170,17 @@ impl World {
         Self { engine, clock, made, _databases: databases }
     }
 
-    /// The given bucket stands in for the EU cell's.
-    pub(crate) async fn with_bucket(
+    /// The given buckets stand in for those of the cells with these names.
+    pub(crate) async fn with_buckets(
         databases: Databases,
         balance: &str,
-        providers: Providers,
-        bucket: &crate::engine::tests::faults::Faulty,
+        buckets: &[(&str, &crate::engine::tests::faults::Faulty)],
     ) -> Self {
         let clock = Clock::manual(START);
-        let mut engine = databases.node(&clock, providers).await;
-        bucket.replace(&mut engine, "eu");
+        let mut engine = databases.node(&clock, Providers::default()).await;
+        for (cell, bucket) in buckets {
+            bucket.replace(&mut engine, cell);
+        }
         let made = engine.bootstrap(bootstrap(balance)).await.unwrap();
         Self { engine, clock, made, _databases: databases }
     }

@@ -7,7 +7,7 @@ use crate::engine::Engine;
 use crate::engine::access::scope::Scope;
 use crate::engine::calls::agents::{AgentState, AgentView, TokenState};
 use crate::engine::error::Result;
-use crate::engine::store::workspaces::{self, ChecklistNotes};
+use crate::engine::store::accounts::{self, ChecklistNotes};
 
 /// A line of the checklist.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Engine {
         if before == after {
             return Ok(());
         }
-        let change = workspaces::set_checklist(&scope.workspace.id, after);
+        let change = accounts::set_checklist(&scope.workspace.id, after);
         self.log_setting(scope, "checklist", &before, &after, vec![change]).await
     }
 }

@@ -158,10 +158,29 @@ fn held(lines: &Value) -> impl IntoView + use<> {
 /// What runs deleted before the request was tried again.
 fn earlier(runs: &Value) -> impl IntoView + use<> {
     let run = |run: Value| {
-        let title = format!("What the run of {} had deleted", moment(&run["executed"]["to"]));
-        counted(title, &run["deleted"], "Nothing.").into_any()
+        let ended = moment(&run["executed"]["to"]);
+        if run["state"] == "failed" {
+            return failed(&ended, &run).into_any();
+        }
+        counted(format!("What the run of {ended} had deleted"), &run["deleted"], "Nothing.").into_any()
     };
     rows(runs).into_iter().map(run).collect_view()
+}
+
+fn failed(ended: &str, run: &Value) -> impl IntoView + use<> {
+    let done = format!(
+        "{} of {} calls were done, {} data keys destroyed. {}",
+        text(&run["calls_done"]),
+        text(&run["calls"]),
+        text(&run["data_keys"]),
+        text(&run["why"])
+    );
+    view! {
+        <section class="card">
+            <header><h2>{format!("The run until {ended} failed")}</h2></header>
+            <p class="in">{done}</p>
+        </section>
+    }
 }
 
 fn providers(lines: &Value) -> impl IntoView + use<> {

@@ -34,9 +34,11 @@ fn purged(report: &PurgeReport) -> String {
     } else {
         String::new()
     };
+    let stopped =
+        report.stopped_by.as_ref().map_or("", |_| "; it stopped at a fault and goes on with the next run");
     let held = if report.held > 0 { format!(", {} held", report.held) } else { String::new() };
     format!(
-        "{} results, {} log rows, {} refused calls deleted{held}{failed}",
+        "{} results, {} log rows, {} refused calls deleted{held}{failed}{stopped}",
         report.generations, report.log_rows, report.attempts
     )
 }

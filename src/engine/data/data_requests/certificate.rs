@@ -7,7 +7,7 @@ use crate::domain::data_requests::{Kind, State};
 use crate::domain::search::Field;
 use crate::domain::time::DAY;
 use crate::engine::data::data_requests::discover;
-use crate::engine::data::data_requests::execute::{Run, progress_of};
+use crate::engine::data::data_requests::execute::{Progress, Run, progress_of};
 use crate::engine::error::Result;
 use crate::engine::log::reading::{AuditFilter, Page};
 use crate::engine::store::data_requests::{self as store, Matches, RequestRow};
@@ -34,7 +34,7 @@ impl Run<'_> {
             "due_on": row.due_on,
             "filed": { "by": row.filed_by, "at": row.filed_at },
             "approved": { "by": row.decided_by, "at": row.decided_at, "four_eyes": row.four_eyes },
-            "executed": { "by": "system", "from": row.started_at, "to": row.ended_at },
+            "executed": executed(row),
             "deleted": self.deleted(left),
             "earlier_runs": self.progress.earlier,
             "delivered": self.delivered(),
@@ -156,15 +156,36 @@ impl Run<'_> {
     }
 }
 
-/// What a run that left something certified, and the runs before it: a retry goes on from there.
-pub(super) fn certified(row: &RequestRow) -> Vec<Value> {
-    let mut runs = progress_of(row).earlier;
-    let certificate = row.certificate.as_deref().and_then(|json| serde_json::from_str::<Value>(json).ok());
-    runs.extend(certificate.map(|signed| {
-        json!({
-            "state": signed["state"], "executed": signed["executed"], "deleted": signed["deleted"],
-            "held_back": signed["held_back"], "log": signed["log"],
-        })
-    }));
-    runs
+/// What the runs so far did, the last one too, whether it certified or failed: a retry goes on from there.
+pub(super) fn runs(row: &RequestRow) -> Vec<Value> {
+    let progress = progress_of(row);
+    let last = match row.state {
+        State::Failed => Some(failed(row, &progress)),
+        State::BlockedByHold => None,
+        _ => certificate_of(row).map(|signed| certified(&signed)),
+    };
+    progress.earlier.into_iter().chain(last).collect()
+}
+
+fn certificate_of(row: &RequestRow) -> Option<Value> {
+    row.certificate.as_deref().and_then(|json| serde_json::from_str(json).ok())
+}
+
+fn certified(signed: &Value) -> Value {
+    json!({
+        "state": signed["state"], "executed": signed["executed"], "deleted": signed["deleted"],
+        "held_back": signed["held_back"], "log": signed["log"],
+    })
+}
+
+/// A run that failed certified nothing, but what it deleted is gone all the same.
+fn failed(row: &RequestRow, progress: &Progress) -> Value {
+    json!({
+        "state": State::Failed, "executed": executed(row), "calls": progress.total, "calls_done": progress.done,
+        "data_keys": progress.keys, "why": progress.waiting_for,
+    })
+}
+
+fn executed(row: &RequestRow) -> Value {
+    json!({ "by": "system", "from": row.started_at, "to": row.ended_at })
 }

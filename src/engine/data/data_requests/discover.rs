@@ -10,7 +10,7 @@ use crate::domain::ids::WorkspaceId;
 use crate::domain::time::Time;
 use crate::engine::data::sealing::Sealer;
 use crate::engine::error::Result;
-use crate::engine::store::Db;
+use crate::engine::store::CellDb;
 use crate::engine::store::data_requests::Matches;
 use crate::engine::store::holds::KEEPS_GENERATION;
 use crate::engine::store::sql::{Select, Value, values};
@@ -70,8 +70,10 @@ impl Criteria {
         let is_narrow = self.user_id.is_some() || self.prompt_hash.is_some();
         let of_workspace = if is_narrow { "e.workspace_id || '' = $1" } else { "e.workspace_id = $1" };
         let text = format!("SELECT {columns} FROM log_entries e {join} WHERE {of_workspace}");
+        // Keys that an erasure has taken out of use, but not destroyed yet, are the subject's all the same.
         let of_subject = "e.request_id IN (SELECT p.request_id FROM prompts p JOIN data_keys k ON k.id = p.key_id \
-                          WHERE k.workspace_id = e.workspace_id AND k.scope = ?)";
+                          WHERE k.workspace_id = e.workspace_id AND (k.scope = ? OR (k.scope >= 'retired:' \
+                          AND k.scope < 'retired;' AND k.scope LIKE 'retired:%:' || ?)))";
         // The kinds have an index, actors have none.
         let of_kind = "e.kind IN (SELECT i.id FROM log_kinds i WHERE i.workspace_id = e.workspace_id AND i.user_id = ?)";
         let select = Select::new(&text, values![workspace.as_str()])
@@ -91,32 +93,32 @@ impl Criteria {
 const PROMPTS: &str = "JOIN prompts p ON p.request_id = e.request_id AND e.prompt_hash IS NOT NULL";
 const MEDIA: &str = "JOIN generations g ON g.request_id = e.request_id AND e.prompt_hash IS NOT NULL AND g.deleted_us IS NULL";
 
-async fn number(db: &Db, select: Select) -> Result<i64> {
+async fn number(db: &CellDb, select: Select) -> Result<i64> {
     let rows = select.all(&db.read).await?;
     Ok(rows.first().map(|row| row.try_get("number")).transpose()?.unwrap_or_default())
 }
 
 /// How much there is.
-pub(super) async fn count(db: &Db, workspace: &WorkspaceId, criteria: &Criteria) -> Result<Matches> {
+pub(super) async fn count(db: &CellDb, workspace: &WorkspaceId, criteria: &Criteria) -> Result<Matches> {
     let counted = |join| number(db, criteria.select("COUNT(*) AS number", join, workspace));
     Ok(Matches { prompts: counted(PROMPTS).await?, media: counted(MEDIA).await?, rows: counted("").await? })
 }
 
 /// How many files there are, small pictures not counted.
-pub(super) async fn count_files(db: &Db, workspace: &WorkspaceId, criteria: &Criteria) -> Result<i64> {
+pub(super) async fn count_files(db: &CellDb, workspace: &WorkspaceId, criteria: &Criteria) -> Result<i64> {
     let columns = "CAST(COALESCE(SUM(g.files), 0) AS BIGINT) AS number";
     number(db, criteria.select(columns, MEDIA, workspace)).await
 }
 
 /// How many of the generations a hold keeps.
-pub(super) async fn count_held(db: &Db, workspace: &WorkspaceId, criteria: &Criteria) -> Result<i64> {
+pub(super) async fn count_held(db: &CellDb, workspace: &WorkspaceId, criteria: &Criteria) -> Result<i64> {
     let select = criteria.select("COUNT(*) AS number", MEDIA, workspace);
     number(db, select.tail(&format!("AND {KEEPS_GENERATION}"))).await
 }
 
 /// Whether the criteria match every call that made something.
 pub(super) async fn is_everything(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     criteria: &Criteria,
     found: Matches,
@@ -126,7 +128,11 @@ pub(super) async fn is_everything(
 }
 
 /// Some of the rows, the newest first.
-pub(super) async fn samples(db: &Db, workspace: &WorkspaceId, criteria: &Criteria) -> Result<Vec<Sample>> {
+pub(super) async fn samples(
+    db: &CellDb,
+    workspace: &WorkspaceId,
+    criteria: &Criteria,
+) -> Result<Vec<Sample>> {
     let columns = "e.request_id, e.ts_us, e.user_id, e.tool, e.model";
     let select = criteria.select(columns, "", workspace).tail("ORDER BY e.seq DESC").limit(SAMPLES);
     let rows = select.all(&db.read).await?;
@@ -146,7 +152,7 @@ pub(super) async fn samples(db: &Db, workspace: &WorkspaceId, criteria: &Criteri
 /// The calls behind the row `after`, in the order of the log: their ids and the last row's place. With `content` only
 /// calls that made something.
 pub(super) async fn batch(
-    db: &Db,
+    db: &CellDb,
     workspace: &WorkspaceId,
     criteria: &Criteria,
     content: bool,
@@ -163,7 +169,11 @@ pub(super) async fn batch(
 }
 
 /// Those of the calls whose result a hold keeps.
-pub(super) async fn held_among(db: &Db, workspace: &WorkspaceId, requests: &[String]) -> Result<Vec<String>> {
+pub(super) async fn held_among(
+    db: &CellDb,
+    workspace: &WorkspaceId,
+    requests: &[String],
+) -> Result<Vec<String>> {
     let text = format!(
         "SELECT g.request_id FROM generations g WHERE g.workspace_id = $1 AND g.deleted_us IS NULL AND {KEEPS_GENERATION}"
     );

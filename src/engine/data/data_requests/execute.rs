@@ -46,7 +46,7 @@ pub struct Progress {
     pub keys: u64,
     /// The last fault, where the run waits to be tried again.
     pub waiting_for: Option<String>,
-    /// What earlier runs certified, before the request was tried again.
+    /// What earlier runs did, before the request was tried again.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Value>,
 }

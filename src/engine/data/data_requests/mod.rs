@@ -9,7 +9,6 @@ mod execute;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use self::certificate::certified;
 use self::discover::Criteria;
 use crate::domain::access::{Permission, Role};
 use crate::domain::data_requests::{Kind, Match, State, Step, WrongStep, due_on, may_extend, received_on};
@@ -356,7 +355,7 @@ impl Engine {
     /// [`Error::Conflict`] in any other state.
     pub async fn retry_data_request(&self, scope: &Scope, id: &DataRequestId) -> Result<DataRequestView> {
         let row = self.data_request_row(scope, id).await?;
-        let progress = Some(Progress { earlier: certified(&row), ..Progress::default() }.json());
+        let progress = Some(Progress { earlier: certificate::runs(&row), ..Progress::default() }.json());
         let next = RequestRow { started_at: None, ended_at: None, progress, ..row.clone() };
         store::clear_items(&self.cell(&scope.workspace)?.db, id).await?;
         self.move_data_request(scope, next, Step::Retry, "data_request.retried").await
