@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import Ajv2020 from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { Webhook } from 'standardwebhooks';
+import typescript from 'typescript';
 
 import { callTools } from './support/agent.js';
 import { startServer } from './support/server.js';
@@ -76,6 +77,33 @@ test('every event that was delivered has the shape that is published', async () 
   }
 });
 
+test('the verifiers that the reference shows accept what we deliver, and nothing else', async () => {
+  const page = await (await fetch(`${server.base}/reference`)).text();
+  const shown = Object.fromEntries(
+    [...page.matchAll(/data-verify="(\w+)"[^>]*>([^<]*)</g)].map(([, language, code]) => [language, unescaped(code)]),
+  );
+  assert.deepEqual(Object.keys(shown), ['Python', 'TypeScript', 'Rust']);
+  const { secret } = await rest('POST', '/webhooks', { url: receiver.url, format: 'generic' });
+  await rest('PATCH', '/settings', { cost_centre: 'shown' });
+  const fits = (got) => got.headers['x-agentframer-signature'].includes(v1(secret, got));
+  const got = await receiver.where((got) => got.event.event === 'settings.changed' && fits(got));
+  const header = got.headers['x-agentframer-signature'];
+  const script = `import sys\n${shown.Python}\nsys.exit(0 if is_ours(sys.argv[1], sys.argv[2], sys.stdin.buffer.read()) else 1)`;
+  await pythonCode(script, [secret, header], got.body);
+  await assert.rejects(pythonCode(script, ['whsec_strange', header], got.body));
+  const { outputText } = typescript.transpileModule(shown.TypeScript, {
+    reportDiagnostics: true,
+    compilerOptions: { module: typescript.ModuleKind.ESNext, target: typescript.ScriptTarget.ES2022, strict: true },
+  });
+  const { isOurs } = await import(`data:text/javascript,${encodeURIComponent(outputText)}`);
+  assert.ok(isOurs(secret, header, Buffer.from(got.body)));
+  assert.ok(!isOurs('whsec_strange', header, Buffer.from(got.body)));
+  assert.ok(!isOurs(secret, header, Buffer.from(`${got.body} `)));
+});
+
+const unescaped = (html) =>
+  html.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"').replaceAll('&#x27;', "'").replaceAll('&amp;', '&');
+
 /** A receiver that keeps what comes. */
 async function receive() {
   const all = [];
@@ -88,13 +116,13 @@ async function receive() {
   });
   http.listen(0, '127.0.0.1');
   await once(http, 'listening');
-  return { all, url: `http://127.0.0.1:${http.address().port}/hook`, next: (wanted) => next(all, wanted), close: () => http.close() };
+  return { all, url: `http://127.0.0.1:${http.address().port}/hook`, next: (wanted) => next(all, ({ event }) => wanted(event)), where: (wanted) => next(all, wanted), close: () => http.close() };
 }
 
 async function next(all, wanted) {
   const late = Date.now() + PATIENCE_MS;
   for (;;) {
-    const found = all.find(({ event }) => wanted(event));
+    const found = all.find(wanted);
     if (found) return found;
     assert.ok(Date.now() < late, `did not come; came: ${all.map(({ event }) => event.event)}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -103,11 +131,14 @@ async function next(all, wanted) {
 
 /** Contract §4: HMAC-SHA256 over `<t>.<raw body>`, keyed with the secret's bytes as shown. */
 function assertOurs({ headers, body }, secrets) {
-  const [t, ...signed] = headers['x-agentframer-signature'].split(',');
-  const at = t.replace('t=', '');
-  const expected = secrets.map((secret) => `v1=${createHmac('sha256', secret).update(`${at}.${body}`).digest('hex')}`);
-  assert.deepEqual(signed, expected);
+  const [, ...signed] = headers['x-agentframer-signature'].split(',');
+  assert.deepEqual(signed, secrets.map((secret) => v1(secret, { headers, body })));
   assert.equal(headers['x-agentframer-event-id'], headers['webhook-id']);
+}
+
+function v1(secret, { headers, body }) {
+  const at = headers['x-agentframer-signature'].split(',')[0].replace('t=', '');
+  return `v1=${createHmac('sha256', secret).update(`${at}.${body}`).digest('hex')}`;
 }
 
 async function assertStandard(got, secret) {
@@ -117,9 +148,15 @@ async function assertStandard(got, secret) {
 
 function python({ headers, body }, secret) {
   const script = fileURLToPath(new URL('clients/verify_webhook.py', import.meta.url));
+  return pythonRun([script], JSON.stringify({ headers, body, secret }));
+}
+
+const pythonCode = (code, given, input) => pythonRun(['-c', code, ...given], input);
+
+function pythonRun(given, input) {
   return new Promise((resolve, reject) => {
-    const child = execFile(process.env.PYTHON, [script], (error) => (error ? reject(error) : resolve()));
-    child.stdin.end(JSON.stringify({ headers, body, secret }));
+    const child = execFile(process.env.PYTHON, given, (error) => (error ? reject(error) : resolve()));
+    child.stdin.end(input);
   });
 }
 

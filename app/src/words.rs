@@ -16,6 +16,7 @@ pub fn field(name: &str) -> String {
         "email" => "e-mail",
         "ip_allowlist" => "network",
         "key_name" => "name",
+        "key_role" => "role",
         "match" => "request",
         "month_usd" => "cap a month",
         "people" => "list",

@@ -1,8 +1,10 @@
 //! The pages and server functions of the app, with what they find in their context.
 
+use std::sync::Arc;
+
 use agentframer::domain::ids::UserId;
 use agentframer::engine::Engine;
-use agentframer_app::{App, RequestInfo, shell};
+use agentframer_app::{App, Interface, RequestInfo, shell};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request};
@@ -17,13 +19,15 @@ use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list, render_app
 use tower_sessions::Session;
 
 use crate::headers::SecurityHeaders;
+use crate::mcp::transport;
+use crate::rest;
 use crate::session_store::USER;
 use crate::visit::Visit;
 
 /// Every page and server function; an unknown path gives the app's own not-found page.
 pub fn routes(engine: &Engine, headers: &SecurityHeaders) -> Router {
     let options = LeptosOptions::builder().output_name("agentframer").build();
-    let context = context(engine.clone(), headers.clone());
+    let context = context(engine.clone(), headers.clone(), interface(engine));
     let page = {
         let options = options.clone();
         move || shell(options.clone())
@@ -42,10 +46,21 @@ pub fn routes(engine: &Engine, headers: &SecurityHeaders) -> Router {
         .with_state(options)
 }
 
+/// What the reference tells of the running server.
+fn interface(engine: &Engine) -> Interface {
+    let api = serde_json::to_value(rest::document()).unwrap_or_default();
+    Interface { api: Arc::new(api), statuses: transport::statuses(engine.config().limits.body_bytes).into() }
+}
+
 /// Runs for each page and each server function.
-fn context(engine: Engine, headers: SecurityHeaders) -> impl Fn() + Clone + Send + Sync + 'static {
+fn context(
+    engine: Engine,
+    headers: SecurityHeaders,
+    interface: Interface,
+) -> impl Fn() + Clone + Send + Sync + 'static {
     move || {
         provide_context(engine.clone());
+        provide_context(interface.clone());
         let info = use_context::<Parts>().and_then(|parts| parts.extensions.get::<RequestInfo>().cloned());
         if let Some(info) = info {
             provide_context(info);

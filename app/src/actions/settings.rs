@@ -32,7 +32,7 @@ pub async fn set_settings(workspace: String, name: String, cost_centre: String, 
         ask.engine.set_settings(&scope, change).await?;
         Ok(Next::saying(settings_page(&workspace), Flash::done("Saved.")))
     };
-    answer(&ask, done.await, &[("name", &name), ("cost_centre", &cost_centre)])
+    answer(&ask, done.await, &[("name", &name), ("cost_centre", &cost_centre), ("inference", &inference)])
 }
 
 /// Replaces the MCP URL.
@@ -72,19 +72,38 @@ pub async fn create_api_key(
                     FieldError::new("expires_in_days", "is not a number of days from 1 to 3650")
                 })?),
             };
-        let made = ask.engine.create_key(&scope, &key_name, &role, days).await.map_err(at_key_name)?;
+        let made = ask.engine.create_key(&scope, &key_name, &role, days).await.map_err(at_form_of_keys)?;
         let text = "The key is ready. Copy it now: it is not shown again.";
         Ok(Next::saying(settings_page(&workspace), Flash::secret(text, made.key)))
     };
-    answer(&ask, done.await, &[("key_name", &key_name), ("expires_in_days", &expires_in_days)])
+    let kept = [("key_name", &*key_name), ("key_role", &role), ("expires_in_days", &expires_in_days)];
+    answer(&ask, done.await, &kept)
 }
 
-/// The engine's `name` is this form's `key_name`; the page has another `name`.
-fn at_key_name(error: Error) -> Error {
+/// The engine's `name` and `role` are this form's `key_name` and `key_role`; the page has another `name`.
+fn at_form_of_keys(error: Error) -> Error {
     match error {
         Error::Field(field) if field.field == "name" => FieldError::new("key_name", field.message).into(),
+        Error::Field(field) if field.field == "role" => FieldError::new("key_role", field.message).into(),
         error => error,
     }
+}
+
+/// Makes an API key in the place of another and shows it once; the older one works until the overlap ends.
+#[server(endpoint = "rotate_api_key")]
+pub async fn rotate_api_key(workspace: String, key: String, overlap_hours: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let scope = ask.scope(&workspace, Permission::ChangeAgents).await?;
+        let hours = overlap_hours.trim().parse();
+        let hours =
+            hours.map_err(|_| FieldError::new("overlap_hours", "is not a number of hours from 0 to 168"))?;
+        let id = key.parse().map_err(|_| Error::NotFound)?;
+        let made = ask.engine.rotate_key(&scope, &id, hours).await?;
+        let text = "This is the new key. Copy it now: it is not shown again.";
+        Ok(Next::saying(settings_page(&workspace), Flash::secret(text, made.key)))
+    };
+    answer(&ask, done.await, &[("key", &key), ("overlap_hours", &overlap_hours)])
 }
 
 /// Ends an API key.

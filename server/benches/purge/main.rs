@@ -1,5 +1,6 @@
 //! What a great purge costs those who call meanwhile: a steady load of paid calls before it and during it, and the
-//! process's memory. `--objects 1000000` is the promise's number; half are pictures, half their thumbnails, all real files.
+//! process's memory. `--objects 1000000` is the promise's number; half are pictures, half their thumbnails, all real files; each
+//! generation has a sealed prompt, each day a key.
 //! Prints a table and writes `purge.json`.
 #![allow(
     clippy::unwrap_used,
@@ -86,7 +87,8 @@ async fn purge(engine: &Engine, load: Load) -> (Latencies, Purged) {
     let began = Instant::now();
     let report = engine.purge().await.unwrap();
     let objects_per_s = 2.0 * report.generations as f64 / began.elapsed().as_secs_f64();
-    assert_eq!((report.failed, report.held), (0, 0));
+    assert_eq!((report.failed, report.held, report.stopped_by), (0, 0, None));
+    assert!(report.keys > 0, "with the last prompt of a day its key goes");
     (steady.end().await, Purged { objects_per_s, peak_mb: memory.end() })
 }
 

@@ -6,7 +6,7 @@ pub mod finance_sheets;
 pub mod list;
 mod log;
 mod media;
-mod papers;
+pub mod papers;
 pub mod rows;
 pub mod sheet;
 

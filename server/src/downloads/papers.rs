@@ -14,7 +14,10 @@ use crate::reader::{Reader, refused};
 /// The paths that are fetched, as the access expectation names them.
 pub const PATHS: [&str; 1] = ["/w/{ws}/data-requests/{id}/certificate.json"];
 
-/// The report is asked for by a form, for the log says who took a copy.
+/// The path that a form asks for, for the log says who took a copy.
+pub const REPORT: &str = "/w/{ws}/security/report";
+
+/// Each of [`PATHS`], and [`REPORT`].
 pub fn routes(engine: &Engine) -> Router {
     Router::new()
         .route("/w/{workspace}/security/report", post(report))

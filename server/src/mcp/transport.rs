@@ -134,44 +134,80 @@ fn no_json_rpc(body: &Bytes) -> Response {
     (StatusCode::BAD_REQUEST, Json(error)).into_response()
 }
 
+/// Every refusal before a call reaches the tools: status, and what it says.
+pub fn statuses(limit: usize) -> Vec<(u16, String)> {
+    let every = [
+        Refused::Unauthorized,
+        Refused::AddressNotAllowed,
+        Refused::NotFound,
+        Refused::WrongRegion,
+        Refused::TooMany { retry_after_s: 30 },
+        Refused::Unavailable,
+    ];
+    let told = every.iter().map(|why| words(why));
+    let told = told.map(|(status, _, message)| (status.as_u16(), message));
+    let mut statuses: Vec<_> =
+        told.chain([(StatusCode::PAYLOAD_TOO_LARGE.as_u16(), too_large_words(limit))]).collect();
+    statuses.sort();
+    statuses
+}
+
+fn too_large_words(limit: usize) -> String {
+    format!("The body is larger than {limit} bytes. Nothing was charged.")
+}
+
 fn too_large(limit: usize) -> Response {
-    let message = format!("The body is larger than {limit} bytes. Nothing was charged.");
-    refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &message)
+    refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &too_large_words(limit))
 }
 
 /// The table of contract §2. No answer names a workspace, and all that may not be told apart are one answer.
+fn words(why: &Refused) -> (StatusCode, &'static str, String) {
+    match why {
+        Refused::Unauthorized => (
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "Send a current token of this workspace's agent: Authorization: Bearer af_agent_…".into(),
+        ),
+        Refused::NotFound => {
+            (StatusCode::NOT_FOUND, "not_found", "There is nothing here for this token.".into())
+        }
+        Refused::AddressNotAllowed => (
+            StatusCode::FORBIDDEN,
+            "address_not_allowed",
+            "This address is outside the agent's allowlist. Ask your operator.".into(),
+        ),
+        Refused::TooMany { retry_after_s } => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "too_many_requests",
+            format!("Too many calls. Wait {retry_after_s} seconds."),
+        ),
+        Refused::WrongRegion => (
+            StatusCode::MISDIRECTED_REQUEST,
+            "wrong_region",
+            "This workspace lives in a region that this server does not serve. Use its own MCP URL.".into(),
+        ),
+        Refused::Unavailable => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+            "The database does not answer. Nothing was charged; try again in a moment.".into(),
+        ),
+    }
+}
+
 fn refusal(why: &Refused, had_token: bool) -> Response {
+    let (status, code, message) = words(why);
+    let mut response = refused(status, code, &message);
     match why {
         Refused::Unauthorized => {
-            let message = "Send a current token of this workspace's agent: Authorization: Bearer af_agent_…";
-            let mut response = refused(StatusCode::UNAUTHORIZED, "unauthorized", message);
             let challenge = if had_token { BAD_TOKEN } else { NO_TOKEN };
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-            response
-        }
-        Refused::NotFound => {
-            refused(StatusCode::NOT_FOUND, "not_found", "There is nothing here for this token.")
-        }
-        Refused::AddressNotAllowed => {
-            let message = "This address is outside the agent's allowlist. Ask your operator.";
-            refused(StatusCode::FORBIDDEN, "address_not_allowed", message)
         }
         Refused::TooMany { retry_after_s } => {
-            let message = format!("Too many calls. Wait {retry_after_s} seconds.");
-            let mut response = refused(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", &message);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
-            response
         }
-        Refused::WrongRegion => {
-            let message =
-                "This workspace lives in a region that this server does not serve. Use its own MCP URL.";
-            refused(StatusCode::MISDIRECTED_REQUEST, "wrong_region", message)
-        }
-        Refused::Unavailable => {
-            let message = "The database does not answer. Nothing was charged; try again in a moment.";
-            refused(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
-        }
+        _ => {}
     }
+    response
 }
 
 fn refused(status: StatusCode, code: &str, message: &str) -> Response {

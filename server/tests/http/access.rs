@@ -4,15 +4,19 @@ use std::collections::{BTreeSet, HashMap};
 
 use agentframer::domain::access::Role;
 use agentframer::domain::holds::HoldTarget;
+use agentframer::domain::ids::UserId;
+use agentframer::domain::time::MINUTE;
 use agentframer::engine::access::bootstrap::Bootstrapped;
 use agentframer::engine::calls::tools::definitions;
 use agentframer::engine::log::reading::{AuditFilter, GenerationFilter, Page};
+use agentframer::engine::log::saved_searches::NewSearch;
 use agentframer_server::rest::document;
 use agentframer_server::{downloads, find};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::browser::{self, Session};
+use super::security;
 use super::support::{Databases, Mcp, TestServer, both_engines, read};
 
 const FILE: &str = include_str!("../access.txt");
@@ -82,7 +86,8 @@ fn present() -> BTreeSet<String> {
     let tools = definitions().into_iter().map(|definition| format!("tool {}", definition.tool));
     let downloads =
         downloads::PATHS.concat().into_iter().chain([find::PATH]).map(|path| format!("download {path}"));
-    routes.chain(tools).chain(downloads).chain(browser::present()).collect()
+    let report = format!("report {}", downloads::papers::REPORT);
+    routes.chain(tools).chain(downloads).chain([report]).chain(browser::present()).collect()
 }
 
 #[tokio::test]
@@ -110,7 +115,7 @@ struct World {
 
 impl World {
     async fn start(on: Databases) -> Self {
-        let server = TestServer::start(on).await;
+        let server = security::with_report(on).await;
         let (other, developer) = (server.other().await, server.key(Role::Developer).await);
         let viewer = server.key(Role::Viewer).await;
         let sessions = HashMap::from([
@@ -139,6 +144,7 @@ impl World {
             "tool" => self.tool(endpoint, caller, number).await,
             "page" | "download" => self.page(endpoint, caller, number).await.to_string(),
             "form" => self.form(endpoint, caller, number).await,
+            "report" => self.report(endpoint, caller).await.to_string(),
             _ => self.route(endpoint, caller, number).await.to_string(),
         }
     }
@@ -164,21 +170,85 @@ impl World {
         let fields = endpoint.body(number).unwrap();
         let mut pairs = Vec::new();
         for (name, value) in fields.as_object().unwrap() {
-            let value = value.as_str().unwrap();
-            let value = match value {
-                "{agent}" => filled(&self.server, "agents/{id}", number).await.replace("agents/", ""),
-                "{data_request}" => {
-                    filled(&self.server, "data-requests/{id}", number).await.replace("data-requests/", "")
-                }
-                "{hold}" => filled(&self.server, "holds/{id}", number).await.replace("holds/", ""),
-                "{webhook}" => filled(&self.server, "webhooks/{id}", number).await.replace("webhooks/", ""),
-                value => value.replace("{ws}", self.server.made.workspace_id.as_str()),
-            };
-            pairs.push((name.clone(), value));
+            pairs.push((name.clone(), self.value(value.as_str().unwrap(), caller, number).await));
         }
         let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (&**name, &**value)).collect();
         let session = self.sessions.get(&caller);
         browser::became(&browser::send(&self.server, endpoint.place, &browser::form(&pairs), session).await)
+    }
+
+    async fn report(&self, endpoint: &Endpoint, caller: Caller) -> u16 {
+        let path = endpoint.place.replace("{ws}", self.server.made.workspace_id.as_str());
+        browser::post(&self.server, &path, "", self.sessions.get(&caller)).await.status().as_u16()
+    }
+
+    /// What stands for `{…}` in a form: something new of that kind, so that only the role decides.
+    async fn value(&self, value: &str, caller: Caller, number: usize) -> String {
+        let (server, admin) = (&self.server, self.server.admin().await);
+        let new = async |collection: &str| {
+            filled(server, &format!("{collection}/{{id}}"), number)
+                .await
+                .replace(&format!("{collection}/"), "")
+        };
+        match value {
+            "{agent}" => new("agents").await,
+            "{data_request}" => new("data-requests").await,
+            "{generation}" => new("generations").await,
+            "{hold}" => new("holds").await,
+            "{member}" => new("members").await,
+            "{webhook}" => new("webhooks").await,
+            "{invitation}" => {
+                let email = format!("invited-{number}@example.com");
+                server.engine.invite(&admin, &email, "viewer").await.unwrap().id.to_string()
+            }
+            "{key}" => {
+                server.engine.create_key(&admin, "target", "viewer", None).await.unwrap().id.to_string()
+            }
+            "{nda}" => server.engine.report(&admin).await.unwrap().unwrap().text_sha256,
+            "{search}" => {
+                let name = format!("target-{number}");
+                let search = NewSearch { name, tab: "calls".into(), query: String::new(), shared: true };
+                server.engine.save_search(&admin, search).await.unwrap().id.to_string()
+            }
+            "{session}" => {
+                let email = format!("signed-in-{number}@example.com");
+                let user = server.person(&email, Role::Viewer).await;
+                self.session_id(&user, &email).await;
+                let all = server.engine.member_sessions(&admin).await.unwrap();
+                all.into_iter().find(|session| session.user_id == user).unwrap().handle
+            }
+            "{own_session}" => match self.person(caller).await {
+                Some((user, email)) => self.session_id(&user, &email).await,
+                None => String::new(),
+            },
+            value => value.replace("{ws}", server.made.workspace_id.as_str()),
+        }
+    }
+
+    /// Signs in once more; the id under which that session is listed.
+    async fn session_id(&self, user: &UserId, email: &str) -> String {
+        let known = self.server.engine.sessions_of(user).await.unwrap();
+        // The forms with wrong passwords slow this address down.
+        self.server.clock.advance(10 * MINUTE);
+        Session::begin(&self.server, email).await;
+        let all = self.server.engine.sessions_of(user).await.unwrap();
+        all.into_iter().map(|session| session.id).find(|id| known.iter().all(|old| old.id != *id)).unwrap()
+    }
+
+    async fn person(&self, caller: Caller) -> Option<(UserId, String)> {
+        let members = self.server.engine.members(&self.server.admin().await).await.unwrap();
+        let member = |role: Role| {
+            let email = format!("{role}@example.com");
+            let found = members.iter().find(|member| member.email == email)?;
+            Some((found.user_id.clone(), email.clone()))
+        };
+        match caller {
+            Caller::Admin => Some((self.server.made.user_id.clone(), "ada@example.com".into())),
+            Caller::Other => Some((self.other.user_id.clone(), "eve@example.com".into())),
+            Caller::Developer => member(Role::Developer),
+            Caller::Viewer => member(Role::Viewer),
+            Caller::Agent | Caller::Nobody => None,
+        }
     }
 
     async fn tool(&self, endpoint: &Endpoint, caller: Caller, number: usize) -> String {

@@ -18,6 +18,7 @@ mod mcp;
 mod media;
 mod openapi;
 mod operations;
+mod reference;
 mod refusals;
 mod rest;
 mod retention_page;

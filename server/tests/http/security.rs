@@ -28,7 +28,7 @@ fn pdf() -> Vec<u8> {
 }
 
 /// A server that offers a report.
-async fn with_report(on: Databases) -> TestServer {
+pub async fn with_report(on: Databases) -> TestServer {
     let file = on.folder.path().join("report.pdf");
     std::fs::write(&file, pdf()).unwrap();
     TestServer::start_with(on, |config| config.security.soc2_report = Some(file)).await

@@ -31,6 +31,7 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("agent.token_rotated", "An agent has a new token."),
     ("agent.token_expiring", "An agent's token is due soon, or overdue."),
     ("api_key.created", "An API key was made."),
+    ("api_key.rotated", "An API key was replaced; the one before ends after an overlap."),
     ("api_key.ended", "An API key was ended."),
     ("member.invited", "A person was invited."),
     ("member.invitation_withdrawn", "An invitation was taken back."),

@@ -45,6 +45,26 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 mod tests {
     use super::*;
 
+    /// What the reference page shows to receivers.
+    #[allow(clippy::disallowed_methods, reason = "a receiver has no clock of ours")]
+    mod shown {
+        include!("../../../app/src/pages/reference/verify.rs");
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "what is shown compares with the time of day")]
+    fn the_example_for_receivers_accepts_ours_and_nothing_else() {
+        let now =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+        let header = ours(&["old".into(), "new".into()], now, b"{}");
+        assert!(shown::is_ours("old", &header, b"{}") && shown::is_ours("new", &header, b"{}"));
+        assert!(!shown::is_ours("strange", &header, b"{}") && !shown::is_ours("new", &header, b"{} "));
+        assert!(!shown::is_ours("new", &ours(&["new".into()], now - 301, b"{}"), b"{}"), "too old");
+        for broken in ["", "t=", "v1=00", "t=x,v1=zz", ",,,="] {
+            assert!(!shown::is_ours("new", broken, b"{}"), "{broken}");
+        }
+    }
+
     #[test]
     fn the_standard_signature_is_that_of_its_specification() {
         // The example that every library of Standard Webhooks carries among its tests.

@@ -6,13 +6,16 @@ use serde_json::json;
 use crate::domain::access::Role;
 use crate::domain::field::{self, FieldError};
 use crate::domain::ids::{KeyId, UserId};
-use crate::domain::time::{DAY, Time};
-use crate::engine::Engine;
+use crate::domain::time::{DAY, HOUR, MINUTE, Time};
 use crate::engine::access::scope::{Principal, Scope};
 use crate::engine::error::{Error, Result};
 use crate::engine::random;
 use crate::engine::store::keys;
 pub use crate::engine::store::keys::KeyRow;
+use crate::engine::{CellNode, Engine};
+
+/// Hours that a key may work on beside the one that replaces it.
+const LONGEST_OVERLAP: i64 = 168;
 
 /// A new key, whose secret is shown once.
 #[derive(Debug, Clone, Serialize)]
@@ -39,7 +42,24 @@ impl Engine {
         role: &str,
         expires_in_days: Option<i64>,
     ) -> Result<NewKey> {
-        let role: Role = role.parse()?;
+        let (role, name) = (role.parse()?, field::text("name", name, 1, 80)?);
+        let lifetime = lifetime(expires_in_days)?.map(|days| days * DAY);
+        let (row, secret) = self.new_key(scope, name, role, lifetime)?;
+        let data =
+            json!({ "key_id": row.id, "name": row.name, "role": row.role, "expires_at": row.expires_at });
+        let changes = vec![keys::insert(&row, &random::fingerprint(&secret))];
+        let act = self.act(scope, "api_key.created", data, changes).await?;
+        self.submit_act(scope, act).await?;
+        Ok(NewKey { id: row.id, key: secret, role, expires_at: row.expires_at })
+    }
+
+    fn new_key(
+        &self,
+        scope: &Scope,
+        name: String,
+        role: Role,
+        lifetime: Option<i64>,
+    ) -> Result<(KeyRow, String)> {
         if role > scope.role {
             return Err(
                 FieldError::new("role", "is above your own; a key never does more than its maker").into()
@@ -49,20 +69,48 @@ impl Engine {
         let row = KeyRow {
             id: random::id(now),
             workspace_id: scope.workspace.id.clone(),
-            name: field::text("name", name, 1, 80)?,
+            name,
             role,
             last4: secret[secret.len() - 4..].to_owned(),
             made_by: maker(scope)?,
             created_at: now,
-            expires_at: lifetime(expires_in_days)?.map(|days| now.plus(days * DAY)),
+            expires_at: lifetime.map(|length| now.plus(length)),
             ended_at: None,
+            last_used_at: None,
         };
-        let data =
-            json!({ "key_id": row.id, "name": row.name, "role": row.role, "expires_at": row.expires_at });
-        let changes = vec![keys::insert(&row, &random::fingerprint(&secret))];
-        let act = self.act(scope, "api_key.created", data, changes).await?;
+        Ok((row, secret))
+    }
+
+    /// Makes a key in the place of another, with its name, role and length of life; the older one works on for
+    /// `overlap_hours`.
+    ///
+    /// # Errors
+    /// The field `overlap_hours` (0 to 168) or `role` (above one's own); [`Error::NotFound`] where there is no such key, or
+    /// it has ended.
+    pub async fn rotate_key(&self, scope: &Scope, id: &KeyId, overlap_hours: i64) -> Result<NewKey> {
+        if !(0..=LONGEST_OVERLAP).contains(&overlap_hours) {
+            return Err(FieldError::new("overlap_hours", "is not a number of hours from 0 to 168").into());
+        }
+        let old = self.keys(scope).await?.into_iter().find(|key| key.id == *id && self.is_live(key));
+        let old = old.ok_or(Error::NotFound)?;
+        let lifetime = old.expires_at.map(|end| end.micros() - old.created_at.micros());
+        let (row, secret) = self.new_key(scope, old.name, old.role, lifetime)?;
+        let previous_ends_at = self.0.clock.now().plus(overlap_hours * HOUR);
+        let data = json!({
+            "key_id": row.id, "name": row.name, "previous_key_id": id, "previous_ends_at": previous_ends_at,
+        });
+        let changes = vec![
+            keys::end_by(&scope.workspace.id, id, previous_ends_at),
+            keys::insert(&row, &random::fingerprint(&secret)),
+        ];
+        let act = self.act(scope, "api_key.rotated", data, changes).await?;
         self.submit_act(scope, act).await?;
-        Ok(NewKey { id: row.id, key: secret, role, expires_at: row.expires_at })
+        Ok(NewKey { id: row.id, key: secret, role: row.role, expires_at: row.expires_at })
+    }
+
+    fn is_live(&self, key: &KeyRow) -> bool {
+        let now = self.0.clock.now();
+        key.ended_at.is_none() && key.expires_at.is_none_or(|end| now < end)
     }
 
     /// All keys of a workspace, newest first.
@@ -88,14 +136,28 @@ impl Engine {
     /// # Errors
     /// The database's own.
     pub async fn key_principal(&self, secret: &str) -> Result<Option<Principal>> {
-        let (fingerprint, now) = (random::fingerprint(secret), self.0.clock.now());
+        let fingerprint = random::fingerprint(secret);
         for node in self.0.cells.values() {
             if let Some(key) = keys::by_secret(&node.db, &fingerprint).await? {
-                let is_live = key.ended_at.is_none() && key.expires_at.is_none_or(|end| now < end);
-                return Ok(is_live.then_some(Principal::Key(key)));
+                if !self.is_live(&key) {
+                    return Ok(None);
+                }
+                self.note_key_use(node, &key).await;
+                return Ok(Some(Principal::Key(key)));
             }
         }
         Ok(None)
+    }
+
+    /// To the minute: not every request is worth a write.
+    async fn note_key_use(&self, node: &CellNode, key: &KeyRow) {
+        let now = self.0.clock.now();
+        if key.last_used_at.is_some_and(|noted| now < noted.plus(MINUTE)) {
+            return;
+        }
+        if let Err(error) = keys::note_use(&node.db, &key.id, now).await {
+            tracing::warn!(%error, key = %key.id, "a key's last use was not written");
+        }
     }
 }
 

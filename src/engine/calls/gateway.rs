@@ -14,6 +14,7 @@ use crate::domain::webhooks::event::GENERATION_FAILED;
 use crate::engine::Engine;
 use crate::engine::access::identify::AgentCaller;
 use crate::engine::access::scope::{Origin, Scope};
+use crate::engine::calls::codes;
 use crate::engine::error::Error;
 use crate::engine::log::reading::{GenerationFilter, Page};
 use crate::engine::money::ledger_writer::{CallRecord, Work};
@@ -37,6 +38,7 @@ pub struct CallError {
 impl CallError {
     /// An error without further fields.
     pub fn new(code: &'static str, message: impl Into<String>, retryable: bool) -> Self {
+        debug_assert!(codes::is_known(code), "{code} is not in the reference");
         Self { code, message: message.into(), retryable, details: Map::new() }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod agents;
+pub mod codes;
 pub mod gateway;
 pub mod generate;
 pub mod media;

@@ -4,5 +4,6 @@ pub mod allowance;
 pub mod billing;
 pub mod ledger_writer;
 pub mod portfolio;
+pub mod standing;
 pub mod statement;
 pub mod usage;

@@ -32,6 +32,8 @@ pub struct KeyRow {
     pub expires_at: Option<Time>,
     /// When it was ended.
     pub ended_at: Option<Time>,
+    /// Its last request, to the minute.
+    pub last_used_at: Option<Time>,
 }
 
 /// Makes a key from its secret's fingerprint.
@@ -59,6 +61,24 @@ pub fn end(workspace: &WorkspaceId, id: &KeyId, at: Time) -> Statement {
         "UPDATE api_keys SET ended_us = $1 WHERE workspace_id = $2 AND id = $3 AND ended_us IS NULL",
         values![at.micros(), workspace.as_str(), id.as_str()],
     )
+}
+
+/// Lets a key end at `at`, unless it ends before.
+pub fn end_by(workspace: &WorkspaceId, id: &KeyId, at: Time) -> Statement {
+    let text = "UPDATE api_keys SET expires_us = $1 WHERE workspace_id = $2 AND id = $3 \
+                AND (expires_us IS NULL OR expires_us > $1)";
+    Statement::new(text, values![at.micros(), workspace.as_str(), id.as_str()])
+}
+
+/// Notes a key's use.
+///
+/// # Errors
+/// The database's own.
+pub async fn note_use(db: &CellDb, id: &KeyId, at: Time) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    let text = "UPDATE api_keys SET last_used_us = $1 WHERE id = $2";
+    Statement::new(text, values![at.micros(), id.as_str()]).run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// The key whose secret has this fingerprint.
@@ -92,5 +112,6 @@ fn key(row: &AnyRow) -> Result<KeyRow> {
         created_at: Time(row.try_get("created_us")?),
         expires_at: row.try_get::<Option<i64>, _>("expires_us")?.map(Time),
         ended_at: row.try_get::<Option<i64>, _>("ended_us")?.map(Time),
+        last_used_at: row.try_get::<Option<i64>, _>("last_used_us")?.map(Time),
     })
 }

@@ -1,10 +1,10 @@
 //! `/w/{id}/caps`: what may be spent, and where the month stands against it.
 
 mod alerts;
+mod standings;
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::money::Usd;
-use agentframer::engine::money::billing::CapView;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
@@ -31,13 +31,13 @@ pub fn CapsPage() -> impl IntoView {
             preflight_required: caps.preflight_required,
             soft_alert_pct: caps.soft_alert_pct.to_string(),
         };
-        let used = credits.caps.iter().map(cap_line).collect_view();
+        let standings = ask.engine.standings(&scope, &credits, &alerts.settings.further_thresholds).await?;
         let body = view! {
             <Said flash=flash.clone()/>
             <section class="card">
                 <header><h2>"The hard limit"</h2></header>
                 <p class="in">{format!("Calls are refused when the balance cannot pay them. {} is available now.", credits.available_usd.display())}</p>
-                {used}
+                {standings::standings(scope.workspace.id.as_str(), &standings)}
             </section>
             {form(scope.workspace.id.to_string(), values, may, flash.clone()).into_any()}
             {alerts::section(scope.workspace.id.to_string(), alerts, scope.role.may(Permission::ChangeWebhooks), flash).into_any()}
@@ -61,24 +61,6 @@ struct Values {
     preflight: String,
     preflight_required: bool,
     soft_alert_pct: String,
-}
-
-fn cap_line(cap: &CapView) -> impl IntoView + use<> {
-    let name = match cap.cap {
-        "workspace_month" => "This month",
-        "call" => "A single call",
-        other => other,
-    };
-    let text = format!("{name}: {} of {}", cap.used_usd.display(), cap.limit_usd.display());
-    let percent = cap.used_usd.percent_of(cap.limit_usd).unwrap_or(0).min(100);
-    view! {
-        <div class="in">
-            <p>{text.clone()}</p>
-            <svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label=text>
-                <rect class="bar-all" width="100" height="8" rx="2"/><rect class="bar-used" width=percent height="8" rx="2"/>
-            </svg>
-        </div>
-    }
 }
 
 fn form(workspace: String, values: Values, may: bool, flash: Flash) -> impl IntoView {
