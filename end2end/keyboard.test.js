@@ -104,6 +104,32 @@ test('changing a cap', async () => {
   await page.getByText('of $321.00').waitFor();
 });
 
+test('making, rotating and ending an API key', async () => {
+  await open('/settings');
+  await press('Make a key');
+  await type('Name', 'typed-key');
+  await page.keyboard.press('Enter');
+  const first = await page.locator('#secret').innerText();
+  await open('/settings');
+  await press('Rotate a key');
+  await type('Hours that the old key still works', '0');
+  await page.keyboard.press('Enter');
+  await page.getByText('This is the new key').waitFor();
+  assert.notEqual(await page.locator('#secret').innerText(), first);
+  await open('/settings');
+  await press('End typed-key');
+  await press('End this key now');
+  await page.getByText('The key does not work any more').waitFor();
+});
+
+test('placing a hold and lifting it', async () => {
+  await open('/retention');
+  await press('Place a hold');
+  await type('Reason', 'case 7');
+  await page.keyboard.press('Enter');
+  await page.getByText('case 7').first().waitFor();
+});
+
 test('from the palette to a page, and back out of it', async () => {
   await open('');
   await page.getByRole('button', { name: /^Find/ }).waitFor();

@@ -135,6 +135,11 @@ test('making an API key, and what must be typed to delete a workspace', async ()
   await send('Make key');
   await isBack('Ends after days', '99999');
   await open('/settings');
+  await page.getByText('Rotate a key').click();
+  await fillIn({ 'Hours that the old key still works': '999' });
+  await send('Make a new key');
+  await isBack('Hours that the old key still works', '999');
+  await open('/settings');
   await page.getByText('Delete this workspace').click();
   await fillIn({ 'Type the workspace’s name': 'Another' });
   await send('Delete for good');

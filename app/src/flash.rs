@@ -4,11 +4,15 @@
 //! answer, and nobody can make a link that puts words on our page.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 
 use agentframer::domain::field::FieldError;
 use agentframer::engine::error::Error;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +21,10 @@ use crate::{ask, words};
 const NAME: &str = "af_flash";
 /// Browsers drop a cookie above 4096 bytes.
 const LONGEST: usize = 3_800;
+/// What a deflated cookie begins with; base64 never does.
+const DEFLATED: &str = "~";
+/// The most that a deflated cookie may hold.
+const LARGEST: u64 = 256 * 1024;
 
 /// What is said once.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -126,14 +134,27 @@ impl Flash {
         self.encode().len() <= LONGEST
     }
 
+    /// Lists and policies, which are long, deflate well.
     fn encode(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).unwrap_or_default())
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        let text = BASE64_URL_SAFE_NO_PAD.encode(&json);
+        if text.len() <= LONGEST {
+            return text;
+        }
+        let mut deflated = DeflateEncoder::new(Vec::new(), Compression::best());
+        // Writing to memory does not fail.
+        let _ = deflated.write_all(&json);
+        format!("{DEFLATED}{}", BASE64_URL_SAFE_NO_PAD.encode(deflated.finish().unwrap_or_default()))
     }
 
     /// What the browser brought.
     pub fn read(parts: &Parts) -> Option<Self> {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(ask::cookie(parts, NAME)?).ok()?;
-        serde_json::from_slice(&bytes).ok()
+        let text = ask::cookie(parts, NAME)?;
+        let Some(deflated) = text.strip_prefix(DEFLATED) else {
+            return serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text).ok()?).ok();
+        };
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(deflated).ok()?;
+        serde_json::from_reader(DeflateDecoder::new(&*bytes).take(LARGEST)).ok()
     }
 
     /// Ends the cookie.
@@ -155,12 +176,20 @@ mod tests {
     #[test]
     fn what_is_said_survives_the_cookie_and_stays_small() {
         let error = Error::Field(FieldError::new("email", "is missing"));
-        let flash = Flash::problem(&error, &[("email", "a"), ("policy", &"x".repeat(5_000))]);
-        let cookie = flash.cookie();
-        assert!(cookie.len() < 4_096);
-        let (parts, ()) = http::Request::builder().header("cookie", &cookie).body(()).unwrap().into_parts();
-        let read = Flash::read(&parts).unwrap();
-        assert_eq!((read.field.as_deref(), read.value("policy").as_str()), (Some("email"), ""));
+        let people = |count: u32| {
+            let number = |n: u32| n.wrapping_mul(2_654_435_761);
+            (0..count).map(|n| format!("person{:x}@example.com,developer\n", number(n))).collect::<String>()
+        };
+        for (list, kept) in
+            [(people(2), people(2)), (people(100), people(100)), (people(2_000), String::new())]
+        {
+            let cookie = Flash::problem(&error, &[("email", "a"), ("people", &list)]).cookie();
+            assert!(cookie.len() < 4_096);
+            let (parts, ()) =
+                http::Request::builder().header("cookie", &cookie).body(()).unwrap().into_parts();
+            let read = Flash::read(&parts).unwrap();
+            assert_eq!((read.field.as_deref(), read.value("people")), (Some("email"), kept));
+        }
     }
 
     #[test]

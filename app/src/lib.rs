@@ -28,6 +28,8 @@ pub use ask::{RequestInfo, SESSION_USER};
 #[cfg(feature = "ssr")]
 pub use components::nav::places;
 #[cfg(feature = "ssr")]
+pub use components::problem::refusal;
+#[cfg(feature = "ssr")]
 pub use pages::reference::Interface;
 #[cfg(feature = "ssr")]
 pub use pages::usage::{picture::picture as usage_picture, state::State as UsageState};

@@ -20,4 +20,5 @@ pub mod rest;
 pub mod router;
 pub mod session_store;
 mod telemetry;
+mod told;
 pub mod visit;

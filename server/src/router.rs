@@ -15,7 +15,7 @@ use crate::once::{self, Newest};
 use crate::origin_guard::{self, OwnOrigins};
 use crate::rest::problem::Problem;
 use crate::visit::{self, Reception};
-use crate::{assets, downloads, find, mcp, media, ops, pages, reference, rest, session_store};
+use crate::{assets, downloads, find, mcp, media, ops, pages, reference, rest, session_store, told};
 
 /// The whole server; serve it with the peers' addresses as `ConnectInfo`.
 pub fn router(engine: &Engine) -> Router {
@@ -30,6 +30,7 @@ pub fn router(engine: &Engine) -> Router {
         .merge(ops::routes(engine.clone()))
         .merge(reference::routes(engine.clone()))
         .layer(CatchPanicLayer::custom(our_fault))
+        .layer(from_fn(told::in_words))
         .layer(from_fn_with_state(security, headers::add))
         .layer(from_fn_with_state(reception, visit::receive))
         .layer(from_fn_with_state(Newest::default(), once::once))

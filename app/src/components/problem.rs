@@ -71,3 +71,31 @@ fn broken(ask: &Ask, status: StatusCode, error: &Error) -> AnyView {
     }
     .into_any()
 }
+
+/// A whole document for what is refused before, or fails outside, the app.
+pub fn refusal(title: &str, detail: &str, request: Option<&str>) -> String {
+    let (title, detail) = (title.to_owned(), detail.to_owned());
+    let request =
+        request.map(|id| view! { <p class="muted">"Request " <code class="mono">{id.to_owned()}</code></p> });
+    let page = view! {
+        <html lang="en">
+            <head>
+                <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                <meta name="color-scheme" content="light dark"/>
+                <title>{format!("{title} · AgentFramer")}</title>
+                <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
+                <link rel="stylesheet" href="/pkg/agentframer.css"/>
+            </head>
+            <body>
+                <main class="alone" id="page">
+                    <h1>{title.clone()}</h1>
+                    <p>{detail}</p>
+                    {request}
+                    <a class="btn first" href="/">"To your workspaces"</a>
+                </main>
+            </body>
+        </html>
+    };
+    format!("<!DOCTYPE html>{}", page.to_html())
+}

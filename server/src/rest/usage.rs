@@ -32,7 +32,7 @@ pub struct UsageParams {
     to: Option<String>,
     /// `hour`, `day` (where absent) or `month`, in UTC.
     interval: Option<String>,
-    /// `user`, `tool`, `model` or `kind`; one row an interval where absent.
+    /// `user`, `tool`, `model`, `kind` or `workspace`; one row an interval where absent.
     group_by: Option<String>,
 }
 
@@ -70,7 +70,7 @@ pub struct UsageRow {
     /// Its end, or the span's.
     #[schema(value_type = String, format = DateTime)]
     end: Time,
-    /// The agent, tool, model or kind; null where usage is not grouped or a tool has no model.
+    /// The agent, tool, model, kind or workspace; null where usage is not grouped or a tool has no model.
     #[schema(required = true)]
     group: Option<String>,
     /// The sums.
@@ -89,7 +89,7 @@ pub struct UsageAnswer {
     to: Time,
     /// `hour`, `day` or `month`.
     interval: &'static str,
-    /// `user`, `tool`, `model`, `kind` or null.
+    /// `user`, `tool`, `model`, `kind`, `workspace` or null.
     #[schema(required = true)]
     group_by: Option<&'static str>,
     /// All rows together.
@@ -125,7 +125,7 @@ pub(super) fn routes() -> OpenApiRouter<Rest> {
     OpenApiRouter::new().routes(routes!(get_usage))
 }
 
-/// Calls and spend by time, and by user, tool, model or kind. With `Accept: text/csv` as a sheet.
+/// Calls and spend by time, and by user, tool, model, kind or workspace. With `Accept: text/csv` as a sheet.
 #[utoipa::path(get, path = "/workspaces/{ws}/usage", tag = "usage", operation_id = "get_usage",
     params(("ws" = String, Path, description = "The workspace's id"), UsageParams),
     responses(

@@ -84,11 +84,13 @@ pub enum Grouping {
     Model,
     /// What is made: `image`, `video` or `other`.
     Kind,
+    /// Each workspace that the reader belongs to, by name.
+    Workspace,
 }
 
 impl Grouping {
     /// All, as pages offer them.
-    pub const ALL: [Self; 4] = [Self::User, Self::Tool, Self::Model, Self::Kind];
+    pub const ALL: [Self; 5] = [Self::User, Self::Tool, Self::Model, Self::Kind, Self::Workspace];
 
     /// The name in URLs and JSON.
     pub const fn as_str(self) -> &'static str {
@@ -97,6 +99,7 @@ impl Grouping {
             Self::Tool => "tool",
             Self::Model => "model",
             Self::Kind => "kind",
+            Self::Workspace => "workspace",
         }
     }
 
@@ -107,6 +110,7 @@ impl Grouping {
             Self::Tool => "Tool",
             Self::Model => "Model",
             Self::Kind => "Kind",
+            Self::Workspace => "Workspace",
         }
     }
 }
@@ -116,7 +120,7 @@ impl FromStr for Grouping {
 
     fn from_str(text: &str) -> Result<Self, FieldError> {
         let named = Self::ALL.into_iter().find(|grouping| grouping.as_str() == text);
-        named.ok_or_else(|| FieldError::new("group_by", "is not user, tool, model or kind"))
+        named.ok_or_else(|| FieldError::new("group_by", "is not user, tool, model, kind or workspace"))
     }
 }
 

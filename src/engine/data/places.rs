@@ -4,9 +4,11 @@ use serde::Serialize;
 
 use crate::domain::retention::{ATTEMPT_DAYS, DATA_REQUEST_YEARS, Retention};
 use crate::domain::settings::Inference;
+use crate::domain::time::DAY;
 use crate::engine::access::scope::Scope;
 use crate::engine::access::security::SIGN_IN_DAYS;
 use crate::engine::error::Result;
+use crate::engine::webhooks::DELIVERIES_KEPT;
 use crate::engine::{CellNode, Engine};
 
 /// One class of data.
@@ -50,8 +52,21 @@ impl Engine {
         let kept = days(retention.media_retention_days);
         let at = |node: &CellNode| format!("{} · {}", node.cell.region, self.bucket_place(node));
         let media = |what, node| DataPlace { what, place: at(node), kept: kept.clone(), encryption: DISK };
-        let own = media("Images, videos and their thumbnails", node);
-        std::iter::once(own).chain(copies.map(|copies| media("Copies of the media", copies))).collect()
+        let row =
+            |what, kept: &str, encryption| DataPlace { what, place: at(node), kept: kept.into(), encryption };
+        let mut places = vec![media("Images, videos and their thumbnails", node)];
+        places.extend(copies.map(|copies| media("Copies of the media", copies)));
+        places.push(row(
+            "Marks of what was erased: ids only",
+            "for good, so that no restore brings it back",
+            DISK,
+        ));
+        places.push(row(
+            "The backups’ copies of the data keys",
+            "each key until what it seals is erased or past its retention",
+            "wrapped by the master key",
+        ));
+        places
     }
 
     fn provider_place(&self, scope: &Scope, inference: Inference) -> DataPlace {
@@ -77,6 +92,11 @@ impl Engine {
             row("Audit log and its checkpoints", days(retention.log_retention_days), DISK),
             row("Refused and failed calls", format!("{ATTEMPT_DAYS} days"), DISK),
             row("Ledger, caps and usage", whole(), DISK),
+            row("Answers of calls with an idempotency key", "24 hours".into(), DISK),
+            row("Webhook deliveries: requests and answers", format!("{} days", DELIVERIES_KEPT / DAY), DISK),
+            row("Settings, saved searches, alerts and their recipients", whole(), DISK),
+            row("Legal holds", whole(), "a subject is a keyed hash"),
+            row("Acceptances of the confidentiality text", whole(), DISK),
             row("Agents and REST keys", whole(), "secrets as SHA-256 only"),
             row("Webhooks’ secrets and tokens", whole(), "XChaCha20-Poly1305"),
             row(
@@ -116,6 +136,12 @@ impl Engine {
                 "stands in no database",
             ),
             row("Mails to members", mail, mail_kept.into(), "that of the disk or mail server"),
+            row(
+                "The server’s own log: ids, codes and times",
+                "this server’s standard output",
+                "as the operator keeps it".into(),
+                "that of its disk",
+            ),
         ]
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::domain::access::Permission;
 use crate::domain::field::FieldError;
 use crate::domain::money::Usd;
 use crate::domain::time::{DAY, Time};
@@ -9,7 +10,8 @@ use crate::domain::usage::{Grouping, Interval, Span, Standout, Sums, Usage, fore
 use crate::engine::Engine;
 use crate::engine::access::scope::Scope;
 use crate::engine::error::Result;
-use crate::engine::store::usage::{self, RollUp};
+use crate::engine::store::usage::{self, Part, RollUp};
+use crate::engine::store::workspaces::{self, Workspace};
 
 /// Days of spend that the forecast looks back on.
 const FORECAST_DAYS: i64 = 14;
@@ -75,13 +77,35 @@ impl Engine {
     /// The field `interval` where the span has too many of them.
     pub async fn usage(&self, scope: &Scope, query: UsageQuery) -> Result<Usage> {
         query.span.intervals(query.interval)?;
-        let mut parts = Vec::new();
-        for (roll_up, span) in self.pieces(query) {
-            let db = &self.cell(&scope.workspace)?.db;
-            parts.extend(usage::parts(db, &scope.workspace.id, roll_up, query.grouping, span).await?);
-        }
+        let parts = match query.grouping {
+            Some(Grouping::Workspace) => self.parts_by_workspace(scope, query).await?,
+            _ => self.parts(&scope.workspace, query).await?,
+        };
         let parts = parts.into_iter().map(|part| (part.at, part.group, part.sums));
         Ok(Usage::collect(query.span, query.interval, query.grouping, parts))
+    }
+
+    async fn parts(&self, workspace: &Workspace, query: UsageQuery) -> Result<Vec<Part>> {
+        let (db, mut parts) = (&self.cell(workspace)?.db, Vec::new());
+        for (roll_up, span) in self.pieces(query) {
+            parts.extend(usage::parts(db, &workspace.id, roll_up, query.grouping, span).await?);
+        }
+        Ok(parts)
+    }
+
+    /// Of every workspace of the reader whose region is served here; a key has its own only.
+    async fn parts_by_workspace(&self, scope: &Scope, query: UsageQuery) -> Result<Vec<Part>> {
+        let own = match scope.actor.parse() {
+            Ok(user) => workspaces::of_user(&self.0.control, &user).await?,
+            Err(_) => vec![(scope.workspace.clone(), scope.role)],
+        };
+        let readable = own.into_iter().filter(|(_, role)| role.may(Permission::ReadActivity));
+        let mut all = Vec::new();
+        for (workspace, _) in readable.filter(|(workspace, _)| self.cell(workspace).is_ok()) {
+            let parts = self.parts(&workspace, UsageQuery { grouping: None, ..query }).await?;
+            all.extend(parts.into_iter().map(|part| Part { group: workspace.name.clone(), ..part }));
+        }
+        Ok(all)
     }
 
     /// Usage, what it is compared with, what stands out and where the month is going.
@@ -93,7 +117,11 @@ impl Engine {
         let previous = query.span.previous();
         let before =
             self.usage(scope, UsageQuery { span: previous, interval: Interval::Month, ..query }).await?;
-        let (typical_day, outlook) = self.outlook(scope, query.span).await?;
+        // Both are about one workspace.
+        let (typical_day, outlook) = match query.grouping {
+            Some(Grouping::Workspace) => (Usd::ZERO, None),
+            _ => self.outlook(scope, query.span).await?,
+        };
         Ok(UsageReport {
             intervals: query.span.intervals(query.interval)?,
             groups: compared(&usage, &before),
@@ -124,7 +152,7 @@ impl Engine {
     }
 
     async fn standouts(&self, scope: &Scope, query: UsageQuery) -> Result<Vec<Standout>> {
-        if query.interval == Interval::Month {
+        if query.interval == Interval::Month || query.grouping == Some(Grouping::Workspace) {
             return Ok(Vec::new());
         }
         let span = Span { from: query.span.from.plus(-LOOK_BACK * DAY), to: query.span.to };

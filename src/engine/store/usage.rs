@@ -171,6 +171,7 @@ const fn group_column(grouping: Grouping) -> &'static str {
         Grouping::User => "user_id",
         Grouping::Tool => "tool",
         Grouping::Model => "model",
+        Grouping::Workspace => "workspace_id",
         Grouping::Kind => {
             "CASE tool WHEN 'generate_image' THEN 'image' WHEN 'generate_video' THEN 'video' ELSE 'other' END"
         }

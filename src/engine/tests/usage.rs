@@ -117,6 +117,24 @@ async fn assert_month_adds_up(world: &World, month: Time, opening: Usd) -> Usd {
 }
 
 both_engines! {
+    async fn usage_by_workspace_is_of_all_that_the_reader_belongs_to(on) {
+        let world = World::with_money(on, "100").await;
+        let small = json!({ "prompt": "a fox", "width": 64, "height": 64 });
+        world.image(small.clone()).await.unwrap();
+        let second = Bootstrap { workspace: "Brand".into(), region: "us-east-1".into(), ..bootstrap("5") };
+        let stranger = Bootstrap { email: "eve@example.com".into(), workspace: "Strange".into(), ..bootstrap("5") };
+        for other in [second, stranger] {
+            let other = world.engine.bootstrap(other).await.unwrap();
+            let caller = crate::engine::tests::support::caller(&world.engine, &other).await;
+            let id = world.engine.new_request_id();
+            world.engine.call_tool(&caller, Tool::GenerateImage, json!({ "prompt": "a fox", "count": 2 }), id).await.unwrap();
+        }
+        let query = read_query(None, None, None, Some("workspace"), world.clock.now()).unwrap();
+        let report = world.engine.usage_report(&world.admin().await, query).await.unwrap();
+        let groups: Vec<_> = report.groups.iter().map(|line| (line.group.as_str(), line.sums.cost, line.sums.images)).collect();
+        assert_eq!(groups, [("Brand", usd("0.084"), 2), ("Growth", usd("0.042"), 1)]);
+    }
+
     async fn a_random_quarter_adds_up_to_the_micro_dollar(on) {
         let world = World::with_money(on, "20").await;
         let agents = agents(&world).await;

@@ -34,7 +34,7 @@ const AT_ONCE: usize = 64;
 /// Log rows read at a time.
 const PIECE: i64 = 1_000;
 /// How long deliveries are shown.
-const KEEP: i64 = 30 * DAY;
+pub(crate) const KEEP: i64 = 30 * DAY;
 
 /// What is being delivered.
 enum Lane {

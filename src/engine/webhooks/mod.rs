@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub(crate) use self::courier::KEEP as DELIVERIES_KEPT;
 use self::courier::kept;
 use self::secrets::Secrets;
 use self::sender::Request;

@@ -56,7 +56,9 @@ fn own_bar(rows: &[&Row], state: &State, series: &[String], at: Time, base: &str
     Bar {
         label: label(at, state.interval),
         title: title(at, state.interval),
-        href: Some(calls(base, None, at.max(state.span.from), end)),
+        // What other workspaces' bars hold is not in this one's log.
+        href: (state.grouping != Grouping::Workspace)
+            .then(|| calls(base, None, at.max(state.span.from), end)),
         parts,
         ..Bar::default()
     }
@@ -120,7 +122,7 @@ pub fn word(grouping: Grouping, group: &str) -> Option<String> {
         (Grouping::Model, name) => Some(format!("model:{name}")),
         (Grouping::Kind, "image") => Some("tool:generate_image".into()),
         (Grouping::Kind, "video") => Some("tool:generate_video".into()),
-        (Grouping::Kind, _) => None,
+        (Grouping::Kind | Grouping::Workspace, _) => None,
     }
 }
 
