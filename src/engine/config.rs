@@ -85,6 +85,9 @@ pub struct Cell {
     /// `file:FOLDER` or `s3://bucket/prefix`; a folder under the data folder where unset.
     #[serde(default)]
     pub storage: Option<String>,
+    /// Where daily exports of logs go, as `storage`, which it is where unset. In the cell's region as well.
+    #[serde(default)]
+    pub exports: Option<String>,
     /// The address under which agents of this cell connect; `public_url` where unset.
     #[serde(default)]
     pub mcp_url: Option<Url>,
@@ -250,7 +253,10 @@ impl Config {
                 format!(
                     "The cell “{name}” has another's database. Each cell and the directory need one of their own."
                 )
-            } else if before.iter().any(|other| self.cell_storage(other) == self.cell_storage(cell)) {
+            } else if before
+                .iter()
+                .any(|other| self.stores(other).iter().any(|one| self.stores(cell).contains(one)))
+            {
                 format!(
                     "The cell “{name}” has another's storage. Each cell needs a folder or bucket of its own."
                 )
@@ -285,6 +291,7 @@ impl Config {
             region,
             database_url: None,
             storage: None,
+            exports: None,
             mcp_url: None,
         };
         Region::ALL.into_iter().map(embedded).collect()
@@ -299,6 +306,15 @@ impl Config {
     pub fn cell_storage(&self, cell: &Cell) -> String {
         let folder = || format!("file:{}", self.data_dir.join("media").join(&cell.name).display());
         cell.storage.clone().unwrap_or_else(folder)
+    }
+
+    /// Where the daily exports of `cell` go.
+    pub fn cell_exports(&self, cell: &Cell) -> String {
+        cell.exports.clone().unwrap_or_else(|| self.cell_storage(cell))
+    }
+
+    fn stores(&self, cell: &Cell) -> [String; 2] {
+        [self.cell_storage(cell), self.cell_exports(cell)]
     }
 
     fn embedded(&self, file: &str) -> String {

@@ -27,6 +27,8 @@ const RECONCILE: Duration = Duration::from_secs(600);
 const REQUESTS: Duration = Duration::from_secs(2);
 /// How often new media is copied.
 const REPLICATE: Duration = Duration::from_secs(5);
+/// How often nodes look whether a day is over of which an export is due.
+const EXPORTS: Duration = Duration::from_secs(300);
 /// How often workspaces in which something happened are looked at for alerts.
 const BUDGETS: Duration = Duration::from_secs(10);
 /// How often nodes look whether a month has begun for which allowances are due.
@@ -46,6 +48,7 @@ impl Engine {
             CHECKPOINT,
             |engine| async move { engine.make_checkpoints().await.map(drop) },
         );
+        self.repeat("exports", EXPORTS, |engine| async move { engine.export_logs().await.map(drop) });
         self.repeat("purge", PURGE, |engine| async move { engine.purge().await.map(drop) });
         self.repeat(
             "reconcile",

@@ -73,6 +73,8 @@ pub(crate) struct CellNode {
     pub(crate) cell: Cell,
     pub(crate) db: CellDb,
     pub(crate) bucket: Bucket,
+    /// Where daily exports of logs go.
+    pub(crate) exports: Bucket,
     pub(crate) writer: LedgerWriter,
     pub(crate) sealer: Sealer,
 }
@@ -296,8 +298,12 @@ async fn open_cell(
     let db = db.map_err(|error| not_up_to_date(&url, &error))?;
     let sealer = open_sealer(&db, &cell, keys).await?;
     let bucket = Bucket::open(&config.cell_storage(&cell), cell.region).map_err(StartError)?;
+    let exports = match cell.exports {
+        Some(_) => Bucket::open(&config.cell_exports(&cell), cell.region).map_err(StartError)?,
+        None => bucket.clone(),
+    };
     let (writer, task) = LedgerWriter::start(db.clone(), clock.clone());
-    Ok((CellNode { cell, db, bucket, writer, sealer }, task))
+    Ok((CellNode { cell, db, bucket, exports, writer, sealer }, task))
 }
 
 /// A node with another master key could neither read prompts nor check links: it must not start.

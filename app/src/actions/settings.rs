@@ -118,6 +118,29 @@ pub async fn end_api_key(workspace: String, key: String) -> Answer {
     answer(&ask, done.await, &[])
 }
 
+/// Turns the daily export of the log on or off.
+#[server(endpoint = "set_daily_export")]
+pub async fn set_daily_export(workspace: String, turn: String) -> Answer {
+    let ask = here()?;
+    let done = async {
+        let scope = ask.scope(&workspace, Permission::ChangeSettings).await?;
+        let is_on = match turn.as_str() {
+            "on" => true,
+            "off" => false,
+            _ => return Err(FieldError::new("turn", "is not on or off").into()),
+        };
+        ask.engine.set_daily_export(&scope, is_on).await?;
+        let text = match is_on {
+            true => {
+                "Turned on. The days that are over are exported within minutes, each further one after its midnight in UTC."
+            }
+            false => "Turned off. The files that are there stay until the log’s retention ends.",
+        };
+        Ok(Next::saying(settings_page(&workspace), Flash::done(text)))
+    };
+    answer(&ask, done.await, &[])
+}
+
 /// Deletes the workspace.
 #[server(endpoint = "delete_workspace")]
 pub async fn delete_workspace(workspace: String, confirm: String) -> Answer {

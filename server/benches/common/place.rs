@@ -55,8 +55,14 @@ pub fn config(folder: &str, urls: Option<&[String; 2]>) -> Config {
     let mut config = Config { data_dir: folder.into(), ..Config::default() };
     config.control.database_url = urls.map(|urls| urls[0].clone());
     let database_url = urls.map(|urls| urls[1].clone());
-    config.cells =
-        vec![Cell { name: "eu".into(), region: Region::EuWest1, database_url, storage: None, mcp_url: None }];
+    config.cells = vec![Cell {
+        name: "eu".into(),
+        region: Region::EuWest1,
+        database_url,
+        storage: None,
+        exports: None,
+        mcp_url: None,
+    }];
     config
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use agentframer::domain::audit::{Linked, Verifier};
 use agentframer::domain::proof::{Fault, Proof, Witness};
 use agentframer::engine::log::signing;
+use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -26,7 +27,7 @@ struct Checkpoint {
 /// Exit code 1 names the first bad row; 2 says why the file cannot be read.
 pub fn verify(file: &Path, checkpoint: Option<&Path>) -> Result<(), Failure> {
     let checkpoint = checkpoint.map(read_checkpoint).transpose()?;
-    let mut input = open(file)?;
+    let mut input = unpacked(open(file)?);
     let proof = Proof::new(Verifier::default(), checkpoint);
     let mut chain = Chain { proof, place: file.display().to_string() };
     if begins_with_bracket(&mut input).map_err(|error| chain.unreadable(1, &error))? {
@@ -107,6 +108,14 @@ fn read_checkpoint(file: &Path) -> Result<Witness, Failure> {
 
 fn broken(fault: Fault) -> Failure {
     Failure::failed(format!("The log is broken: {fault}."))
+}
+
+/// Daily exports are compressed; several of them, one behind the other, are one log again.
+fn unpacked(mut input: Box<dyn BufRead>) -> Box<dyn BufRead> {
+    match input.fill_buf() {
+        Ok([0x1f, 0x8b, ..]) => Box::new(BufReader::new(MultiGzDecoder::new(input))),
+        _ => input,
+    }
 }
 
 fn begins_with_bracket(input: &mut impl BufRead) -> io::Result<bool> {

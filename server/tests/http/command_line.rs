@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
 pub fn agentframer(data: &Path, args: &[&str], input: &str) -> Output {
@@ -235,6 +237,23 @@ fn a_whole_log_verifies_in_both_forms() {
     assert_eq!(code(&output), 0, "{}", errors(&output));
     let array = agentframer(&std::env::temp_dir(), &["audit", "verify", "-"], &json!(rows()).to_string());
     assert_eq!(code(&array), 0, "{}", errors(&array));
+}
+
+#[test]
+fn daily_exports_verify_as_they_are_and_one_behind_the_other() {
+    let data = tempfile::tempdir().unwrap();
+    let day = |rows: &[Value]| {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        rows.iter().for_each(|row| writeln!(gzip, "{row}").unwrap());
+        gzip.finish().unwrap()
+    };
+    let (rows, file) = (rows(), data.path().join("days.gz"));
+    std::fs::write(&file, [day(&rows[..2]), day(&rows[2..])].concat()).unwrap();
+    let output = agentframer(data.path(), &["audit", "verify", "days.gz"], "");
+    assert_eq!(code(&output), 0, "{}", errors(&output));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("3 rows"));
+    std::fs::write(&file, day(&[rows[0].clone(), rows[2].clone()])).unwrap();
+    assert_eq!(code(&agentframer(data.path(), &["audit", "verify", "days.gz"], "")), 1);
 }
 
 #[test]

@@ -115,6 +115,7 @@ impl Databases {
             region,
             database_url: self.url(name),
             storage: None,
+            exports: None,
             mcp_url: None,
         };
         config.cells = vec![cell("eu", Region::EuWest1), cell("us", Region::UsEast1)];

@@ -119,7 +119,16 @@ impl Engine {
     }
 }
 
+/// From where somebody acted; what the system does by itself comes from nowhere.
+fn with_address(mut data: Value, address: Option<IpAddr>) -> Value {
+    if let (Value::Object(fields), Some(address)) = (&mut data, address) {
+        fields.insert("address".into(), address.to_canonical().to_string().into());
+    }
+    data
+}
+
 fn act_entry(scope: &Scope, event: &str, data: Value, retention_days: u32) -> Entry {
+    let data = with_address(data, scope.origin.address);
     Entry {
         ts: Time::default(),
         request_id: scope.origin.request_id.clone(),

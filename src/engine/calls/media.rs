@@ -10,7 +10,9 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{Attribute, Attributes, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig};
+use object_store::{
+    Attribute, Attributes, GetOptions, GetRange, ObjectStore, ObjectStoreExt, RetryConfig, WriteMultipart,
+};
 use subtle::ConstantTimeEq;
 
 use crate::domain::region::Region;
@@ -23,6 +25,8 @@ const RETRIES: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Files deleted at a time.
 const DELETED: usize = 500;
+/// Parts of an upload that are on their way at a time, of 5 MiB each.
+const PARTS: usize = 2;
 
 /// The bucket of one cell. It reaches nothing outside its folder or prefix.
 #[derive(Debug, Clone)]
@@ -30,6 +34,36 @@ pub struct Bucket {
     store: Arc<dyn ObjectStore>,
     /// Whether the store keeps a media type beside the bytes; folders do not.
     keeps_types: bool,
+}
+
+/// A file that is written in pieces, of which memory holds a few.
+#[derive(Debug)]
+pub struct Upload(WriteMultipart);
+
+impl Upload {
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the bucket did not take one before it.
+    pub async fn write(&mut self, piece: Vec<u8>) -> Result<()> {
+        self.0.wait_for_capacity(PARTS).await.map_err(|error| unavailable("upload", &error))?;
+        self.0.put(piece.into());
+        Ok(())
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the bucket did not take all of it: then there is no file.
+    pub async fn finish(self) -> Result<()> {
+        self.0.finish().await.map(drop).map_err(|error| unavailable("upload", &error))
+    }
+
+    /// Gives the file up, with what the bucket has of it.
+    pub async fn abort(self) {
+        // A bucket that fails here too drops parts by its own rules.
+        let _ = self.0.abort().await;
+    }
 }
 
 /// A part of a file, or all of it.
@@ -114,6 +148,21 @@ impl Bucket {
         Err(Error::Unavailable(
             "The media storage did not take the whole file. Nothing was charged; try again.".into(),
         ))
+    }
+
+    /// Begins a file that is written in pieces; it is there once [`Upload::finish`] answers.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the bucket does not take it.
+    pub async fn upload(&self, key: &str) -> Result<Upload> {
+        let path = Path::from(key);
+        let begun = if self.keeps_types {
+            let attributes = Attributes::from_iter([(Attribute::ContentType, content_type(key))]);
+            self.store.put_multipart_opts(&path, attributes.into()).await
+        } else {
+            self.store.put_multipart(&path).await
+        };
+        begun.map(|begun| Upload(WriteMultipart::new(begun))).map_err(|error| unavailable("upload", &error))
     }
 
     /// Copies a file into another bucket.
@@ -251,6 +300,7 @@ pub fn content_type(key: &str) -> &'static str {
         Some("webm") => "video/webm",
         Some("json") => "application/json",
         Some("ndjson") => "application/x-ndjson",
+        Some("gz") => "application/gzip",
         _ => "application/octet-stream",
     }
 }

@@ -34,11 +34,12 @@ impl Engine {
     /// The database's own.
     pub async fn data_places(&self, scope: &Scope) -> Result<Vec<DataPlace>> {
         let (node, retention) = (self.cell(&scope.workspace)?, self.periods(scope).await?);
-        let settings = self.settings(scope).await?;
+        let (settings, export) = (self.settings(scope).await?, self.daily_export(scope).await?);
         let copies = settings.replicate_to.and_then(|region| self.replica_cell(scope, region));
         let mut places = self.media_places(node, copies, retention);
         places.push(self.provider_place(scope, settings.inference));
         places.extend(self.cell_places(node, retention));
+        places.extend(export.is_on.then(|| self.export_place(node, retention)));
         places.extend(self.control_places());
         Ok(places)
     }
@@ -106,6 +107,15 @@ impl Engine {
             ),
             row("Data keys", "as long as what they seal".into(), "wrapped by the master key"),
         ]
+    }
+
+    fn export_place(&self, node: &CellNode, retention: Retention) -> DataPlace {
+        DataPlace {
+            what: "Daily exports of the audit log",
+            place: format!("{} · {}", node.cell.region, bucket(&self.0.config.cell_exports(&node.cell))),
+            kept: days(retention.log_retention_days),
+            encryption: DISK,
+        }
     }
 
     fn control_places(&self) -> Vec<DataPlace> {

@@ -223,6 +223,8 @@ impl Engine {
                     report.log_rows += rows as u64;
                     if rows == 0 {
                         retention::cut_checkpoints(&node.db, &workspace, checkpoint).await?;
+                        let cut = retention.log_cut(self.0.clock.now());
+                        self.purge_exports(node, &workspace, cut).await?;
                         break;
                     }
                 }

@@ -1,7 +1,9 @@
 //! Searches of the log and of refused and failed calls: pages, streams, and the hash of a prompt.
 
+use std::pin::pin;
+
 use futures::stream::{self, BoxStream};
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 
 use crate::domain::access::Permission;
@@ -22,6 +24,8 @@ use crate::engine::webhooks::DeliveryView;
 
 /// Places that a stream reads at a time.
 const PIECE: i64 = 2_000;
+/// Pieces that are read at the same time: while one waits for the disk, another is taken apart.
+const AT_ONCE: usize = 2;
 /// Pieces that are read ahead of whoever takes them.
 const AHEAD: usize = 2;
 
@@ -186,13 +190,11 @@ impl Engine {
 async fn send_all(db: &CellDb, search: &LogSearch, places: Between, to: &Giver<Linked>) -> Result<()> {
     let mut left = places;
     while let Some(first) = search.next_place(db, left).await? {
-        let mut after = first - 1;
-        loop {
-            let piece = left.and(Between { after, before: after + PIECE + 1 });
-            if piece.is_empty() {
-                return Ok(());
-            }
-            let rows = search.oldest(db, piece).await?;
+        let starts = (first - 1..left.before - 1).step_by(PIECE as usize);
+        let piece = move |after| left.and(Between { after, before: after + PIECE + 1 });
+        let read = stream::iter(starts).map(|after| search.oldest(db, piece(after)));
+        let (mut pieces, mut after) = (pin!(read.buffered(AT_ONCE)), first - 1);
+        while let Some(rows) = pieces.try_next().await? {
             after += PIECE;
             if rows.is_empty() {
                 break;

@@ -88,6 +88,15 @@ pub async fn of_request(db: &CellDb, workspace: &WorkspaceId, request: &str) -> 
     select.all(&db.read).await?.iter().map(|row| linked(workspace, row)).collect()
 }
 
+/// When the first entry that is left was written; `None` for an empty log.
+///
+/// # Errors
+/// The database's own.
+pub async fn first_time(db: &CellDb, workspace: &WorkspaceId) -> Result<Option<Time>> {
+    let text = "SELECT ts_us FROM log_entries WHERE workspace_id = $1 ORDER BY seq LIMIT 1";
+    Ok(sqlx::query_scalar(text).bind(workspace.as_str()).fetch_optional(&db.read).await?.map(Time))
+}
+
 /// Where a log ends, by its account: place and hash; and where retention cut it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEnd {

@@ -22,6 +22,7 @@ pub mod keys;
 pub mod kinds;
 pub mod ledger;
 pub mod log;
+pub mod log_exports;
 pub mod nda;
 pub mod orphans;
 pub mod own_mail;

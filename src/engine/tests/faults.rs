@@ -85,7 +85,8 @@ impl Faulty {
     /// Stands in for the bucket of a cell; no clone of the engine may be about.
     pub(crate) fn replace(&self, engine: &mut Engine, cell: &str) {
         let inner = Arc::get_mut(&mut engine.0).expect("nobody else has the engine yet");
-        inner.cells.get_mut(cell).unwrap().bucket = Bucket::over(Arc::new(self.clone()), true);
+        let (node, bucket) = (inner.cells.get_mut(cell).unwrap(), Bucket::over(Arc::new(self.clone()), true));
+        (node.bucket, node.exports) = (bucket.clone(), bucket);
     }
 
     /// Fails from the operation after `left` others on.

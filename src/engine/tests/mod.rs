@@ -4,6 +4,7 @@ mod alerts;
 mod backup;
 mod concurrency;
 mod data_requests;
+mod exports;
 mod faults;
 mod governed_call;
 pub(super) mod killed;

@@ -1,5 +1,6 @@
 //! `/w/{id}/settings`: the workspace itself.
 
+mod export;
 mod keys;
 
 use agentframer::domain::access::Permission;
@@ -30,6 +31,7 @@ pub fn SettingsPage() -> impl IntoView {
             <Said flash=flash.clone()/>
             {general(&scope, settings, flash.clone()).into_any()}
             {address(&scope, url, now, flash.clone()).into_any()}
+            {export::section(&scope, ask.engine.daily_export(&scope).await?).into_any()}
             {keys::section(&scope, keys, &members, now, flash.clone()).into_any()}
             {scope.role.may(Permission::DeleteWorkspace).then(|| end(&scope, flash).into_any())}
         };
