@@ -75,6 +75,7 @@ async fn use_everything(engine: &Engine, made: &Bootstrapped, receiver: &Receive
     let filed = engine.file_data_request(&scope, asked).await.unwrap();
     engine.approve_data_request(&scope, &filed.id, None).await.unwrap();
     engine.start_verification(&scope).await.unwrap();
+    engine.set_daily_export(&scope, true).await.unwrap();
     let all = Replay { from_seq: Some(1), ..Replay::default() };
     engine.replay_webhook(&scope, &hook, all).await.unwrap();
 }
