@@ -105,7 +105,9 @@ mod tests {
         let (status, page) = answer("/fault", BROWSER).await;
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(
-            page.starts_with("<!DOCTYPE html>") && page.contains("<h1") && page.contains("No money moved"),
+            page.starts_with("<!DOCTYPE html>")
+                && page.contains("<h1")
+                && page.contains("Nothing was changed"),
             "{page}"
         );
         let (status, page) = answer("/far", BROWSER).await;
