@@ -60,22 +60,26 @@ thread_local! {
     static FOLLOWED: std::cell::RefCell<Option<web_sys::EventSource>> = const { std::cell::RefCell::new(None) };
 }
 
-/// Follows the log: new entries that match stand above the list until the page is loaded anew.
+/// Follows the log: new entries that match stand above the list until the page is loaded anew. After a pause
+/// it goes on where it stopped.
 #[island]
 pub fn LiveLog(
-    /// Where the events come from.
+    /// Where the events come from; has a query.
     url: String,
     /// The address of the log's page.
     base: String,
+    /// The log's place that the list under it reaches to.
+    after: i64,
 ) -> impl IntoView {
     let lines = RwSignal::new(Vec::<Vec<String>>::new());
     let is_live = RwSignal::new(false);
+    let seen = RwSignal::new(after.to_string());
     let toggle = move |_| {
         if let Some(open) = FOLLOWED.take() {
             open.close();
             is_live.set(false);
-        } else if let Ok(open) = web_sys::EventSource::new(&url) {
-            open.set_onmessage(Some(&listener(lines)));
+        } else if let Ok(open) = web_sys::EventSource::new(&format!("{url}&after={}", seen.get_untracked())) {
+            open.set_onmessage(Some(&listener(lines, seen)));
             FOLLOWED.set(Some(open));
             is_live.set(true);
         }
@@ -91,7 +95,7 @@ pub fn LiveLog(
 }
 
 /// The newest first, and not more than the list under them.
-fn listener(lines: RwSignal<Vec<Vec<String>>>) -> web_sys::js_sys::Function {
+fn listener(lines: RwSignal<Vec<Vec<String>>>, seen: RwSignal<String>) -> web_sys::js_sys::Function {
     use web_sys::wasm_bindgen::JsCast;
     use web_sys::wasm_bindgen::closure::Closure;
     let heard = move |event: web_sys::MessageEvent| {
@@ -101,6 +105,7 @@ fn listener(lines: RwSignal<Vec<Vec<String>>>) -> web_sys::js_sys::Function {
             lines.splice(0..0, new);
             lines.truncate(50);
         });
+        seen.set(event.last_event_id());
     };
     Closure::<dyn Fn(web_sys::MessageEvent)>::new(heard).into_js_value().unchecked_into()
 }

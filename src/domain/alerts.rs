@@ -173,7 +173,7 @@ fn thresholds(facts: &Facts) -> Vec<Alert> {
     reached.map(alert).collect()
 }
 
-/// At the pace of the last fortnight the balance ends before the month does.
+/// At the pace of the last days the balance ends before the month does.
 fn forecast(facts: &Facts) -> Option<Alert> {
     let left = (facts.now.next_month().micros() - facts.now.micros()) / DAY;
     let needed = Usd::from_micros(facts.per_day.micros().saturating_mul(left));

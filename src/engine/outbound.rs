@@ -28,3 +28,27 @@ impl Resolve for PublicAddresses {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn found(name: &str) -> Result<Vec<SocketAddr>, String> {
+        let found = PublicAddresses.resolve(name.parse().unwrap()).await;
+        found.map(Iterator::collect).map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn names_that_lead_to_this_machine_lead_nowhere() {
+        assert_eq!(found("localhost").await, Err("the name has no public address".into()));
+    }
+
+    #[tokio::test]
+    async fn of_several_addresses_only_public_ones_are_left() {
+        // Literal addresses pass through the same resolver.
+        assert_eq!(found("93.184.216.34").await.unwrap(), ["93.184.216.34:0".parse().unwrap()]);
+        for private in ["127.0.0.1", "10.1.2.3", "169.254.169.254", "100.64.0.1"] {
+            assert!(found(private).await.is_err(), "{private}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use agentframer::domain::access::Permission;
 use agentframer::domain::alerts::{AlertSettings, Runaway};
 use agentframer::domain::field::FieldError;
 use agentframer::domain::ids::WebhookId;
-use agentframer::domain::time::{HOUR, Time};
+use agentframer::domain::time::{DAY, Time};
 use agentframer::engine::access::scope::Scope;
 use agentframer::engine::alerts::AlertChange;
 use agentframer::engine::error::{Error, Result};
@@ -74,7 +74,8 @@ pub async fn create_webhook(
     )
 }
 
-/// Changes an endpoint's address, filter, token or headers; an empty token stays as it is.
+/// Changes an endpoint's address, filter, token or headers; an empty token stays as it is, and so do headers
+/// that are neither typed nor removed.
 #[server(endpoint = "change_webhook")]
 pub async fn change_webhook(
     workspace: String,
@@ -83,6 +84,7 @@ pub async fn change_webhook(
     token: String,
     events: String,
     headers: String,
+    remove_headers: Option<String>,
 ) -> Answer {
     let ask = here()?;
     let done = async {
@@ -91,7 +93,10 @@ pub async fn change_webhook(
             url: Some(url.clone()),
             token: Some(token).filter(|token| !token.trim().is_empty()),
             events: Some(words(&events)),
-            headers: if headers.trim().is_empty() { None } else { Some(read_headers(&headers)?) },
+            headers: match read_headers(&headers)? {
+                typed if typed.is_empty() && remove_headers.is_none() => None,
+                typed => Some(typed),
+            },
             state: None,
         };
         ask.engine.change_webhook(&scope, &id, change).await?;
@@ -185,7 +190,7 @@ pub async fn replay_webhook(
         let (scope, id) = hook_scope(&ask, &workspace, &webhook).await?;
         let replay = match failed_days.as_deref().and_then(|days| days.parse::<i64>().ok()) {
             Some(days) => {
-                let since = ask.engine.clock().now().plus(-days.clamp(1, 30) * 24 * HOUR);
+                let since = ask.engine.clock().now().plus(-days.clamp(1, 3_660) * DAY);
                 Replay { failed_since: Some(since), ..Replay::default() }
             }
             None => Replay {

@@ -1,5 +1,6 @@
 //! How fast the log reaches a receiver: events a second of a backlog in batches (Splunk, Datadog), and how long after its
-//! answer a call's event arrives at 1,000 calls a minute. Prints a table and writes `delivery.json`.
+//! answer a call's event arrives at 1,000 calls a minute, alone and beside endpoints that hang, answer slowly or are
+//! down. Prints a table and writes `delivery.json`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -44,6 +45,10 @@ const BETWEEN_CALLS: Duration = Duration::from_millis(60);
 const CALLS: usize = 500;
 /// The promise, in milliseconds.
 const PROMISED_MS: f64 = 1_000.0;
+/// How much longer the slowest hundredth may take beside endpoints in trouble.
+const PROMISED_TIMES: f64 = 2.0;
+/// Nobody listens there.
+const DOWN: &str = "http://127.0.0.1:9/";
 
 fn main() {
     common::runtime().block_on(async {
@@ -85,8 +90,12 @@ impl World {
     }
 
     async fn endpoint(&self, format: &str, path: &str) -> MadeEndpoint {
+        self.endpoint_at(format, &format!("{}/{path}", self.receiver.url)).await
+    }
+
+    async fn endpoint_at(&self, format: &str, url: &str) -> MadeEndpoint {
         let new = NewEndpoint {
-            url: format!("{}/{path}", self.receiver.url),
+            url: url.into(),
             format: format.into(),
             token: Some("a-token-of-the-receiver".into()).filter(|_| format != "generic"),
             events: None,
@@ -138,7 +147,27 @@ async fn rate(on: &str, format: &str) -> Value {
 async fn latency(on: &str) -> Value {
     let world = World::new(on).await;
     world.endpoint("generic", "one").await;
-    let answered = call_steadily(&world).await;
+    let [p50, p99, most] = arrivals(&world).await;
+    let verdict = if most <= PROMISED_MS { "" } else { "  SLOW" };
+    println!(
+        "after its call an event arrives in p50 {p50:.0} ms, p99 {p99:.0} ms, at most {most:.0} ms{verdict}"
+    );
+    world.endpoint("generic", "hanging").await;
+    world.endpoint("generic", "slow").await;
+    world.endpoint_at("generic", DOWN).await;
+    let [_, beside, _] = arrivals(&world).await;
+    let times = beside / p99;
+    let verdict = if times <= PROMISED_TIMES { "" } else { "  SLOW" };
+    println!(
+        "beside one that hangs, a slow one and one that is down: p99 {beside:.0} ms, {times:.2} times{verdict}"
+    );
+    world.end().await;
+    json!({ "on": on, "format": "generic", "p50_ms": p50, "p99_ms": p99, "most_ms": most, "p99_beside_ms": beside })
+}
+
+/// Milliseconds from calls' answers to the arrival of their events: the middle, the slowest hundredth, the slowest.
+async fn arrivals(world: &World) -> [f64; 3] {
+    let answered = call_steadily(world).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let mut waits: Vec<f64> = answered
         .iter()
@@ -147,13 +176,7 @@ async fn latency(on: &str) -> Value {
             arrived.saturating_duration_since(*at).as_secs_f64() * 1e3
         })
         .collect();
-    let [p50, p99, most] = [50, 99, 100].map(|percent| common::percentile(&mut waits, percent));
-    let verdict = if most <= PROMISED_MS { "" } else { "  SLOW" };
-    println!(
-        "after its call an event arrives in p50 {p50:.0} ms, p99 {p99:.0} ms, at most {most:.0} ms{verdict}"
-    );
-    world.end().await;
-    json!({ "on": on, "format": "generic", "p50_ms": p50, "p99_ms": p99, "most_ms": most })
+    [50, 99, 100].map(|percent| common::percentile(&mut waits, percent))
 }
 
 /// Each call with the moment of its answer.

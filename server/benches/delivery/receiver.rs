@@ -1,9 +1,9 @@
-//! A receiver that takes what comes: counts events, and remembers when each request's arrived.
+//! A receiver that takes what comes: counts events, and remembers when each request's arrived. Two of its paths are slow.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -30,6 +30,7 @@ impl Receiver {
     pub async fn start() -> Self {
         let seen = Arc::new(Seen::default());
         let router = Router::new().route("/batches", post(count)).route("/one", post(remember));
+        let router = router.route("/hanging", post(|| after(60))).route("/slow", post(|| after(2)));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let app = router.with_state(seen.clone());
@@ -57,6 +58,10 @@ async fn count(State(seen): State<Arc<Seen>>, headers: HeaderMap, body: Bytes) -
     let events = text.matches(mark).count();
     seen.events.fetch_add(events as u64, Ordering::Relaxed);
     "{\"text\":\"Success\",\"code\":0}"
+}
+
+async fn after(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
 async fn remember(State(seen): State<Arc<Seen>>, body: Bytes) {

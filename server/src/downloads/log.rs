@@ -17,7 +17,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::stream::{self, Stream};
-use http::header;
+use http::{HeaderMap, header};
 use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -57,6 +57,8 @@ struct Asked {
     q: String,
     #[serde(default)]
     format: String,
+    /// For who watches: the place that was seen last.
+    after: Option<i64>,
 }
 
 impl Asked {
@@ -94,19 +96,22 @@ async fn export(
     made.await.unwrap_or_else(refused)
 }
 
-/// New entries that match, as they are written (server-sent events).
+/// New entries that match, as they are written (server-sent events). Each event's id is the log's place
+/// that it reaches to: a browser that comes again names it and misses nothing.
 async fn live(
     State(own): State<Downloads>,
     reader: Reader,
     Path(workspace): Path<String>,
     Query(asked): Query<Asked>,
+    headers: HeaderMap,
 ) -> Response {
     let made = async {
         let scope = reader.scope(&own.engine, &workspace, Permission::ReadActivity).await?;
         let filter = asked.filter()?;
         let place = own.watchers.clone().try_acquire_owned();
         let place = place.map_err(|_| Error::TooMany { retry_after_s: 30 })?;
-        let after = own.engine.log_end(&scope).await?;
+        let end = own.engine.log_end(&scope).await?;
+        let after = last_seen(&headers).or(asked.after).map_or(end, |seen| seen.clamp(0, end));
         let watch = Watch { engine: own.engine.clone(), scope, filter, after, looks: 0, _place: place };
         let events = Sse::new(watch.events()).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)));
         Ok((
@@ -119,6 +124,11 @@ async fn live(
             .into_response())
     };
     made.await.unwrap_or_else(refused)
+}
+
+/// `Last-Event-ID`, which browsers send when they connect again (HTML, server-sent events).
+fn last_seen(headers: &HeaderMap) -> Option<i64> {
+    headers.get("last-event-id")?.to_str().ok()?.parse().ok()
 }
 
 /// One browser that watches.
@@ -144,11 +154,13 @@ impl Watch {
             watch.looks += 1;
             let (rows, end) =
                 watch.engine.audit_since(&watch.scope, &watch.filter, watch.after).await.ok()?;
-            watch.after = end;
             let event = match rows.is_empty() {
-                true => Event::default().comment(""),
+                true if watch.after == end => Event::default().comment(""),
+                true => Event::default(),
                 false => Event::default().data(rows.iter().map(line).collect::<Vec<_>>().join("\n")),
             };
+            watch.after = end;
+            let event = event.id(end.to_string());
             Some((Ok(event), watch))
         })
     }

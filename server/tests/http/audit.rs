@@ -146,13 +146,33 @@ both_engines! {
         let answer = open(&server, &path, Some(&session)).await;
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
         let made = server.mcp().image().await;
-        let (mut events, mut text) = (answer.bytes_stream(), String::new());
-        while !text.contains("data:") {
-            let piece = tokio::time::timeout(Duration::from_secs(20), events.next()).await.unwrap();
-            text += &String::from_utf8_lossy(&piece.unwrap().unwrap());
-        }
+        let text = heard(answer).await;
         assert!(text.contains(made["request_id"].as_str().unwrap()) && text.contains("agent.growth-bot"), "{text}");
     }
+
+    async fn who_comes_again_has_missed_nothing(on) {
+        let server = TestServer::start(on).await;
+        let (session, agent) = (ada(&server).await, server.mcp());
+        let path = format!("/w/{}/audit/live?tab=calls&q=tool%3Agenerate_image", server.made.workspace_id);
+        let first = agent.image().await["request_id"].as_str().unwrap().to_owned();
+        let text = heard(open(&server, &format!("{path}&after=0"), Some(&session)).await).await;
+        assert!(text.contains(&first), "{text}");
+        let place = text.lines().find_map(|line| line.strip_prefix("id:")).expect("an event has an id").trim();
+        let second = agent.image().await["request_id"].as_str().unwrap().to_owned();
+        let again = session.request(&server, &format!("{path}&after=0")).header("last-event-id", place);
+        let text = heard(again.send().await.unwrap()).await;
+        assert!(text.contains(&second) && !text.contains(&first), "{text}");
+    }
+}
+
+/// What a live log tells up to its first entries, whole.
+async fn heard(answer: reqwest::Response) -> String {
+    let (mut events, mut text) = (answer.bytes_stream(), String::new());
+    while !(text.contains("data:") && text.ends_with("\n\n")) {
+        let piece = tokio::time::timeout(Duration::from_secs(20), events.next()).await.unwrap();
+        text += &String::from_utf8_lossy(&piece.unwrap().unwrap());
+    }
+    text
 }
 
 /// The proof's page after a run.

@@ -27,6 +27,11 @@ impl Session {
         Self(cookie.split(';').next().unwrap().to_owned())
     }
 
+    /// A request for a page.
+    pub fn request(&self, server: &TestServer, path: &str) -> reqwest::RequestBuilder {
+        server.http.get(server.url(path)).header("accept", "text/html").header("cookie", &self.0)
+    }
+
     /// With one more cookie.
     pub fn with(&self, cookie: &str) -> Self {
         Self(format!("{}; {cookie}", self.0))

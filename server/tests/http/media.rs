@@ -2,6 +2,7 @@
 
 use agentframer::domain::time::DAY;
 use reqwest::StatusCode;
+use serde_json::json;
 
 use super::support::{Databases, TestServer, both_engines};
 
@@ -32,12 +33,14 @@ both_engines! {
 
     async fn ranges_and_heads_are_answered(on) {
         let server = TestServer::start(on).await;
-        let made = server.mcp().image().await;
+        let waves = json!({ "prompt": "waves", "width": 64, "height": 64, "duration_s": 1 });
+        let made = server.mcp().call("generate_video", waves).await["structuredContent"].clone();
         let url = made["result_url"].as_str().unwrap();
         let whole = server.http.get(url).send().await.unwrap().bytes().await.unwrap();
         let part = async |range: &str| server.http.get(url).header("range", range).send().await.unwrap();
         let first = part("bytes=0-3").await;
         assert_eq!(first.status(), StatusCode::PARTIAL_CONTENT);
+        assert_eq!((&first.headers()["accept-ranges"], &first.headers()["content-type"]), (&"bytes".parse().unwrap(), &"image/apng".parse().unwrap()));
         assert_eq!(first.headers()["content-range"], format!("bytes 0-3/{}", whole.len()));
         assert_eq!(first.bytes().await.unwrap(), whole[..4]);
         assert_eq!(part("bytes=-4").await.bytes().await.unwrap(), whole[whole.len() - 4..]);

@@ -1,9 +1,12 @@
 //! The retention page, as a browser without scripts has it.
 
-use agentframer::domain::access::Role;
+use agentframer::domain::access::{Permission, Role};
 use agentframer::domain::retention::Retention;
 use agentframer::domain::settings::Inference;
 use agentframer::domain::time::DAY;
+use agentframer::engine::access::scope::Principal;
+use agentframer::engine::data::purge::Purged;
+use agentframer::engine::log::reading::{AuditFilter, Page};
 use reqwest::Response;
 use serde_json::json;
 
@@ -54,8 +57,23 @@ both_engines! {
         let saved = change(&server, "set_retention", &days("save", "2", "400"), &admin).await;
         assert!(after(&server, &saved, &admin).await.contains("within the hour"));
         assert_eq!(periods(&server).await.media_retention_days, 2);
+        let other = server.other().await;
         server.engine.purge().await.unwrap();
-        assert!(html(&server, &admin).await.contains("1 results, 0 log rows"));
+        let theirs = server.engine.scope(&Principal::User(other.user_id), &other.workspace_id, Permission::ChangeSettings, server.origin()).await.unwrap();
+        let seen = server.engine.retention(&theirs).await.unwrap().last_purge.unwrap().report.unwrap();
+        assert_eq!(seen.purged, Purged::default(), "what goes in one workspace is no other’s business");
+        assert!(html(&server, &admin).await.contains("1 result and 0 log rows of this workspace deleted"));
+    }
+
+    async fn a_change_says_what_a_hold_keeps(on) {
+        let server = TestServer::start(on).await;
+        server.mcp().image().await;
+        server.clock.advance(3 * DAY);
+        let admin = Session::begin(&server, "ada@example.com").await;
+        change(&server, "place_hold", &[("kind", "workspace"), ("target", ""), ("reason", "case 7")], &admin).await;
+        let looked = change(&server, "set_retention", &days("preview", "2", "400"), &admin).await;
+        let page = after(&server, &looked, &admin).await;
+        assert!(page.contains("Nothing is deleted now.") && page.contains("1 result more would go, but a legal hold"), "{page}");
     }
 
     async fn periods_out_of_range_come_back_at_their_input(on) {
@@ -106,6 +124,9 @@ both_engines! {
         let set = change(&server, "set_residency", &[("inference", "any"), ("replicate_to", "us-east-1")], &admin).await;
         assert_eq!(became(&set), "done");
         assert_eq!(server.engine.settings(&server.admin().await).await.unwrap().inference, Inference::Any);
+        let log = server.engine.audit(&server.admin().await, &AuditFilter::default(), Page::default()).await.unwrap();
+        let told = log.items[0].entry.data.clone().unwrap();
+        assert_eq!((&told["from"]["inference"], &told["to"]["inference"]), (&json!("region_only"), &json!("any")), "{told}");
         let page = html(&server, &admin).await;
         for text in ["are copied to us-east-1", "us-east-1 · folder on this server", "who may infer elsewhere"] {
             assert!(page.contains(text), "{text}: {page}");

@@ -83,6 +83,7 @@ impl Engine {
         // Before the row, so that no restore brings the person back where the bucket does not answer now.
         self.mark_deleted_user(&user.id).await?;
         people::remove(&self.0.control, &user.id).await?;
+        self.0.mailer.forget(&user.email).await?;
         self.forget_cached();
         tracing::info!(user = %user.id, "an account was deleted");
         Ok(())

@@ -9,11 +9,10 @@ use std::collections::HashSet;
 
 use crate::domain::alerts::{Alert, Facts, due};
 use crate::domain::money::Usd;
-use crate::domain::time::{DAY, HOUR, Time};
+use crate::domain::time::{HOUR, Time};
 use crate::engine::access::scope::Scope;
 use crate::engine::error::{Error, Result};
 use crate::engine::store::alerts;
-use crate::engine::store::usage;
 use crate::engine::{CellNode, Engine};
 
 pub use self::settings::{AlertChange, AlertRow, AlertsView};
@@ -21,8 +20,6 @@ use crate::engine::calls::agents::{AgentState, TokenState};
 
 /// A workspace in which nothing happens is looked at this often, for its tokens grow old all the same.
 const STALE: i64 = HOUR;
-/// Days of spend that the forecast looks back on.
-const FORTNIGHT: i64 = 14;
 /// Alerts told in one run.
 const BATCH: i64 = 100;
 
@@ -70,8 +67,7 @@ impl Engine {
         let (db, id, now) = (&self.cell(&scope.workspace)?.db, &scope.workspace.id, self.0.clock.now());
         let credits = self.credits(scope).await?;
         let (settings, _) = alerts::settings(db, id).await?;
-        let fortnight =
-            usage::totals(db, id, now.day_start().plus(-FORTNIGHT * DAY), now.day_start()).await?;
+        let pace = self.pace(scope).await?;
         let month_cap = credits.caps.iter().find(|cap| cap.cap == "workspace_month");
         let mut thresholds = settings.further_thresholds;
         thresholds.push(credits.soft_alert.threshold_pct);
@@ -83,7 +79,7 @@ impl Engine {
             typical_month: credits.typical_month_usd,
             available: credits.available_usd,
             floor: credits.floor_usd,
-            per_day: Usd::from_micros(fortnight.cost.micros() / FORTNIGHT),
+            per_day: if pace.is_settled { pace.per_day } else { Usd::ZERO },
             thresholds,
             month_cap: month_cap.map(|cap| (cap.limit_usd, cap.used_usd)),
             funding: alerts::funding(db, id).await?.to_string(),

@@ -3,42 +3,25 @@
 //! it, and a restore asks the bucket what must not come back.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::domain::ids::{RequestId, UserId, WorkspaceId};
-use crate::domain::time::Time;
+use crate::engine::data::backup_files as files;
 use crate::engine::error::{Error, Result, internal};
 use crate::engine::store::data_keys;
 use crate::engine::store::dump;
 use crate::engine::store::erasure::{self, MARKS};
 use crate::engine::store::workspaces::{self, Workspace};
-use crate::engine::store::{Db, people, usage};
+use crate::engine::store::{Db, people};
 use crate::engine::{CellNode, Engine};
 
-/// The form of a backup; raised when an older program could not read it.
-const FORMAT: u32 = 1;
-/// Written last: a folder without it is no whole backup.
-const MANIFEST: &str = "manifest.json";
+pub use crate::engine::data::backup_files::Manifest;
+
 /// The folder of the control database's tables.
 const CONTROL: &str = "control";
-
-/// What a backup holds.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Manifest {
-    /// See [`FORMAT`].
-    pub format: u32,
-    /// Names the copy of the key table in the buckets.
-    pub backup_id: String,
-    /// When it was taken.
-    pub taken_at: Time,
-    /// Rows by database (`control`, or `cell-NAME`) and table.
-    pub databases: BTreeMap<String, BTreeMap<String, u64>>,
-}
 
 /// What a restore did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -58,20 +41,20 @@ impl Engine {
     /// [`Error::Conflict`] for a folder that is not empty; [`Error::Unavailable`] where something cannot be read or
     /// written: then there is no manifest.
     pub async fn backup(&self, folder: &Path) -> Result<Manifest> {
-        make_empty(folder)?;
+        files::make_empty(folder)?;
         let taken_at = self.0.clock.now();
         let backup_id = format!("{}-{}", taken_at.millis(), hex::encode(crate::engine::random::bytes::<6>()));
         let mut databases = BTreeMap::new();
         // Cells before the directory: every account that is in a cell's copy is in the directory's.
         for (name, node) in &self.0.cells {
             let part = cell_folder(name);
-            databases.insert(part.clone(), write_database(&node.db, &folder.join(&part)).await?);
+            databases.insert(part.clone(), files::write_database(&node.db, &folder.join(&part)).await?);
             self.keep_keys(node, &backup_id).await?;
         }
-        databases.insert(CONTROL.into(), write_database(&self.0.control, &folder.join(CONTROL)).await?);
-        let manifest = Manifest { format: FORMAT, backup_id, taken_at, databases };
-        let json = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
-        fs::write(folder.join(MANIFEST), json).map_err(|error| cannot("write", folder, &error))?;
+        databases
+            .insert(CONTROL.into(), files::write_database(&self.0.control, &folder.join(CONTROL)).await?);
+        let manifest = Manifest { format: files::FORMAT, backup_id, taken_at, databases };
+        files::write_manifest(folder, &manifest)?;
         Ok(manifest)
     }
 
@@ -79,14 +62,15 @@ impl Engine {
     /// log says that it was restored.
     ///
     /// # Errors
-    /// [`Error::Conflict`] where a database is in use, or the backup holds a cell that this node does not serve;
-    /// [`Error::Unavailable`] where something cannot be read.
+    /// [`Error::Conflict`] where a database is in use, the backup holds a cell that this node does not serve, or one of
+    /// its files is not whole: then nothing was changed; [`Error::Unavailable`] where something cannot be read.
     pub async fn restore(&self, folder: &Path) -> Result<RestoreReport> {
-        let manifest = read_manifest(folder)?;
+        let manifest = files::read_manifest(folder)?;
         self.check_restorable(&manifest).await?;
+        files::check(folder, &manifest)?;
         let mut report = RestoreReport::default();
         for part in manifest.databases.keys() {
-            report.rows += read_database(self.database(part)?, &folder.join(part)).await?;
+            report.rows += files::read_database(self.database(part)?, &folder.join(part)).await?;
         }
         for node in self.0.cells.values() {
             report.keys += self.bring_keys_back(node, &manifest.backup_id).await?;
@@ -231,91 +215,4 @@ struct Mark {
 
 fn cell_folder(name: &str) -> String {
     format!("cell-{name}")
-}
-
-fn cannot(what: &str, path: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::Unavailable(format!("Cannot {what} {}: {error}.", path.display()))
-}
-
-fn make_empty(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|error| cannot("make the folder", folder, &error))?;
-    let mut entries = fs::read_dir(folder).map_err(|error| cannot("read", folder, &error))?;
-    match entries.next() {
-        Some(_) => Err(Error::Conflict(format!(
-            "{} is not empty. Nothing was written; name a new folder.",
-            folder.display()
-        ))),
-        None => Ok(()),
-    }
-}
-
-async fn write_database(db: &Db, folder: &Path) -> Result<BTreeMap<String, u64>> {
-    fs::create_dir_all(folder).map_err(|error| cannot("make the folder", folder, &error))?;
-    let mut moment = dump::moment(db).await?;
-    let mut rows = BTreeMap::new();
-    for table in dump::tables(&mut moment, db.dialect).await? {
-        let path = folder.join(format!("{table}.ndjson"));
-        let file = File::create(&path).map_err(|error| cannot("write", &path, &error))?;
-        let mut file = BufWriter::new(file);
-        let count = dump::write(&mut moment, &table, &mut file).await?;
-        file.flush().map_err(|error| cannot("write", &path, &error))?;
-        rows.insert(table, count);
-    }
-    Ok(rows)
-}
-
-fn read_manifest(folder: &Path) -> Result<Manifest> {
-    let path = folder.join(MANIFEST);
-    let text = fs::read(&path).map_err(|error| cannot("read", &path, &error))?;
-    let json: Value = serde_json::from_slice(&text).map_err(|error| cannot("read", &path, &error))?;
-    if json["format"] != FORMAT {
-        return Err(Error::Conflict(format!(
-            "{} is of another form than this program reads. Nothing was changed.",
-            path.display()
-        )));
-    }
-    serde_json::from_value(json).map_err(|error| cannot("read", &path, &error))
-}
-
-/// Reads tables in rounds: one that refers to another waits until that one is there.
-async fn read_database(db: &Db, folder: &Path) -> Result<u64> {
-    let mut transaction = db.begin().await?;
-    let mut waiting = dump::tables(&mut transaction, db.dialect).await?;
-    waiting.retain(|table| folder.join(format!("{table}.ndjson")).is_file());
-    let mut rows = 0;
-    while !waiting.is_empty() {
-        let (before, mut later) = (waiting.len(), Vec::new());
-        for table in waiting {
-            match read_table(&mut transaction, db, folder, &table).await? {
-                Some(count) => rows += count,
-                None => later.push(table),
-            }
-        }
-        if later.len() == before {
-            return Err(internal("restore", format!("the tables {later:?} do not fit this version")));
-        }
-        waiting = later;
-    }
-    if folder.join("usage_hours.ndjson").is_file() {
-        usage::rebuild_days(&mut transaction).await?;
-    }
-    transaction.commit().await?;
-    Ok(rows)
-}
-
-/// `None` where the table has to wait.
-async fn read_table(
-    on: &mut sqlx::AnyConnection,
-    db: &Db,
-    folder: &Path,
-    table: &str,
-) -> Result<Option<u64>> {
-    let path = folder.join(format!("{table}.ndjson"));
-    let file = File::open(&path).map_err(|error| cannot("read", &path, &error))?;
-    let columns = dump::columns(on, db.dialect, table).await?;
-    dump::savepoint(on).await?;
-    match dump::read(on, table, &columns, BufReader::new(file)).await {
-        Ok(count) => dump::keep(on).await.map(|()| Some(count)),
-        Err(_) => dump::undo(on).await.map(|()| None),
-    }
 }

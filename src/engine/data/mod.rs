@@ -1,6 +1,7 @@
 //! What is kept, where and how long, and how it goes.
 
 pub mod backup;
+mod backup_files;
 pub mod data_requests;
 pub(in crate::engine) mod escrow;
 pub mod holds;

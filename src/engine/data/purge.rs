@@ -1,7 +1,7 @@
 //! The purger: what is past its retention goes, in small batches under a lease. Objects go before their row says so, so
 //! that a crash in between is made good by the next run.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -39,7 +39,7 @@ pub struct PurgeReport {
     /// Generations whose files the storage did not delete; the next run tries again.
     pub failed: u64,
     /// Generations that are due, but that a hold keeps.
-    pub held: i64,
+    pub held: u64,
     /// Log rows.
     pub log_rows: u64,
     /// Refused and failed calls.
@@ -48,6 +48,20 @@ pub struct PurgeReport {
     pub keys: u64,
     /// The fault at which the run stopped; the next one goes on there.
     pub stopped_by: Option<String>,
+    /// The same for each workspace of which something went or is held.
+    #[serde(default)]
+    pub workspaces: BTreeMap<String, Purged>,
+}
+
+/// What a run did for one workspace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purged {
+    /// Generations whose files and prompt went.
+    pub generations: u64,
+    /// Log rows that went.
+    pub log_rows: u64,
+    /// Generations that are due, but that a hold keeps.
+    pub held: u64,
 }
 
 impl Engine {
@@ -73,7 +87,10 @@ impl Engine {
 
     async fn purge_cell(&self, node: &CellNode, lease: &Lease<'_>, report: &mut PurgeReport) -> Result<()> {
         self.purge_media(node, lease, report).await?;
-        report.held = retention::due_but_held(&node.db, self.0.clock.now()).await?;
+        for (workspace, held) in retention::due_but_held(&node.db, self.0.clock.now()).await? {
+            report.held += held;
+            report.of(&workspace).held = held;
+        }
         self.purge_attempts(node, lease, report).await?;
         self.purge_logs(node, lease, report).await?;
         self.purge_keys(node, report).await?;
@@ -135,6 +152,7 @@ impl Engine {
             let (all, batch) = (due.len() as u64, self.delete_files(node, due).await);
             retention::remove_content(&node.db, &batch, self.0.clock.now()).await?;
             report.generations += batch.len() as u64;
+            batch.iter().for_each(|gone| report.of(&gone.workspace_id).generations += 1);
             report.failed += all - batch.len() as u64;
             // Calls share the disk: as much rest as work.
             tokio::time::sleep(began.elapsed()).await;
@@ -221,6 +239,7 @@ impl Engine {
                 while lease.renew().await? {
                     let rows = retention::cut_log(&node.db, &workspace, last, ROWS).await?;
                     report.log_rows += rows as u64;
+                    report.of(&workspace).log_rows += rows as u64;
                     if rows == 0 {
                         retention::cut_checkpoints(&node.db, &workspace, checkpoint).await?;
                         let cut = retention.log_cut(self.0.clock.now());
@@ -267,6 +286,10 @@ fn start() -> Cursor {
 }
 
 impl PurgeReport {
+    fn of(&mut self, workspace: &WorkspaceId) -> &mut Purged {
+        self.workspaces.entry(workspace.to_string()).or_default()
+    }
+
     fn add(&mut self, other: Self) {
         self.generations += other.generations;
         self.failed += other.failed;
@@ -275,5 +298,6 @@ impl PurgeReport {
         self.attempts += other.attempts;
         self.keys += other.keys;
         self.stopped_by = self.stopped_by.take().or(other.stopped_by);
+        self.workspaces.extend(other.workspaces);
     }
 }

@@ -8,7 +8,7 @@ use crate::domain::time::Time;
 use crate::engine::Engine;
 use crate::engine::access::scope::Scope;
 use crate::engine::data::holds::HoldView;
-use crate::engine::data::purge::{PURGE, PurgeReport};
+use crate::engine::data::purge::{PURGE, PurgeReport, Purged};
 use crate::engine::data::reconcile::{RECONCILE, ReconcileReport};
 use crate::engine::error::Result;
 use crate::engine::store::retention::{self, MediaCount};
@@ -25,6 +25,12 @@ pub struct LastRun<T> {
     pub report: Option<T>,
 }
 
+impl<T> LastRun<T> {
+    fn map<U>(self, view: impl FnOnce(T) -> U) -> LastRun<U> {
+        LastRun { began_at: self.began_at, ended_at: self.ended_at, report: self.report.map(view) }
+    }
+}
+
 /// How long a workspace's data is kept, and what sees to it.
 #[derive(Debug, Clone, Serialize)]
 pub struct RetentionView {
@@ -35,10 +41,29 @@ pub struct RetentionView {
     pub attempt_retention_days: i64,
     /// Holds in force: what they keep is neither purged nor erased.
     pub holds: Vec<HoldView>,
-    /// The purger's last run over the workspace's cell.
-    pub last_purge: Option<LastRun<PurgeReport>>,
-    /// The last comparison of rows and files of the workspace's cell.
-    pub last_reconcile: Option<LastRun<ReconcileReport>>,
+    /// The purger's last run.
+    pub last_purge: Option<LastRun<PurgeView>>,
+    /// The last comparison of rows and files.
+    pub last_reconcile: Option<LastRun<ReconcileView>>,
+}
+
+/// What the purger's last run did for this workspace: what it did for others is theirs to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct PurgeView {
+    /// What went, and what a hold keeps.
+    #[serde(flatten)]
+    pub purged: Purged,
+    /// Whether the storage kept it from its end; the next run goes on.
+    pub stopped: bool,
+}
+
+/// What the last comparison found in the whole cell, without numbers for the same reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ReconcileView {
+    /// Whether rows and files agreed.
+    pub clean: bool,
+    /// Whether rows were left alone because too many lack their files.
+    pub left_alone: bool,
 }
 
 /// What a change of the periods would delete. Nothing is changed by looking.
@@ -73,8 +98,18 @@ impl Engine {
             retention: self.periods(scope).await?,
             attempt_retention_days: ATTEMPT_DAYS,
             holds: active.into_iter().map(HoldView::from).collect(),
-            last_purge: last_run(data_jobs::last(db, PURGE).await?),
-            last_reconcile: last_run(data_jobs::last(db, RECONCILE).await?),
+            last_purge: last_run(data_jobs::last(db, PURGE).await?).map(|run| {
+                run.map(|report: PurgeReport| PurgeView {
+                    purged: report.workspaces.get(scope.workspace.id.as_str()).copied().unwrap_or_default(),
+                    stopped: report.failed > 0 || report.stopped_by.is_some(),
+                })
+            }),
+            last_reconcile: last_run(data_jobs::last(db, RECONCILE).await?).map(|run| {
+                run.map(|report: ReconcileReport| ReconcileView {
+                    clean: report.is_clean(),
+                    left_alone: report.not_mended > 0,
+                })
+            }),
         })
     }
 

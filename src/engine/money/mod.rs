@@ -3,7 +3,8 @@
 pub mod allowance;
 pub mod billing;
 pub mod ledger_writer;
+pub mod limits;
+pub mod pace;
 pub mod portfolio;
-pub mod standing;
 pub mod statement;
 pub mod usage;

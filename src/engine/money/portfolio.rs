@@ -5,21 +5,19 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use crate::domain::access::{Permission, Role};
 use crate::domain::ids::UserId;
 use crate::domain::money::Usd;
-use crate::domain::time::{DAY, Time};
+use crate::domain::time::Time;
 use crate::domain::usage::{Interval, Span, Sums, forecast};
 use crate::engine::Engine;
 use crate::engine::access::scope::{Origin, Scope};
 use crate::engine::access::workspaces::Workspace;
 use crate::engine::error::Result;
 use crate::engine::money::usage::UsageQuery;
-use crate::engine::store::{agents, usage as roll_ups, workspaces};
+use crate::engine::store::{agents, workspaces};
 use crate::engine::views::notices::Notice;
 use crate::engine::views::overview::runs_out;
 
 /// Workspaces that are asked at the same time.
 const AT_ONCE: usize = 8;
-/// Days of spend that the forecast looks back on.
-const FORECAST_DAYS: i64 = 14;
 
 /// How one workspace stands.
 #[derive(Debug, Clone)]
@@ -34,7 +32,7 @@ pub struct Standing {
     pub before: Usd,
     /// What this month will have cost.
     pub forecast: Usd,
-    /// When the balance runs out at the pace of the last fortnight; as the balance.
+    /// When the balance runs out at the pace of the last days; as the balance.
     pub runs_out: Option<Time>,
     /// What is wrong now, as far as the role may know.
     pub notices: Vec<Notice>,
@@ -84,7 +82,7 @@ impl Engine {
         let of = |span, interval| UsageQuery { span, interval, grouping: None };
         let month = self.usage(scope, of(span, Interval::Day)).await?;
         let before = self.usage(scope, of(span.previous(), Interval::Month)).await?.total().cost;
-        let (per_day, account) = (self.pace(scope).await?, self.account(&scope.workspace).await?);
+        let (per_day, account) = (self.pace(scope).await?.per_day, self.account(&scope.workspace).await?);
         let credits = self.credits(scope).await?;
         let knows = scope.role.may(Permission::ReadBilling);
         let agents = self.agents(scope).await?;
@@ -106,15 +104,5 @@ impl Engine {
                 .collect(),
             month: total,
         })
-    }
-
-    /// Mean spend a day over the last fortnight.
-    async fn pace(&self, scope: &Scope) -> Result<Usd> {
-        let today = self.0.clock.now().day_start();
-        let span = Span { from: today.plus(-FORECAST_DAYS * DAY), to: today };
-        let db = &self.cell(&scope.workspace)?.db;
-        let days = roll_ups::parts(db, &scope.workspace.id, roll_ups::RollUp::Days, None, span).await?;
-        let spent: Usd = days.iter().map(|day| day.sums.cost).sum();
-        Ok(Usd::from_micros(spent.micros() / FORECAST_DAYS))
     }
 }

@@ -13,8 +13,6 @@ use crate::engine::error::Result;
 use crate::engine::store::usage::{self, Part, RollUp};
 use crate::engine::store::workspaces::{self, Workspace};
 
-/// Days of spend that the forecast looks back on.
-const FORECAST_DAYS: i64 = 14;
 /// Days that an hour or day is compared with.
 const LOOK_BACK: i64 = 28;
 
@@ -183,9 +181,7 @@ impl Engine {
         let spend = self.spend(scope, Span { from, to: now.next_month() }, Interval::Day).await?;
         let of_day = |back: i64| spend.get(&today.plus(-back * DAY)).copied().unwrap_or_default();
         let typical_day = median((1..=days).map(of_day).collect());
-        let looked_at = days.clamp(1, FORECAST_DAYS);
-        let recent: Usd = if days == 0 { of_day(0) } else { (1..=looked_at).map(of_day).sum() };
-        let per_day = Usd::from_micros(recent.micros() / looked_at);
+        let per_day = self.pace(scope).await?.per_day;
         let spent = spend.range(now.month_start()..).map(|(_, cost)| *cost).sum();
         let ends_now = span.to > now.month_start() && span.to <= now.next_month() && span.holds(today);
         let outlook = Outlook { per_day, month: forecast(spent, per_day, now) };

@@ -32,16 +32,21 @@ pub async fn due(db: &CellDb, now: Time, cursor: &Cursor, limit: i64) -> Result<
     select.limit(limit).all(&db.read).await?.iter().map(generations::generation).collect()
 }
 
-/// How many generations are due but kept by a hold.
+/// How many generations of each workspace are due but kept by a hold.
 ///
 /// # Errors
 /// The database's own.
-pub async fn due_but_held(db: &CellDb, now: Time) -> Result<i64> {
+pub async fn due_but_held(db: &CellDb, now: Time) -> Result<Vec<(WorkspaceId, u64)>> {
     let text = format!(
-        "SELECT COUNT(*) AS held FROM generations g WHERE g.deleted_us IS NULL AND g.expires_us <= $1 AND {KEEPS_GENERATION}"
+        "SELECT g.workspace_id, COUNT(*) AS held FROM generations g \
+         WHERE g.deleted_us IS NULL AND g.expires_us <= $1 AND {KEEPS_GENERATION} GROUP BY g.workspace_id"
     );
     let rows = Select::new(&text, values![now.micros()]).all(&db.read).await?;
-    Ok(rows.first().map(|row| row.try_get("held")).transpose()?.unwrap_or_default())
+    let one = |row: &AnyRow| {
+        let held: i64 = row.try_get("held")?;
+        Ok((parse(row.try_get::<String, _>("workspace_id")?)?, u64::try_from(held).unwrap_or_default()))
+    };
+    rows.iter().map(one).collect()
 }
 
 /// Whether a hold keeps this generation.

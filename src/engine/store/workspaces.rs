@@ -252,13 +252,13 @@ fn read_invitation(row: &AnyRow) -> Result<Invitation> {
     })
 }
 
-/// Uses an invitation up; false where somebody was faster.
+/// Uses an invitation up, and forgets its address, for the person has one now; false where somebody was faster.
 ///
 /// # Errors
 /// The database's own.
 pub async fn use_invitation(on: &mut AnyConnection, id: &InvitationId, now: Time) -> Result<bool> {
-    let text =
-        "UPDATE invitations SET accepted_us = $1 WHERE id = $2 AND accepted_us IS NULL AND expires_us > $1";
+    let text = "UPDATE invitations SET accepted_us = $1, email = '' \
+                WHERE id = $2 AND accepted_us IS NULL AND expires_us > $1";
     Ok(Statement::new(text, values![now.micros(), id.as_str()]).run(on).await? == 1)
 }
 

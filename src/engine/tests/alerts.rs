@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::domain::access::Role;
-use crate::domain::alerts::AlertSettings;
+use crate::domain::alerts::{AlertSettings, Runaway};
 use crate::domain::policy::Tool;
 use crate::domain::settings::CapsChange;
 use crate::domain::time::{DAY, HOUR, MINUTE, SECOND};
@@ -68,6 +68,51 @@ both_engines! {
         assert_eq!(mails.iter().filter(|mail| mail.contains("is used up")).count(), 2);
         assert_eq!(mails.iter().filter(|mail| mail.contains("75 %")).count(), 1);
         world.assert_whole().await;
+    }
+
+    async fn four_months_of_spend_tell_each_alert_once_a_month(on) {
+        let world = World::with_money(on, "10").await;
+        let caps = CapsChange {
+            workspace_month_usd: Some(Some(usd("10.248"))),
+            floor_usd: Some(Some(usd("2"))),
+            ..CapsChange::default()
+        };
+        world.engine.set_caps(&world.admin().await, &caps).await.unwrap();
+        // To the middle of January 2027; $0.336 a day, and three times that in the new year.
+        for day in 0..86 {
+            let calls = if world.clock.now().to_string().starts_with("2027") { 6 } else { 2 };
+            for call in 0..calls {
+                let picture = json!({ "prompt": format!("day {day}, call {call}"), "width": 64, "height": 64, "count": 4 });
+                let _ = world.image(picture).await;
+            }
+            for _ in 0..3 {
+                world.engine.watch_budgets().await.unwrap();
+                world.clock.advance(8 * HOUR);
+            }
+            if world.clock.now().to_string()[8..10] == *"10" {
+                world.engine.top_up(&world.admin().await, usd("12"), "monthly").await.unwrap();
+            }
+        }
+        let history = world.engine.alerts(&world.admin().await).await.unwrap().history;
+        let told: Vec<_> = history.iter().rev().map(|row| (row.fired_at.day_key(), row.key.as_str())).collect();
+        let expected = [
+            ("2026-11-01", "forecast/2026-11/"),
+            ("2026-11-06", "below_floor/"),
+            ("2026-12-01", "forecast/2026-12/"),
+            // November, the first full month, cost $10.08: 75 % of it are 22.5 days, and all of it are 30.
+            ("2026-12-23", "soft_alert/75/2026-12"),
+            ("2026-12-29", "token_due/14/"),
+            ("2026-12-30", "soft_alert/100/2026-12"),
+            ("2026-12-31", "cap_reached/workspace_month//2026-12"),
+            ("2027-01-01", "forecast/2027-01/"),
+            ("2027-01-06", "below_floor/"),
+        ];
+        assert_eq!(told.len(), expected.len(), "{told:#?}");
+        for ((day, key), (on_day, begins)) in told.iter().zip(expected) {
+            assert!(day == on_day && key.starts_with(begins), "{day} {key}, not {on_day} {begins}");
+        }
+        let sent = mails(&world).await.iter().filter(|mail| mail.contains("Subject: ")).count();
+        assert_eq!(sent, expected.len(), "one mail each to the one Admin");
     }
 
     async fn a_token_that_is_due_is_told_in_each_stage_once(on) {
@@ -142,6 +187,22 @@ both_engines! {
             world.clock.advance(3 * MINUTE);
         }
         assert_eq!(world.image(small("slowly")).await.unwrap_err().code, "insufficient_credits");
+    }
+
+    async fn the_loop_breakers_limits_are_the_workspaces(on) {
+        let failures = (0..20).map(|_| Act::Fail(ProviderError::Failed("out of order".into())));
+        let scripted = Arc::new(Scripted::new(failures));
+        let world = World::scripted(on, "100", &scripted).await;
+        let runaway = Runaway { repeats: 3, minutes: 60, times_typical: 5 };
+        let settings = AlertSettings { runaway, ..AlertSettings::default() };
+        world.engine.set_alerts(&world.admin().await, AlertChange { settings, slack_url: None }).await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(world.image(small("the same")).await.unwrap_err().code, "provider_failed");
+            world.clock.advance(15 * MINUTE);
+        }
+        let paused = world.image(small("the same")).await.unwrap_err();
+        assert_eq!(paused.code, "agent_paused");
+        assert!(paused.message.contains("3 times within 60 minutes"), "{}", paused.message);
     }
 
     async fn an_hour_far_above_the_typical_one_pauses_the_agent(on) {

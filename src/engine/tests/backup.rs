@@ -3,6 +3,7 @@
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::domain::access::Role;
 use crate::domain::alerts::AlertSettings;
 use crate::domain::time::DAY;
 use crate::engine::Engine;
@@ -14,7 +15,7 @@ use crate::engine::error::Error;
 use crate::engine::log::reading::Page;
 use crate::engine::store::data_keys;
 use crate::engine::tests::data_requests::{approved, files_with, image, prompt, second_admin};
-use crate::engine::tests::support::{Databases, World, bootstrap, both_engines, usd};
+use crate::engine::tests::support::{Databases, World, add_member, bootstrap, both_engines, mails, usd};
 
 /// A node on `databases` with the buckets and the master key of `world`.
 async fn beside(world: &World, databases: &Databases, clock: &Clock) -> Engine {
@@ -64,6 +65,29 @@ both_engines! {
         for text in ["the secret of the fox", "customer-42"] {
             assert_eq!(files_with(folder.path(), text), Vec::<String>::new());
         }
+    }
+
+    async fn a_backup_that_is_not_whole_is_refused_before_anything_changes(on) {
+        let world = world(on).await;
+        image(&world, "a fox", None).await;
+        let folder = TempDir::new().unwrap();
+        world.engine.backup(folder.path()).await.unwrap();
+        let other = Databases::sqlite();
+        let engine = beside(&world, &other, &world.clock).await;
+        let file = folder.path().join("cell-eu/log_entries.ndjson.gz");
+        let whole = std::fs::read(&file).unwrap();
+        let rows = std::io::read_to_string(flate2::read::GzDecoder::new(whole.as_slice())).unwrap();
+        let mut shorter = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut shorter, rows.lines().next().unwrap().as_bytes()).unwrap();
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        for broken in [whole[..whole.len() - 20].to_vec(), shorter.finish().unwrap(), flipped] {
+            std::fs::write(&file, broken).unwrap();
+            let Err(Error::Conflict(why)) = engine.restore(folder.path()).await else { panic!("it was restored") };
+            assert!(why.contains("log_entries") && why.contains("Nothing was restored"), "{why}");
+        }
+        std::fs::write(&file, &whole).unwrap();
+        assert!(engine.restore(folder.path()).await.unwrap().rows > 10, "the databases are still empty");
     }
 
     async fn what_ended_since_is_readable_in_no_backup(on) {
@@ -130,13 +154,20 @@ both_engines! {
         let last = world.engine.delete_account(&me, &password, origin()).await;
         assert!(matches!(last, Err(Error::Conflict(message)) if message.contains("Growth")));
         second_admin(&world).await;
+        add_member(&world, "vera@example.com", Role::Viewer).await;
+        let members = world.engine.members(&world.admin().await).await.unwrap();
+        let vera = members.into_iter().find(|member| member.email == "vera@example.com").unwrap();
         let settings = AlertSettings { recipients: vec!["ada@example.com".into()], ..AlertSettings::default() };
         world.engine.set_alerts(&world.admin().await, AlertChange { settings, slack_url: None }).await.unwrap();
         let wrong = world.engine.delete_account(&me, "wrong", origin()).await;
         assert!(matches!(wrong, Err(Error::Field(fault)) if fault.field == "password"));
         world.engine.delete_account(&me, &password, origin()).await.unwrap();
         assert_eq!(world.engine.user(&me).await.unwrap(), None);
-        assert_eq!(world.tables_with("ada@example.com").await, Vec::<String>::new());
+        world.engine.delete_account(&vera.user_id, &password, origin()).await.unwrap();
+        for address in ["ada@example.com", "vera@example.com"] {
+            assert_eq!(world.tables_with(address).await, Vec::<String>::new());
+            assert!(mails(&world).await.iter().all(|mail| !mail.contains(address)));
+        }
         let key = world.engine.key_principal(&world.made.api_key).await.unwrap();
         assert_eq!(key, None, "the person's keys end");
         let again = NewPerson { email: "ada@example.com".into(), name: "Ada".into(), password };

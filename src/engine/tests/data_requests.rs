@@ -86,14 +86,25 @@ pub(super) async fn second_admin(world: &World) -> Scope {
     engine.scope(&principal, &world.made.workspace_id, Permission::DecideDataRequests, origin).await.unwrap()
 }
 
-/// Every file below `folder` that holds `text`.
+/// A file's bytes; those that were compressed, of a compressed one.
+fn content(path: &Path) -> Vec<u8> {
+    let mut bytes = std::fs::read(path).unwrap();
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        let compressed = std::mem::take(&mut bytes);
+        std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(compressed.as_slice()), &mut bytes)
+            .unwrap();
+    }
+    bytes
+}
+
+/// Every file below `folder` that holds `text`, compressed ones too.
 pub(super) fn files_with(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files_with(&path, text));
-        } else if std::fs::read(&path).unwrap().windows(text.len()).any(|bytes| bytes == text.as_bytes()) {
+        } else if content(&path).windows(text.len()).any(|bytes| bytes == text.as_bytes()) {
             found.push(path.display().to_string());
         }
     }

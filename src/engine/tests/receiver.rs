@@ -1,16 +1,20 @@
 //! A receiver of webhooks on a real socket: it keeps what came and answers as told.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use flate2::read::GzDecoder;
 use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 /// How a request is answered.
 #[derive(Debug, Clone)]
@@ -77,18 +81,44 @@ struct Kept {
 #[derive(Clone)]
 pub(crate) struct Receiver {
     kept: Arc<Mutex<Kept>>,
+    serving: Arc<Mutex<Option<JoinHandle<()>>>>,
+    address: SocketAddr,
     pub(crate) url: String,
 }
 
 impl Receiver {
     pub(crate) async fn start() -> Self {
-        let kept = Arc::<Mutex<Kept>>::default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let router = Router::new().fallback(answer).with_state(kept.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let receiver = Self {
+            kept: Arc::default(),
+            serving: Arc::default(),
+            address,
+            url: format!("http://{address}/hook"),
+        };
+        receiver.serve(listener);
+        receiver
+    }
+
+    fn serve(&self, listener: TcpListener) {
+        let router = Router::new().fallback(answer).with_state(self.kept.clone());
         let router = router.layer(axum::extract::DefaultBodyLimit::disable());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { kept, url }
+        // Each connection ends with its answer, so that nothing is left of a receiver that stopped.
+        let router = router.layer(axum::middleware::map_response(closing));
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        *self.serving.lock().unwrap() = Some(serving);
+    }
+
+    /// Refuses connections from now on.
+    pub(crate) async fn stop(&self) {
+        let serving = self.serving.lock().unwrap().take().expect("it runs");
+        serving.abort();
+        let _ = serving.await;
+    }
+
+    /// Serves again at the same address, with what came before still known.
+    pub(crate) async fn restart(&self) {
+        self.serve(TcpListener::bind(self.address).await.unwrap());
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -119,6 +149,11 @@ impl Receiver {
     pub(crate) fn acknowledged(&self) -> Vec<Value> {
         self.all().iter().filter(|request| request.status < 300).flat_map(Received::events).collect()
     }
+}
+
+async fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 async fn answer(State(kept): State<Arc<Mutex<Kept>>>, headers: HeaderMap, body: Bytes) -> Response {

@@ -52,7 +52,7 @@ both_engines! {
         assert_eq!(world.engine.prompt(&world.admin().await, &request).await.unwrap(), None);
         assert!(shown(&world).await[0].deleted_at.is_some());
         let last = world.engine.retention(&world.admin().await).await.unwrap().last_purge.unwrap();
-        assert_eq!((last.report.unwrap().generations, last.ended_at.is_some()), (1, true));
+        assert_eq!((last.report.unwrap().purged.generations, last.ended_at.is_some()), (1, true));
         assert_reconciled(&world).await;
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use axum::http::HeaderName;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -107,6 +108,26 @@ both_engines! {
         assert_eq!((health.lag_events, health.success_rate), (0, Some(1.0)));
         let page = world.engine.webhook_deliveries(&world.admin().await, &made.endpoint.id, false, Page::default()).await.unwrap();
         assert_eq!((page.items.len(), page.items[0].outcome.as_str(), page.items[0].status), (2, "delivered", Some(200)));
+    }
+
+    async fn deliveries_are_shown_for_thirty_days_and_answers_are_cut(on) {
+        let (world, receiver) = (world(on).await, Receiver::start().await);
+        let (made, admin) = (hook(&world, &receiver, "generic").await, world.admin().await);
+        receiver.then([Reply::Status(500, "x".repeat(50_000))]);
+        acts(&world, 1).await;
+        deliver_all(&world).await;
+        let shown = async || {
+            let page = Page { limit: Some(10), cursor: None };
+            world.engine.webhook_deliveries(&admin, &made.endpoint.id, false, page).await.unwrap().items
+        };
+        let first = shown().await.remove(0);
+        assert_eq!((first.attempt, first.status, first.response.len()), (1, Some(500), 20_000));
+        assert!(first.request.contains("settings.changed") && first.duration_ms >= 0);
+        for (days, left) in [(29, true), (2, false)] {
+            world.clock.advance(days * DAY);
+            world.engine.forget_deliveries().await.unwrap();
+            assert_eq!(shown().await.iter().any(|delivery| delivery.id == first.id), left, "{days} days later");
+        }
     }
 
     async fn a_checkpoint_goes_to_the_siem_where_something_happened(on) {
@@ -271,7 +292,7 @@ both_engines! {
     }
 
     async fn hours_of_trouble_crashes_and_two_nodes_lose_and_shuffle_nothing(on) {
-        // 100,000 events: the receiver fails for an hour, answers 429 and 413 in between, couriers die twice.
+        // 100,000 events: the receiver fails for an hour, restarts, answers 429 and 413 in between, couriers die twice.
         let count = 100_000;
         let (world, receiver) = (world(on).await, Receiver::start().await);
         hook(&world, &receiver, "datadog").await;
@@ -282,6 +303,10 @@ both_engines! {
             world.clock.advance(MINUTE);
         }
         assert!(receiver.acknowledged().is_empty());
+        receiver.stop().await;
+        deliver_all(&world).await;
+        world.clock.advance(HOUR);
+        receiver.restart().await;
         receiver.always(None);
         receiver.then([Reply::After(429, "120"), Reply::status(413), Reply::status(413)]);
         for _ in 0..4 {
@@ -377,6 +402,68 @@ fn datadog(request: &Received) -> Option<Reply> {
                 .is_some_and(|fields| fields.len() < 256 && fields.keys().all(|key| key.len() < 50))
     };
     Some(Reply::status(if entries.iter().all(sound) { 202 } else { 400 }))
+}
+
+/// A request as a client could send it.
+fn request(headers: &[(&'static str, &str)], body: impl Into<Vec<u8>>) -> Received {
+    let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+    Received { headers: headers.collect(), raw: body.into(), status: 0 }
+}
+
+fn judged(reply: Option<Reply>) -> (u16, Option<u64>) {
+    let Some(Reply::Status(status, body)) = reply else { panic!("a judge always answers") };
+    (status, serde_json::from_str(&body).ok().and_then(|body: Value| body["code"].as_u64()))
+}
+
+#[test]
+fn the_strict_splunk_receiver_rejects_what_breaks_the_rules() {
+    let (token, channel) = (
+        ("authorization", "Splunk token-1"),
+        ("x-splunk-request-channel", "01234567-89ab-4cde-8f01-23456789abcd"),
+    );
+    let sound = r#"{"time":1.5,"host":"h","event":{"a":1},"fields":{"b":"c"}}"#;
+    assert_eq!(judged(splunk(&request(&[token, channel], sound))), (200, Some(0)));
+    assert_eq!(judged(splunk(&request(&[token, channel], format!("{sound}{sound}")))), (200, Some(0)));
+    for (headers, code) in [
+        (vec![channel], (401, Some(2))),
+        (vec![("authorization", "Bearer token-1"), channel], (401, Some(3))),
+        (vec![("authorization", "Splunk another"), channel], (403, Some(4))),
+        (vec![token], (400, Some(10))),
+    ] {
+        assert_eq!(judged(splunk(&request(&headers, sound))), code, "{headers:?}");
+    }
+    let large = format!(r#"{{"time":1,"event":"{}","fields":{{}}}}"#, "x".repeat(1_048_576));
+    for (body, code) in [
+        (large.as_str(), (413, Some(27))),
+        ("no JSON", (400, Some(6))),
+        (r#"{"time":1,"fields":{}}"#, (400, Some(12))),
+        (r#"{"time":1,"event":" ","fields":{}}"#, (400, Some(13))),
+        (r#"{"time":1,"event":"e","fields":{"nested":{"a":1}}}"#, (400, Some(15))),
+        (r#"{"time":"noon","event":"e","fields":{}}"#, (400, Some(6))),
+        (r#"{"time":1,"event":"e","fields":{},"other":1}"#, (400, Some(6))),
+    ] {
+        assert_eq!(judged(splunk(&request(&[token, channel], body))), code);
+    }
+}
+
+#[test]
+fn the_strict_datadog_receiver_rejects_what_breaks_the_rules() {
+    let key = ("dd-api-key", "token-1");
+    let entry = json!({ "message": "m", "ddsource": "s", "timestamp": 1, "ddtags": "a:b" });
+    let of = |entries: &[Value]| judged(datadog(&request(&[key], json!(entries).to_string()))).0;
+    assert_eq!(of(std::slice::from_ref(&entry)), 202);
+    assert_eq!(judged(datadog(&request(&[], json!([entry]).to_string()))).0, 403);
+    assert_eq!(judged(datadog(&request(&[key], "{}"))).0, 400);
+    assert_eq!(of(&vec![entry.clone(); 1_001]), 413);
+    let with = |name: &str, value: Value| {
+        let mut changed = entry.clone();
+        changed[name] = value;
+        of(&[changed])
+    };
+    assert_eq!(with("message", json!("x".repeat(1_000_000))), 413);
+    assert_eq!(with("ddtags", json!("no pair")), 400);
+    assert_eq!(with("timestamp", json!("noon")), 400);
+    assert_eq!(with(&"k".repeat(50), json!(1)), 400);
 }
 
 both_engines! {
@@ -485,6 +572,7 @@ async fn receivers_that_misbehave_cost_bounded_time_and_memory_and_are_shown() {
         (lying, true),
         (garbage, false),
         ("http://127.0.0.1:9/".into(), false),
+        ("http://siem.invalid/".into(), false),
     ] {
         let made = world.engine.create_webhook(&admin, endpoint(&url, "generic")).await.unwrap();
         let began = Instant::now();

@@ -20,9 +20,6 @@ use crate::engine::store::usage;
 use crate::engine::views::checklist::Step;
 use crate::engine::views::notices::Notice;
 
-/// Days of spend that the forecast looks back on.
-const FORECAST_DAYS: i64 = 14;
-
 /// Names in each list of what cost the most.
 const TOP: usize = 5;
 
@@ -90,7 +87,7 @@ pub struct Overview {
     pub latest: Vec<LatestCall>,
     /// What is wrong now.
     pub notices: Vec<Notice>,
-    /// Mean spend a day over the last fortnight.
+    /// Mean spend a day, see [`Pace`](crate::engine::money::pace::Pace).
     pub per_day: Usd,
     /// When the balance runs out at that pace; `None` where it does not within a year.
     pub runs_out: Option<Time>,
@@ -123,9 +120,7 @@ impl Engine {
         let credits = self.credits(scope).await?;
         let today = usage::totals(db, id, now.day_start(), now.next_day()).await?;
         let month = usage::by_day(db, id, now.month_start(), now.next_month()).await?;
-        let fortnight = now.day_start().plus(-FORECAST_DAYS * DAY);
-        let recent = usage::totals(db, id, fortnight, now.day_start()).await?.cost;
-        let per_day = Usd::from_micros(recent.micros() / FORECAST_DAYS);
+        let per_day = self.pace(scope).await?.per_day;
         let agents = self.agents(scope).await?;
         Ok(Overview {
             calls_today: today.calls,

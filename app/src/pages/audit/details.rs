@@ -75,7 +75,7 @@ pub fn deliveries(rows: Vec<DeliveryView>) -> AnyView {
     view! {
         <section class="card">
             <header><h2>"Deliveries"</h2></header>
-            <div class="deliveries">{rows.into_iter().map(delivery).collect_view()}</div>
+            <div class="deliveries">{rows.into_iter().map(|row| delivery(row, None)).collect_view()}</div>
         </section>
     }
     .into_any()

@@ -142,6 +142,8 @@ fn tabs(asked: &Asked, here: &str) -> AnyView {
 
 async fn found(ask: &Ask, scope: &Scope, asked: &Asked, search: &Search) -> Result<AnyView> {
     let page = list_page(ask);
+    // Read before the list: what is written meanwhile is shown twice rather than never.
+    let end = ask.engine.log_end(scope).await?;
     let (rows, count, next) = if asked.tab == Tab::Refused {
         let found = ask.engine.attempts(scope, search, page).await?;
         let count = found.items.len();
@@ -156,7 +158,7 @@ async fn found(ask: &Ask, scope: &Scope, asked: &Asked, search: &Search) -> Resu
     let newest = ask.query("cursor").map(|_| asked.to(asked.tab));
     let is_first = newest.is_none();
     let live = (is_first && asked.tab != Tab::Refused)
-        .then(|| view! { <LiveLog url=asked.taken("live", "") base=asked.base.clone()/> });
+        .then(|| view! { <LiveLog url=asked.taken("live", "") base=asked.base.clone() after=end/> });
     let table = if count == 0 { nothing(asked, search) } else { rows::table(rows) };
     Ok(view! {
         <div class="card">

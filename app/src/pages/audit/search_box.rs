@@ -1,6 +1,7 @@
 //! The one search box, with its error pointing into the text, and the same filters as controls.
 
-use agentframer::domain::search::{Condition, Field, QueryError, Search, Status};
+use agentframer::domain::region::Region;
+use agentframer::domain::search::{QueryError, Search, Status};
 use agentframer::engine::log::search::LogWords;
 use leptos::prelude::*;
 
@@ -8,24 +9,80 @@ use super::{Asked, Tab};
 use crate::ask::Ask;
 use crate::islands::SearchInput;
 
-/// The fields of the controls, and the qualifiers that they become.
-const CONTROLS: [(&str, &str); 9] = [
-    ("f_agent", "agent"),
-    ("f_tool", "tool"),
-    ("f_model", "model"),
-    ("f_event", "event"),
-    ("f_code", "code"),
-    ("f_status", "status"),
-    ("f_cost", "cost"),
-    ("f_after", "after"),
-    ("f_before", "before"),
+/// A filter that stands beside the search box: the qualifier it becomes, and where it has a meaning.
+struct Control {
+    name: &'static str,
+    qualifier: &'static str,
+    label: &'static str,
+    tabs: &'static [Tab],
+    form: Form,
+}
+
+/// How a filter is filled in.
+enum Form {
+    /// One of the words that the log knows.
+    Choice(fn(&LogWords, Tab) -> Vec<String>),
+    /// Text, with an example.
+    Text(&'static str),
+}
+
+const CALLS: &[Tab] = &[Tab::Calls, Tab::Refused];
+
+/// Every qualifier of the language, in the order of the form.
+const CONTROLS: [Control; 13] = [
+    choice("f_agent", "agent", "Agent", CALLS, agents),
+    choice("f_tool", "tool", "Tool", CALLS, |words, _| words.tools.iter().cloned().collect()),
+    choice("f_model", "model", "Model", CALLS, |words, _| words.models.iter().cloned().collect()),
+    choice("f_status", "status", "Outcome", CALLS, outcomes),
+    choice("f_event", "event", "Event", &[Tab::Admin], |words, _| words.events.iter().cloned().collect()),
+    choice("f_user", "user", "Who", &[Tab::Admin], |words, _| words.users.iter().cloned().collect()),
+    text("f_code", "code", "Code", &[Tab::Refused], "insufficient_credits"),
+    text("f_cost", "cost", "Cost in US dollars", &[Tab::Calls], ">0.5 or 0.1..0.5"),
+    text("f_after", "after", "From", &Tab::ALL, "2026-04-29 or 7d"),
+    text("f_before", "before", "Before", &Tab::ALL, "2026-04-30 or 1d"),
+    text("f_request", "request", "Request", &Tab::ALL, "req_…"),
+    text("f_hash", "hash", "Prompt’s hash", CALLS, "sha256:…"),
+    choice("f_region", "region", "Region", &[Tab::Calls, Tab::Admin], regions),
 ];
+
+const fn choice(
+    name: &'static str,
+    qualifier: &'static str,
+    label: &'static str,
+    tabs: &'static [Tab],
+    known: fn(&LogWords, Tab) -> Vec<String>,
+) -> Control {
+    Control { name, qualifier, label, tabs, form: Form::Choice(known) }
+}
+
+const fn text(
+    name: &'static str,
+    qualifier: &'static str,
+    label: &'static str,
+    tabs: &'static [Tab],
+    example: &'static str,
+) -> Control {
+    Control { name, qualifier, label, tabs, form: Form::Text(example) }
+}
+
+fn agents(words: &LogWords, _: Tab) -> Vec<String> {
+    words.users.iter().filter_map(|user| user.strip_prefix("agent.")).map(str::to_owned).collect()
+}
+
+fn outcomes(_: &LogWords, tab: Tab) -> Vec<String> {
+    let outcomes = if tab == Tab::Refused { ["refused", "failed"] } else { ["paid", "free"] };
+    outcomes.map(str::to_owned).to_vec()
+}
+
+fn regions(_: &LogWords, _: Tab) -> Vec<String> {
+    Region::ALL.map(|region| region.to_string()).to_vec()
+}
 
 /// The query that the controls stand for, where they were sent.
 pub fn chosen(ask: &Ask) -> Option<String> {
     ask.query("controls")?;
-    let controls = CONTROLS.into_iter().filter_map(|(name, qualifier)| {
-        let value = ask.query(name)?;
+    let controls = CONTROLS.iter().filter_map(|control| {
+        let (value, qualifier) = (ask.query(control.name)?, control.qualifier);
         let value = value.trim();
         let needs_quotes = value.contains(char::is_whitespace) && !value.contains(['"', ',']);
         Some(if needs_quotes { format!("{qualifier}:\"{value}\"") } else { format!("{qualifier}:{value}") })
@@ -77,18 +134,16 @@ fn suggestions(words: &LogWords) -> Vec<String> {
     all
 }
 
-/// What the controls can show of a search, and the rest of it as text.
-fn split(search: &Search) -> (Vec<(&'static str, String)>, String) {
+/// What the tab's controls can show of a search, and the rest of it as text.
+fn split(search: &Search, tab: Tab) -> (Vec<(&'static str, String)>, String) {
     let (mut shown, mut rest) = (Vec::new(), Search::default());
     for term in search.terms() {
         let text = term.condition.to_string();
         let (qualifier, value) = text.split_once(':').unwrap_or((&text, ""));
-        let control = CONTROLS.into_iter().find(|(_, name)| *name == qualifier && !term.negated);
-        match (control, &term.condition) {
-            (Some((name, _)), condition) if !matches!(condition, Condition::OneOf(Field::User, _)) => {
-                shown.push((name, value.to_owned()));
-            }
-            _ => rest = rest.with_term(term.clone()),
+        let control = CONTROLS.iter().find(|control| control.qualifier == qualifier);
+        match control.filter(|control| control.tabs.contains(&tab) && !term.negated) {
+            Some(control) => shown.push((control.name, value.to_owned())),
+            None => rest = rest.with_term(term.clone()),
         }
     }
     (shown, rest.to_string())
@@ -97,38 +152,17 @@ fn split(search: &Search) -> (Vec<(&'static str, String)>, String) {
 /// The same filters, one by one.
 pub fn controls(asked: &Asked, words: &LogWords) -> AnyView {
     let Ok(search) = &asked.search else { return ().into_any() };
-    let (shown, rest) = split(search);
+    let (shown, rest) = split(search, asked.tab);
     let value = |name: &str| {
         shown.iter().find(|(own, _)| *own == name).map(|(_, value)| value.clone()).unwrap_or_default()
     };
-    let agents: Vec<String> =
-        words.users.iter().filter_map(|user| user.strip_prefix("agent.")).map(str::to_owned).collect();
-    let texts = |words: &std::collections::BTreeSet<String>| words.iter().cloned().collect::<Vec<_>>();
-    let statuses = match asked.tab {
-        Tab::Calls => vec!["paid", "free"],
-        Tab::Admin => Vec::new(),
-        Tab::Refused => vec!["refused", "failed"],
-    };
-    let is_call = asked.tab != Tab::Admin;
-    let choices = [
-        is_call.then(|| select("f_agent", "Agent", agents, value("f_agent"))),
-        is_call.then(|| select("f_tool", "Tool", texts(&words.tools), value("f_tool"))),
-        is_call.then(|| select("f_model", "Model", texts(&words.models), value("f_model"))),
-        is_call.then(|| {
-            select(
-                "f_status",
-                "Outcome",
-                statuses.into_iter().map(str::to_owned).collect(),
-                value("f_status"),
-            )
-        }),
-        (asked.tab == Tab::Admin).then(|| select("f_event", "Event", texts(&words.events), value("f_event"))),
-        (asked.tab == Tab::Refused).then(|| input("f_code", "Code", "insufficient_credits", value("f_code"))),
-        (asked.tab == Tab::Calls)
-            .then(|| input("f_cost", "Cost in US dollars", ">0.5 or 0.1..0.5", value("f_cost"))),
-        Some(input("f_after", "From", "2026-04-29 or 7d", value("f_after"))),
-        Some(input("f_before", "Before", "2026-04-30 or 1d", value("f_before"))),
-    ];
+    let fields = CONTROLS.iter().filter(|control| control.tabs.contains(&asked.tab)).map(|control| {
+        let (name, label, value) = (control.name, control.label, value(control.name));
+        match control.form {
+            Form::Choice(known) => select(name, label, known(words, asked.tab), value),
+            Form::Text(example) => input(name, label, example, value),
+        }
+    });
     view! {
         <details class="card filters" open=false>
             <summary class="in"><b>"Filters"</b></summary>
@@ -136,7 +170,7 @@ pub fn controls(asked: &Asked, words: &LogWords) -> AnyView {
                 <input type="hidden" name="tab" value=asked.tab.as_str()/>
                 <input type="hidden" name="controls" value="1"/>
                 <input type="hidden" name="rest" value=rest/>
-                <div class="choices">{choices.into_iter().flatten().collect_view()}</div>
+                <div class="choices">{fields.collect_view()}</div>
                 <div class="row"><button class="btn first">"Apply"</button></div>
             </form>
         </details>
@@ -175,14 +209,35 @@ fn input(name: &'static str, label: &'static str, hint: &'static str, value: Str
 
 #[cfg(test)]
 mod tests {
+    use agentframer::domain::search::Field;
+
     use super::*;
+
+    fn shown(text: &str, tab: Tab) -> (Vec<(&'static str, String)>, String) {
+        split(&text.parse().unwrap(), tab)
+    }
 
     #[test]
     fn controls_and_rest_are_the_whole_search() {
-        let text = "tool:generate_image -agent:poster cost:>0.5 request:req_1 after:7d";
-        let (shown, rest) = split(&text.parse().unwrap());
-        assert_eq!(rest, "-agent:poster request:req_1");
-        let expected = [("f_tool", "generate_image"), ("f_cost", ">0.5"), ("f_after", "7d")];
-        assert_eq!(shown, expected.map(|(name, value)| (name, value.to_owned())));
+        let text = "tool:generate_image -agent:poster cost:>0.5 request:req_1 user:user_1 after:7d";
+        let (found, rest) = shown(text, Tab::Calls);
+        assert_eq!(rest, "-agent:poster user:user_1");
+        let expected =
+            [("f_tool", "generate_image"), ("f_cost", ">0.5"), ("f_request", "req_1"), ("f_after", "7d")];
+        assert_eq!(found, expected.map(|(name, value)| (name, value.to_owned())));
+    }
+
+    #[test]
+    fn what_a_tab_has_no_control_for_stays_in_the_rest() {
+        let (found, rest) = shown("tool:a cost:>1 user:user_1", Tab::Admin);
+        assert_eq!((found, rest.as_str()), (vec![("f_user", "user_1".to_owned())], "tool:a cost:>1"));
+    }
+
+    #[test]
+    fn every_qualifier_has_a_control() {
+        let others = ["status", "cost", "after", "before"];
+        for name in Field::ALL.map(Field::name).into_iter().chain(others) {
+            assert!(CONTROLS.iter().any(|control| control.qualifier == name), "{name}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! `/w/{id}/caps`: what may be spent, and where the month stands against it.
 
 mod alerts;
-mod standings;
+mod limits;
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::money::Usd;
@@ -31,13 +31,13 @@ pub fn CapsPage() -> impl IntoView {
             preflight_required: caps.preflight_required,
             soft_alert_pct: caps.soft_alert_pct.to_string(),
         };
-        let standings = ask.engine.standings(&scope, &credits, &alerts.settings.further_thresholds).await?;
+        let limits = ask.engine.limits(&scope, &credits, &alerts.settings.further_thresholds).await?;
         let body = view! {
             <Said flash=flash.clone()/>
             <section class="card">
                 <header><h2>"The hard limit"</h2></header>
                 <p class="in">{format!("Calls are refused when the balance cannot pay them. {} is available now.", credits.available_usd.display())}</p>
-                {standings::standings(scope.workspace.id.as_str(), &standings)}
+                {limits::limits(scope.workspace.id.as_str(), &limits)}
             </section>
             {form(scope.workspace.id.to_string(), values, may, flash.clone()).into_any()}
             {alerts::section(scope.workspace.id.to_string(), alerts, scope.role.may(Permission::ChangeWebhooks), flash).into_any()}

@@ -62,7 +62,8 @@ pub fn preview(found: RetentionPreview) -> impl IntoView {
         )
     };
     let kept = (held.generations > 0).then(|| {
-        let text = format!("{} more results are due, but a legal hold keeps them.", held.generations);
+        let text =
+            format!("{} more would go, but a legal hold keeps it.", words::count(held.generations, "result"));
         view! { <p class="note"><span class="tag warn">"legal hold"</span>{text}</p> }
     });
     let cuts = format!(

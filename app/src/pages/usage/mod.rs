@@ -127,7 +127,7 @@ fn last_figure(report: &UsageReport, state: &State) -> AnyView {
     match report.outlook {
         Some(outlook) => {
             let month = state.span.to.plus(-1).date().strftime("%B").to_string();
-            let pace = format!("at {} a day, the last two weeks’ mean", cents(outlook.per_day));
+            let pace = format!("at {} a day, the mean of the last days", cents(outlook.per_day));
             view! { <dl class="stat"><dt>{format!("Forecast for {month}")}</dt><dd>{cents(outlook.month)}</dd><dd class="about">{pace}</dd></dl> }.into_any()
         }
         None => view! { <dl class="stat"><dt>"Typical day"</dt><dd>{cents(report.typical_day)}</dd><dd class="about">"median of the last 28 days"</dd></dl> }.into_any(),

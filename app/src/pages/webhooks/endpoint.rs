@@ -3,7 +3,7 @@
 use agentframer::domain::access::Permission;
 use agentframer::engine::error::Error;
 use agentframer::engine::log::reading::{Page, Paged};
-use agentframer::engine::webhooks::{DeliveryView, EndpointState, EndpointView};
+use agentframer::engine::webhooks::{DeliveryView, EndpointState, EndpointView, ParkedRow};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
@@ -16,6 +16,9 @@ use crate::components::frame::{page, workspace_page};
 use crate::components::when::When;
 use crate::flash::Flash;
 use crate::words;
+
+/// Days: the longest that a log, and so what waits in it, is kept.
+const LONGEST_SINCE: &str = "3660";
 
 /// Everything about one endpoint.
 #[component]
@@ -35,7 +38,7 @@ pub fn WebhookPage() -> impl IntoView {
             {hook.reason.clone().map(|why| view! { <p class="note bad"><span class="tag bad">"stopped"</span>{why}". Events wait; none is lost."</p> })}
             {health(&hook).into_any()}
             {(!parked.is_empty()).then(|| put_aside(&ids, &parked, may).into_any())}
-            {table(&ids, deliveries, only_failed).into_any()}
+            {table(&ids, deliveries, only_failed, may).into_any()}
             {may.then(|| forms(&ids, &hook, &flash).into_any())}
         };
         let actions = may.then(|| buttons(&ids, &hook).into_any());
@@ -96,37 +99,63 @@ fn health(hook: &EndpointView) -> impl IntoView + use<> {
     }
 }
 
-fn put_aside(
-    ids: &Ids,
-    parked: &[agentframer::engine::webhooks::ParkedRow],
-    may: bool,
-) -> impl IntoView + use<> {
+fn put_aside(ids: &Ids, parked: &[ParkedRow], may: bool) -> impl IntoView + use<> {
     let lines = parked.iter().map(|row| {
-        view! { <tr><td class="num">{row.seq}</td><td class="mono">{row.event.clone()}</td><td>{row.reason.clone()}</td><td><When at=row.at/></td></tr> }
+        let again = may.then(|| view! { <td>{send_again(ids, row.seq, row.seq, "Send again", "btn small").into_any()}</td> });
+        view! { <tr><td class="num">{row.seq}</td><td class="mono">{row.event.clone()}</td><td>{row.reason.clone()}</td><td><When at=row.at/></td>{again}</tr> }
     });
-    let replay = may.then(|| {
+    let all = may.then(|| {
         view! {
-            <form method="post" action=ReplayWebhook::url() class="grow">
-                {ids.fields()}<input type="hidden" name="failed_days" value="30"/><button class="btn">"Send them once more"</button>
+            <form method="post" action=ReplayWebhook::url() class="grow row">
+                {ids.fields()}
+                <label for="failed_days">"Of the last"</label>
+                <input id="failed_days" name="failed_days" type="number" class="short" min="1" max=LONGEST_SINCE value="30" required/>
+                <span>"days"</span>
+                <button class="btn">"Send all again"</button>
             </form>
         }
     });
     view! {
         <section class="card scroll" tabindex="0">
-            <header><h2>"Refused by the receiver"</h2>{replay}</header>
+            <header><h2>"Refused by the receiver"</h2>{all}</header>
             <table>
-                <thead><tr><th class="num">"Place"</th><th>"Event"</th><th>"Why"</th><th>"When"</th></tr></thead>
+                <thead><tr><th class="num">"Place"</th><th>"Event"</th><th>"Why"</th><th>"When"</th>{may.then(|| view! { <th>"Again"</th> })}</tr></thead>
                 <tbody>{lines.collect_view()}</tbody>
             </table>
         </section>
     }
 }
 
-fn table(ids: &Ids, deliveries: Paged<DeliveryView>, only_failed: bool) -> impl IntoView + use<> {
+/// One click for a range of the log, which may be one event.
+fn send_again(
+    ids: &Ids,
+    from: i64,
+    to: i64,
+    label: &'static str,
+    class: &'static str,
+) -> impl IntoView + use<> {
+    view! {
+        <form method="post" action=ReplayWebhook::url()>
+            {ids.fields()}
+            <input type="hidden" name="from_seq" value=from/>
+            <input type="hidden" name="to_seq" value=to/>
+            <button class=class>{label}</button>
+        </form>
+    }
+}
+
+fn table(ids: &Ids, deliveries: Paged<DeliveryView>, only_failed: bool, may: bool) -> impl IntoView + use<> {
     let base = format!("/w/{}/webhooks/{}", ids.workspace, ids.webhook);
     let show = if only_failed { "show=failed&" } else { "" };
     let older = deliveries.next_cursor.map(|cursor| format!("{base}?{show}cursor={cursor}"));
     let is_empty = deliveries.items.is_empty();
+    let lines = deliveries.items.into_iter().map(|row| {
+        let label = if row.events == 1 { "Send this event again" } else { "Send these events again" };
+        // A test stands at no place in the log.
+        let again = (may && row.from_seq > 0)
+            .then(|| send_again(ids, row.from_seq, row.to_seq, label, "btn").into_any());
+        delivery(row, again)
+    });
     view! {
         <section class="card">
             <header>
@@ -137,14 +166,14 @@ fn table(ids: &Ids, deliveries: Paged<DeliveryView>, only_failed: bool) -> impl 
                 </nav>
             </header>
             {is_empty.then(|| view! { <p class="in muted">"Nothing was sent in the last 30 days."</p> })}
-            <div class="deliveries">{deliveries.items.into_iter().map(delivery).collect_view()}</div>
+            <div class="deliveries">{lines.collect_view()}</div>
             {older.map(|href| view! { <footer><a class="link" href=href>"Older"</a></footer> })}
         </section>
     }
 }
 
-/// One request, which opens to what was sent and answered.
-pub fn delivery(row: DeliveryView) -> impl IntoView {
+/// One request, which opens to what was sent and answered, and to what may be done about it.
+pub fn delivery(row: DeliveryView, action: Option<AnyView>) -> impl IntoView {
     let class = match row.outcome.as_str() {
         "delivered" => "tag good",
         "retried" | "paused" | "disabled" => "tag bad",
@@ -173,6 +202,7 @@ pub fn delivery(row: DeliveryView) -> impl IntoView {
                 <p class="muted">"webhook-id " <code>{row.event_id}</code></p>
                 <div><p class="muted">"Request"</p><pre class="mono">{row.request}</pre></div>
                 <div><p class="muted">"Answer"</p><pre class="mono">{row.response}</pre></div>
+                {action}
             </div>
         </details>
     }
@@ -182,6 +212,13 @@ fn forms(ids: &Ids, hook: &EndpointView, flash: &Flash) -> impl IntoView + use<>
     let rotating = hook
         .previous_secret_ends_at
         .map(|end| format!("The secret before signs too until {}. ", words::moment(end)));
+    let sent = hook.headers.join(", ");
+    let remove = (!sent.is_empty()).then(|| {
+        view! {
+            <p class="hint">"Sent now: " <span class="mono">{sent}</span></p>
+            <label class="choice"><input type="checkbox" name="remove_headers" value="true"/><span>"Send no headers of our own any more"</span></label>
+        }
+    });
     view! {
         <details class="card" open=flash.is_about(&["url", "token", "events", "headers"])>
             <summary class="in"><b>"Change"</b></summary>
@@ -190,6 +227,7 @@ fn forms(ids: &Ids, hook: &EndpointView, flash: &Flash) -> impl IntoView + use<>
                 <Field name="url" label="Address" kind="url" value=hook.url.clone() flash=flash.clone()/>
                 <Field name="token" label="New token" kind="password" autocomplete="off" required=false hint="Empty: stays as it is." flash=flash.clone()/>
                 {filter_and_headers(flash, hook.events.join("\n"), "Empty: stay as they are. Otherwise they take the place of all.")}
+                {remove}
                 <div><button class="btn first">"Save"</button></div>
             </form>
         </details>

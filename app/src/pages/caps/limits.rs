@@ -1,13 +1,13 @@
 //! Where the month stands against each limit, a bar for each.
 
-use agentframer::engine::money::standing::{Against, Standing};
+use agentframer::engine::money::limits::{Against, LimitUse};
 use leptos::prelude::*;
 
 /// All limits that are set. Who sees billing may open agents.
-pub fn standings(workspace: &str, all: &[Standing]) -> impl IntoView + use<> {
-    let line = |standing: &Standing| {
-        let name = name(workspace, &standing.against);
-        line(name, words(standing), percent(standing), tone(standing))
+pub fn limits(workspace: &str, all: &[LimitUse]) -> impl IntoView + use<> {
+    let line = |limit: &LimitUse| {
+        let name = name(workspace, &limit.against);
+        line(name, words(limit), percent(limit), tone(limit))
     };
     all.iter().map(line).collect_view()
 }
@@ -15,7 +15,7 @@ pub fn standings(workspace: &str, all: &[Standing]) -> impl IntoView + use<> {
 fn line(name: AnyView, words: String, percent: u32, tone: &'static str) -> impl IntoView {
     let class = format!("bar-used {tone}");
     view! {
-        <div class="in standing">
+        <div class="in limit">
             <p class="row between"><span>{name}</span><span class="num">{words.clone()}</span></p>
             <svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label=words>
                 <rect class="bar-all" width="100" height="8" rx="2"/><rect class=class width=percent height="8" rx="2"/>
@@ -38,22 +38,22 @@ fn name(workspace: &str, against: &Against) -> AnyView {
     }
 }
 
-fn words(standing: &Standing) -> String {
-    let (used, limit) = (standing.used.display(), standing.limit.display());
-    match standing.against {
-        Against::Floor => format!("{used} available, floor {limit}"),
-        _ => format!("{used} of {limit}"),
+fn words(limit: &LimitUse) -> String {
+    let (used, whole) = (limit.used.display(), limit.limit.display());
+    match limit.against {
+        Against::Floor => format!("{used} available, floor {whole}"),
+        _ => format!("{used} of {whole}"),
     }
 }
 
-fn percent(standing: &Standing) -> u32 {
-    standing.used.percent_of(standing.limit).unwrap_or(0).min(100)
+fn percent(limit: &LimitUse) -> u32 {
+    limit.used.percent_of(limit.limit).unwrap_or(0).min(100)
 }
 
 /// Red where calls are refused or agents told to stop, amber where people are told or soon will be.
-fn tone(standing: &Standing) -> &'static str {
-    let (percent, is_reached) = (percent(standing), standing.used >= standing.limit);
-    match standing.against {
+fn tone(limit: &LimitUse) -> &'static str {
+    let (percent, is_reached) = (percent(limit), limit.used >= limit.limit);
+    match limit.against {
         Against::Floor if !is_reached => "bad",
         Against::Floor => "",
         Against::TypicalMonth { .. } if is_reached => "warn",

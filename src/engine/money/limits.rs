@@ -36,7 +36,7 @@ pub enum Against {
 
 /// A limit and how far it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct LimitUse {
     /// The limit's kind.
     pub against: Against,
     /// Charged and reserved; the balance for the floor.
@@ -53,36 +53,36 @@ impl Engine {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn standings(
+    pub async fn limits(
         &self,
         scope: &Scope,
         credits: &Credits,
         thresholds: &[u32],
-    ) -> Result<Vec<Standing>> {
+    ) -> Result<Vec<LimitUse>> {
         let month = credits.caps.iter().find(|cap| cap.cap == "workspace_month");
-        let month = month.map(|cap| Standing {
+        let month = month.map(|cap| LimitUse {
             against: Against::WorkspaceMonth,
             used: cap.used_usd,
             limit: cap.limit_usd,
             resets_at: cap.resets_at,
         });
-        let floor = credits.floor_usd.map(|limit| Standing {
+        let floor = credits.floor_usd.map(|limit| LimitUse {
             against: Against::Floor,
             used: credits.available_usd,
             limit,
             resets_at: None,
         });
-        let all = month.into_iter().chain(self.alert_lines(credits, thresholds)).chain(floor);
-        Ok(all.chain(self.agents_standing(scope).await?).collect())
+        let all = month.into_iter().chain(self.limits_of_alerts(credits, thresholds)).chain(floor);
+        Ok(all.chain(self.limits_of_agents(scope).await?).collect())
     }
 
-    fn alert_lines(&self, credits: &Credits, thresholds: &[u32]) -> Vec<Standing> {
+    fn limits_of_alerts(&self, credits: &Credits, thresholds: &[u32]) -> Vec<LimitUse> {
         let Some(typical) = credits.typical_month_usd else { return Vec::new() };
         let mut pcts = [&[credits.soft_alert.threshold_pct], thresholds].concat();
         pcts.retain(|pct| *pct > 0);
         pcts.sort_unstable();
         pcts.dedup();
-        let line = |pct| Standing {
+        let line = |pct| LimitUse {
             against: Against::TypicalMonth { pct },
             used: credits.month_to_date_usd,
             limit: typical.percent(pct),
@@ -91,7 +91,7 @@ impl Engine {
         pcts.into_iter().map(line).collect()
     }
 
-    async fn agents_standing(&self, scope: &Scope) -> Result<Vec<Standing>> {
+    async fn limits_of_agents(&self, scope: &Scope) -> Result<Vec<LimitUse>> {
         let (db, id, now) = (&self.cell(&scope.workspace)?.db, &scope.workspace.id, self.0.clock.now());
         let agents = agents::list(db, id).await?;
         let capped = agents.iter().filter(|agent| agent.state != AgentState::Revoked).flat_map(|agent| {
@@ -107,15 +107,15 @@ impl Engine {
             .collect();
         let ids: Vec<String> = capped.iter().map(|(.., id)| id.clone()).collect();
         let spent = tallies::several(db, &ids).await?;
-        let standing = |(agent, of_day, limit, id): (&AgentRow, bool, Usd, String)| {
+        let limit_use = |(agent, of_day, limit, id): (&AgentRow, bool, Usd, String)| {
             let tally = spent.get(&id).copied().unwrap_or_default();
-            Standing {
+            LimitUse {
                 against: Against::Agent { id: agent.id.clone(), name: agent.name.clone(), of_day },
                 used: tally.spent.saturating_add(tally.reserved),
                 limit,
                 resets_at: Some(if of_day { now.next_day() } else { now.next_month() }),
             }
         };
-        Ok(capped.into_iter().map(standing).collect())
+        Ok(capped.into_iter().map(limit_use).collect())
     }
 }

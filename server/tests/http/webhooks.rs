@@ -1,0 +1,236 @@
+//! The pages of webhooks as a browser without scripts meets them: made, changed, paused, looked at, sent again.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use agentframer::domain::access::Role;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+use super::browser::{self, Session, form, later, open, send};
+use super::support::{Databases, TestServer, both_engines};
+
+/// Keeps what comes; answers as it was told, then with 200.
+#[derive(Clone, Default)]
+struct Receiver {
+    came: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
+    answers: Arc<Mutex<VecDeque<StatusCode>>>,
+}
+
+impl Receiver {
+    async fn start() -> (Self, String) {
+        let receiver = Self::default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let router = Router::new().fallback(Self::take).with_state(receiver.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (receiver, url)
+    }
+
+    async fn take(State(own): State<Self>, headers: HeaderMap, body: Bytes) -> StatusCode {
+        own.came.lock().unwrap().push((headers, serde_json::from_slice(&body).unwrap()));
+        own.answers.lock().unwrap().pop_front().unwrap_or(StatusCode::OK)
+    }
+
+    fn came(&self) -> Vec<Value> {
+        self.came.lock().unwrap().iter().map(|(_, body)| body.clone()).collect()
+    }
+
+    fn last_header(&self, name: &str) -> Option<String> {
+        let came = self.came.lock().unwrap();
+        Some(came.last()?.0.get(name)?.to_str().unwrap().to_owned())
+    }
+}
+
+/// A server, an Admin's browser, and an endpoint that leads to a receiver.
+struct World {
+    server: TestServer,
+    session: Session,
+    receiver: Receiver,
+    webhook: String,
+}
+
+impl World {
+    async fn new(on: Databases) -> Self {
+        let server =
+            TestServer::start_with(on, |config| config.webhooks.allow_private_addresses = true).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let (receiver, url) = Receiver::start().await;
+        let body = form(&[
+            ("workspace", server.made.workspace_id.as_str()),
+            ("url", &url),
+            ("format", "generic"),
+            ("token", ""),
+            ("events", ""),
+            ("headers", "X-Team: growth"),
+        ]);
+        let answer = send(&server, "create_webhook", &body, Some(&session)).await;
+        let webhook = answer.headers()["location"].to_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        Self { server, session, receiver, webhook }
+    }
+
+    fn path(&self) -> String {
+        format!("/w/{}/webhooks/{}", self.server.made.workspace_id, self.webhook)
+    }
+
+    async fn page(&self) -> String {
+        open(&self.server, &self.path(), Some(&self.session)).await.text().await.unwrap()
+    }
+
+    fn body(&self, fields: &[(&str, &str)]) -> String {
+        let own = [("workspace", self.server.made.workspace_id.as_str()), ("webhook", &self.webhook)];
+        form(&[&own, fields].concat())
+    }
+
+    /// Sends a form and follows it to the page that it leads to.
+    async fn act(&self, endpoint: &str, body: &str) -> String {
+        let answer = send(&self.server, endpoint, body, Some(&self.session)).await;
+        let session = self.session.with_flash(&answer);
+        open(&self.server, &self.path(), Some(&session)).await.text().await.unwrap()
+    }
+
+    async fn deliver(&self) {
+        while self.server.engine.deliver_webhooks().await.unwrap() > 0 {}
+    }
+}
+
+/// What the page's forms named `endpoint` would send, each as a body.
+fn bodies(html: &str, endpoint: &str) -> Vec<String> {
+    let forms = html.split("<form ").skip(1).map(|form| form.split("</form>").next().unwrap());
+    let ours = forms.filter(|form| form.contains(&format!("/api/{endpoint}\"")));
+    ours.map(|form| {
+        let value = |input: &str, name: &str| {
+            let from = input.find(&format!("{name}=\""))? + name.len() + 2;
+            Some(input[from..].split('"').next().unwrap().to_owned())
+        };
+        let inputs = form.split("<input ").skip(1).map(|input| input.split('>').next().unwrap());
+        let fields: Vec<_> =
+            inputs.filter_map(|input| Some((value(input, "name")?, value(input, "value")?))).collect();
+        browser::form(&fields.iter().map(|(name, value)| (&**name, &**value)).collect::<Vec<_>>())
+    })
+    .collect()
+}
+
+both_engines! {
+    async fn an_endpoints_secret_is_shown_once(on) {
+        let server = TestServer::start_with(on, |config| config.webhooks.allow_private_addresses = true).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let body = form(&[("workspace", server.made.workspace_id.as_str()), ("url", "https://siem.example.com/hook"), ("format", "generic"), ("token", ""), ("events", ""), ("headers", "")]);
+        let answer = send(&server, "create_webhook", &body, Some(&session)).await;
+        let to = answer.headers()["location"].to_str().unwrap().to_owned();
+        let first = open(&server, &to, Some(&session.with_flash(&answer))).await.text().await.unwrap();
+        assert!(first.contains("whsec_") && first.contains("it is not shown again"), "{first}");
+        let second = open(&server, &to, Some(&session)).await.text().await.unwrap();
+        assert!(!second.contains("whsec_") && second.contains("siem.example.com"), "{second}");
+    }
+
+    async fn own_headers_are_named_kept_and_removed(on) {
+        let world = World::new(on).await;
+        world.server.mcp().image().await;
+        world.deliver().await;
+        assert_eq!(world.receiver.last_header("x-team").as_deref(), Some("growth"));
+        let html = world.page().await;
+        assert!(html.contains("Sent now: ") && html.contains("X-Team") && !html.contains("X-Team: growth"), "{html}");
+        let url = "http://127.0.0.1:9/other";
+        let fields = [("url", url), ("token", ""), ("events", ""), ("headers", "")];
+        let html = world.act("change_webhook", &world.body(&fields)).await;
+        assert!(html.contains("X-Team") && html.contains(url), "an empty box changes no header: {html}");
+        let html = world.act("change_webhook", &world.body(&[&fields[..], &[("remove_headers", "true")]].concat())).await;
+        assert!(!html.contains("X-Team"), "{html}");
+    }
+
+    async fn one_delivery_is_looked_at_and_sent_again(on) {
+        let world = World::new(on).await;
+        let first = world.server.mcp().image().await;
+        world.deliver().await;
+        let html = world.page().await;
+        assert!(html.contains("generation.completed") && html.contains(first["request_id"].as_str().unwrap()), "{html}");
+        let again = bodies(&html, "replay_webhook").into_iter().find(|body| body.contains("from_seq=") && !body.contains("from_seq=&")).unwrap();
+        let html = world.act("replay_webhook", &again).await;
+        assert!(html.contains("sent once more, under the same ids"), "{html}");
+        world.deliver().await;
+        let came = world.receiver.came();
+        assert_eq!((came.len(), &came[1]), (2, &came[0]), "the same event, under its own id");
+        world.server.engine.test_webhook(&world.server.admin().await, &world.webhook.parse().unwrap()).await.unwrap();
+        let buttons = world.page().await.matches("Send this event again").count();
+        assert_eq!(buttons, 2, "a test stands at no place in the log");
+    }
+
+    async fn what_the_receiver_refused_is_sent_again_one_by_one_or_at_once(on) {
+        let world = World::new(on).await;
+        world.receiver.answers.lock().unwrap().extend([StatusCode::UNPROCESSABLE_ENTITY; 3]);
+        for _ in 0..3 {
+            world.server.mcp().image().await;
+        }
+        world.deliver().await;
+        let html = world.page().await;
+        assert_eq!(html.matches("Send again</button>").count(), 3, "{html}");
+        let one = bodies(&html, "replay_webhook").into_iter().find(|body| body.contains("from_seq=")).unwrap();
+        world.act("replay_webhook", &one).await;
+        world.deliver().await;
+        let html = world.page().await;
+        assert_eq!(html.matches("Send again</button>").count(), 2, "{html}");
+        let all = bodies(&html, "replay_webhook").into_iter().find(|body| body.contains("failed_days=30")).unwrap();
+        world.act("replay_webhook", &all).await;
+        world.deliver().await;
+        let html = world.page().await;
+        assert!(!html.contains("Refused by the receiver"), "{html}");
+        assert_eq!(world.receiver.came().len(), 6);
+        let html = world.act("replay_webhook", &later(&all)).await;
+        assert!(html.contains("Nothing was put aside"), "{html}");
+    }
+
+    async fn a_paused_endpoint_waits_and_loses_nothing(on) {
+        let world = World::new(on).await;
+        let html = world.act("set_webhook_state", &world.body(&[("state", "paused")])).await;
+        assert!(html.contains("Paused. Events wait") && html.contains(">Resume<"), "{html}");
+        world.server.mcp().image().await;
+        world.deliver().await;
+        assert!(world.receiver.came().is_empty());
+        world.act("set_webhook_state", &world.body(&[("state", "active")])).await;
+        world.deliver().await;
+        let came = world.receiver.came();
+        assert!(came.iter().any(|event| event["event"] == "generation.completed"), "{came:?}");
+    }
+
+    async fn wrong_input_stands_beside_its_field_and_is_kept(on) {
+        let server = TestServer::start(on).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let path = format!("/w/{}/webhooks", server.made.workspace_id);
+        for (field, value, says) in [
+            ("url", "https://169.254.169.254/latest", "public"),
+            ("url", "https://localhost/hook", "public"),
+            ("url", "ftp://siem.example.com", "https"),
+            ("events", "generation.completed no.such_event", "no.such_event"),
+            ("headers", "no colon here", "no colon here"),
+            ("headers", "Host: other", "Host"),
+        ] {
+            let mut fields = [("workspace", server.made.workspace_id.as_str()), ("url", "https://siem.example.com/hook"), ("format", "generic"), ("token", ""), ("events", ""), ("headers", "")];
+            fields.iter_mut().find(|(name, _)| *name == field).unwrap().1 = value;
+            let answer = send(&server, "create_webhook", &form(&fields), Some(&session)).await;
+            assert_eq!(browser::became(&answer), "back", "{field}: {value}");
+            let html = open(&server, &path, Some(&session.with_flash(&answer))).await.text().await.unwrap();
+            let error = html.split(&format!("id=\"{field}-error\">")).nth(1).unwrap_or_else(|| panic!("{value}: {html}")).split("</p>").next().unwrap();
+            assert!(error.to_lowercase().contains(&says.to_lowercase()), "{value}: {error}");
+            assert!(html.contains(&format!(">{value}</textarea>")) || html.contains(&format!("value=\"{value}\"")), "{value} is kept");
+        }
+        assert!(server.engine.webhooks(&server.admin().await).await.unwrap().is_empty());
+    }
+
+    async fn who_may_not_change_it_sees_no_buttons(on) {
+        let world = World::new(on).await;
+        world.receiver.answers.lock().unwrap().extend([StatusCode::UNPROCESSABLE_ENTITY]);
+        world.server.mcp().image().await;
+        world.deliver().await;
+        for role in [Role::Developer, Role::Viewer] {
+            let session = browser::session_of(&world.server, role).await;
+            let answer = open(&world.server, &world.path(), Some(&session)).await;
+            let html = answer.text().await.unwrap();
+            assert_eq!(bodies(&html, "replay_webhook"), Vec::<String>::new(), "{role}");
+            assert!(!html.contains("Send"), "{role}: {html}");
+        }
+    }
+}
