@@ -117,13 +117,16 @@ pub(super) async fn destroy_in(on: &mut AnyConnection, ids: &[String]) -> Result
     Ok(Statement::new(TELL_NODES, Vec::new()).run(on).await.map(drop)?)
 }
 
-/// Keys of prompts made before `limit` that seal nothing any more; those of data requests are not among them.
+/// Keys made before `limit` that seal nothing any more: no prompt, secret of a webhook, Slack address or data request.
 ///
 /// # Errors
 /// The database's own.
 pub async fn unused(db: &CellDb, limit: Time) -> Result<Vec<String>> {
-    let text = "SELECT k.id FROM data_keys k WHERE k.created_us < $1 AND k.scope NOT LIKE 'request:%' \
-                AND NOT EXISTS (SELECT 1 FROM prompts p WHERE p.key_id = k.id)";
+    let text = "SELECT k.id FROM data_keys k WHERE k.created_us < $1 \
+                AND NOT EXISTS (SELECT 1 FROM prompts p WHERE p.key_id = k.id) \
+                AND NOT EXISTS (SELECT 1 FROM webhook_endpoints w WHERE w.key_id = k.id) \
+                AND NOT EXISTS (SELECT 1 FROM alert_settings s WHERE s.key_id = k.id) \
+                AND NOT EXISTS (SELECT 1 FROM data_requests r WHERE r.key_id = k.id)";
     Ok(sqlx::query_scalar(text).bind(limit.micros()).fetch_all(&db.read).await?)
 }
 

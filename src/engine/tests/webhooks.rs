@@ -7,10 +7,12 @@ use axum::http::HeaderName;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::domain::alerts::AlertSettings;
 use crate::domain::ids::WebhookId;
 use crate::domain::time::{DAY, HOUR, MINUTE, SECOND};
 use crate::domain::webhooks::signature;
 use crate::engine::Engine;
+use crate::engine::alerts::AlertChange;
 use crate::engine::error::Error;
 use crate::engine::log::reading::Page;
 use crate::engine::money::ledger_writer::Work;
@@ -515,6 +517,23 @@ both_engines! {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         delivering.abort();
+    }
+
+    async fn secrets_outlive_every_purge(on) {
+        let (world, receiver) = (world(on).await, Receiver::start().await);
+        let (made, admin) = (hook(&world, &receiver, "generic").await, world.admin().await);
+        let change = AlertChange { settings: AlertSettings::default(), slack_url: Some(receiver.url.clone()) };
+        world.engine.set_alerts(&admin, change).await.unwrap();
+        deliver_all(&world).await;
+        world.clock.advance(3 * DAY);
+        world.engine.purge().await.unwrap();
+        world.engine.test_slack(&admin).await.unwrap();
+        let before = receiver.all().len();
+        acts(&world, 1).await;
+        deliver_all(&world).await;
+        assert_signed(&receiver.all()[before], std::slice::from_ref(&made.secret));
+        world.engine.delete_webhook(&admin, &made.endpoint.id).await.unwrap();
+        assert_eq!(world.engine.purge().await.unwrap().keys, 1, "an endpoint’s key goes with it");
     }
 
     async fn a_test_event_is_signed_marked_and_touches_nothing(on) {
