@@ -213,7 +213,7 @@ both_engines! {
             let answer = send(&server, "create_webhook", &form(&fields), Some(&session)).await;
             assert_eq!(browser::became(&answer), "back", "{field}: {value}");
             let html = open(&server, &path, Some(&session.with_flash(&answer))).await.text().await.unwrap();
-            let error = html.split(&format!("id=\"{field}-error\">")).nth(1).unwrap_or_else(|| panic!("{value}: {html}")).split("</p>").next().unwrap();
+            let error = html.split(&format!("id=\"{field}-error\"")).nth(1).unwrap_or_else(|| panic!("{value}: {html}")).split("</p>").next().unwrap();
             assert!(error.to_lowercase().contains(&says.to_lowercase()), "{value}: {error}");
             assert!(html.contains(&format!(">{value}</textarea>")) || html.contains(&format!("value=\"{value}\"")), "{value} is kept");
         }
