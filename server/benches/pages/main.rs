@@ -1,5 +1,7 @@
 //! How long the server takes for each page of a demo with `--calls N` calls: p95 over the loopback, one request after the
 //! other, on SQLite and PostgreSQL. The promise is made for ten million. Prints a table and writes `pages.json`.
+//!
+//! `--filled FOLDER --on SQLite` measures what was filled before: there `agentframer demo --data . > demo.txt` ran.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -61,13 +63,28 @@ fn main() {
     common::runtime().block_on(async {
         let mut results = Vec::new();
         for on in args.databases() {
-            results.push(measure(on, calls).await);
+            results.push(measure(on, demo(on, calls, args.named("filled")).await).await);
         }
         common::write("pages.json", &json!({ "benchmark": "pages", "results": results }));
     });
 }
 
-async fn measure(on: &str, calls: i64) -> Value {
+/// An installation with its traffic.
+struct Demo {
+    installation: Installation,
+    /// What the command printed.
+    told: String,
+    calls: i64,
+    /// `None` for one that was filled before.
+    seconds: Option<f64>,
+}
+
+async fn demo(on: &str, calls: i64, filled: Option<&str>) -> Demo {
+    if let Some(folder) = filled {
+        let told = std::fs::read_to_string(format!("{folder}/demo.txt")).unwrap();
+        let calls = told.split_whitespace().nth(1).unwrap().parse().unwrap();
+        return Demo { installation: Installation::existing(folder), told, calls, seconds: None };
+    }
     let installation = match on {
         "SQLite" => Installation::sqlite(""),
         _ => Installation::postgres("").await,
@@ -77,8 +94,12 @@ async fn measure(on: &str, calls: i64) -> Value {
     let seconds = began.elapsed().as_secs_f64();
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
     println!("\n{on}: demo of {calls} calls in {seconds:.0} s, {:.0} calls/s", calls as f64 / seconds);
-    let node = installation.start();
-    let reader = Reader::sign_in(&node.base, &String::from_utf8(told.stdout).unwrap()).await;
+    Demo { installation, told: String::from_utf8(told.stdout).unwrap(), calls, seconds: Some(seconds) }
+}
+
+async fn measure(on: &str, demo: Demo) -> Value {
+    let node = demo.installation.start();
+    let reader = Reader::sign_in(&node.base, &demo.told).await;
     let workspace = reader.workspace("Growth").await;
     let agent = reader.first_link(&format!("{workspace}/agents"), &format!("{workspace}/agents/")).await;
     let entry = reader.first_link(&format!("{workspace}/audit"), &format!("{workspace}/audit/req_")).await;
@@ -90,7 +111,7 @@ async fn measure(on: &str, calls: i64) -> Value {
     let own = PAGES.iter().map(|page| format!("{workspace}{page}"));
     let shared = ["/", "/account", "/reference"].map(str::to_owned);
     let pages = shared.into_iter().chain([agent, entry, webhook, request]).chain(own);
-    println!("{:<56} {:>8} {:>8}", "p95 in ms", "", "");
+    println!("{:<56} {:>8} {:>8}", format!("{on}, {} calls: p95 in ms", demo.calls), "", "");
     let mut lines = Vec::new();
     for page in pages {
         let p95 = p95(&reader, &page).await;
@@ -98,7 +119,7 @@ async fn measure(on: &str, calls: i64) -> Value {
         println!("{shown:<56} {p95:>8.1} {:>8}", if p95 <= PROMISED_MS { "" } else { "SLOW" });
         lines.push(json!({ "page": shown, "p95_ms": p95 }));
     }
-    json!({ "on": on, "calls": calls, "demo_s": seconds, "pages": lines })
+    json!({ "on": on, "calls": demo.calls, "demo_s": demo.seconds, "pages": lines })
 }
 
 async fn p95(reader: &Reader, page: &str) -> f64 {

@@ -1,7 +1,7 @@
 //! Settings and databases that server processes and commands share.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use serde::Deserialize;
@@ -9,9 +9,10 @@ use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_agentframer");
 
-/// A data folder with settings and fresh databases; dropping it removes the folder.
+/// A data folder with settings and databases; dropping it removes a folder that it made.
 pub struct Installation {
-    folder: TempDir,
+    folder: PathBuf,
+    _made: Option<TempDir>,
 }
 
 /// What `bootstrap` prints, as far as it is used here.
@@ -28,7 +29,12 @@ impl Installation {
     pub fn sqlite(settings: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("agentframer.toml"), settings).unwrap();
-        Self { folder }
+        Self { folder: folder.path().to_owned(), _made: Some(folder) }
+    }
+
+    /// One that was filled before; its `agentframer.toml` names the databases where they are not embedded.
+    pub fn existing(folder: &str) -> Self {
+        Self { folder: folder.into(), _made: None }
     }
 
     /// On PostgreSQL.
@@ -53,8 +59,8 @@ impl Installation {
         installation
     }
 
-    fn path(&self) -> &Path {
-        self.folder.path()
+    pub fn path(&self) -> &Path {
+        &self.folder
     }
 
     /// Unique like the folder's name, and a plain word.

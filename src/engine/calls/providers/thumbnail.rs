@@ -19,15 +19,26 @@ struct Pixels {
     bytes: Vec<u8>,
 }
 
-/// A PNG of the first frame whose longer side is at most `max_px` pixels, never larger than the original.
+/// A PNG of the first frame whose longer side is at most `max_px` pixels, never larger than the original: a still picture
+/// that is small enough is its own.
 ///
 /// `None` for other types than PNG and moving PNG, and for files that are broken or beyond 40 million pixels.
 pub fn thumbnail(bytes: &[u8], media_type: MediaType, max_px: u32) -> Option<Vec<u8>> {
     if !matches!(media_type, MediaType::Png | MediaType::Apng) || max_px == 0 {
         return None;
     }
+    if media_type == MediaType::Png && longer_side(bytes)? <= max_px {
+        return Some(bytes.to_vec());
+    }
     let full = decode(bytes)?;
     encode(&shrink(&full, max_px as usize))
+}
+
+/// By the file's head: signature, then the chunk that every PNG begins with (PNG §5.6, §11.2.1).
+fn longer_side(bytes: &[u8]) -> Option<u32> {
+    let side = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
+    (bytes.get(12..16)? == b"IHDR").then_some(())?;
+    Some(side(16)?.max(side(20)?))
 }
 
 fn decode(bytes: &[u8]) -> Option<Pixels> {
@@ -121,8 +132,10 @@ mod tests {
 
     #[test]
     fn nothing_is_made_larger() {
-        let same = decode(&thumbnail(&checked(40, 20), MediaType::Png, 100).unwrap()).unwrap();
-        assert_eq!((same.width, same.height), (40, 20));
+        let small = checked(40, 20);
+        assert_eq!(thumbnail(&small, MediaType::Png, 100).unwrap(), small);
+        let frame = decode(&thumbnail(&small, MediaType::Apng, 100).unwrap()).unwrap();
+        assert_eq!((frame.width, frame.height), (40, 20));
     }
 
     #[test]
