@@ -21,6 +21,7 @@ use super::auth::Caller;
 use super::input::{Params, parsed};
 use super::paging::{List, Paging, page};
 use super::problem::{Problem, Refusals};
+use super::words::EntryWord;
 use crate::downloads::list::Form;
 
 /// Which entries; each given field must match.
@@ -58,7 +59,8 @@ pub struct Filter {
     /// A query in the words of the log's page, such as `agent:growth-bot cost:>0.5 -status:free`; what stands in other
     /// parameters must match too.
     q: Option<String>,
-    /// `calls` or `administration`; both where absent.
+    /// Which entries; both kinds where absent.
+    #[param(value_type = Option<EntryWord>, inline)]
     kind: Option<String>,
 }
 

@@ -16,6 +16,7 @@ use super::auth::{Caller, PathId};
 use super::input::{Body, OptionalBody, Params};
 use super::paging::{List, Paging};
 use super::problem::{Problem, Refusals};
+use super::words::RequestWord;
 
 /// What a request is about; each given field must match, and one is needed.
 #[derive(Debug, ToSchema)]
@@ -43,8 +44,8 @@ struct MatchDocument {
 #[schema(as = NewDataRequest)]
 #[expect(dead_code, reason = "the shape in the OpenAPI document; the engine reads it")]
 struct NewDocument {
-    /// `access` or `erasure`.
-    #[schema(example = "erasure")]
+    /// What is asked.
+    #[schema(value_type = RequestWord, inline, example = "erasure")]
     kind: String,
     /// What it is about.
     r#match: MatchDocument,

@@ -103,10 +103,25 @@ fn fault(name: String, message: &str) -> FieldError {
             format!("is not known here; known: {}", expected.trim_start_matches("one of "))
         }
         (true, None) => "is not known here".to_owned(),
-        (false, Some(expected)) if message.starts_with("invalid type") => format!("is not {expected}"),
+        (false, Some(expected)) if message.starts_with("invalid type") => {
+            format!("is not {}", in_words(expected))
+        }
+        (false, _) if message.starts_with("invalid value") => "is out of range".to_owned(),
         (false, _) => message.to_owned(),
     };
     FieldError::new(name, says)
+}
+
+/// What serde expects, in the words of JSON.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "i64" | "u64" | "u32" | "u16" | "u8" | "usize" => "a whole number",
+        "f64" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        other => other,
+    }
 }
 
 /// Reads an optional text, such as a parameter, as what it stands for.
@@ -165,5 +180,26 @@ mod tests {
         );
         let unknown = error(json!({"amount_usd": 1, "reference": "r", "extra": 1}));
         assert_eq!(unknown, "extra: is not known here; known: `amount_usd` or `reference`");
+    }
+
+    #[test]
+    fn what_is_expected_is_said_in_words() {
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(default)]
+        struct Types {
+            _whole: u32,
+            _list: Vec<String>,
+            _flag: bool,
+        }
+        for (value, says) in [
+            (json!({"_whole": "2"}), "_whole: is not a whole number"),
+            (json!({"_whole": 2.5}), "_whole: is not a whole number"),
+            (json!({"_whole": -1}), "_whole: is out of range"),
+            (json!({"_list": {}}), "_list: is not a list"),
+            (json!({"_flag": 1}), "_flag: is not true or false"),
+        ] {
+            let Value::Object(object) = value else { unreachable!("samples are objects") };
+            assert_eq!(read::<Types>(object).unwrap_err().to_string(), says);
+        }
     }
 }

@@ -16,6 +16,7 @@ use super::auth::{Caller, PathId};
 use super::input::Body;
 use super::paging::List;
 use super::problem::{Problem, Refusals};
+use super::words::RoleWord;
 
 /// A person in the workspace.
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,8 +58,8 @@ pub struct NewInvitation {
     /// The person's address.
     #[schema(example = "ada@example.com")]
     email: String,
-    /// `admin`, `developer` or `viewer`.
-    #[schema(example = "viewer")]
+    /// As what.
+    #[schema(value_type = RoleWord, inline, example = "viewer")]
     role: String,
 }
 
@@ -117,8 +118,8 @@ async fn invite(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRole {
-    /// `admin`, `developer` or `viewer`.
-    #[schema(example = "viewer")]
+    /// Which.
+    #[schema(value_type = RoleWord, inline, example = "viewer")]
     role: String,
 }
 

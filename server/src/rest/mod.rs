@@ -15,6 +15,7 @@ pub mod problem;
 mod settings;
 mod usage;
 mod webhooks;
+mod words;
 mod workspace;
 
 use agentframer::engine::Engine;

@@ -18,6 +18,7 @@ use super::auth::{Caller, PathId};
 use super::input::Body;
 use super::paging::List;
 use super::problem::{Problem, Refusals};
+use super::words::{HoldWord, InferenceWord, RegionWord};
 
 /// The settings. In a change, an absent field stays, and null takes `cost_centre` or `replicate_to` away.
 #[derive(Debug, ToSchema)]
@@ -35,10 +36,10 @@ struct SettingsDocument {
     #[schema(minimum = 365, maximum = 3652)]
     log_retention_days: Option<u32>,
     /// `any`, or `region_only`: models of the workspace's own region only.
-    #[schema(example = "region_only")]
+    #[schema(value_type = Option<InferenceWord>, inline, example = "region_only")]
     inference: Option<String>,
     /// The region that keeps copies of the media; null for none.
-    #[schema(example = "us-east-1")]
+    #[schema(value_type = Option<RegionWord>, inline, example = "us-east-1")]
     replicate_to: Option<String>,
 }
 
@@ -123,8 +124,10 @@ struct RetentionDocument {
 #[serde(deny_unknown_fields, default)]
 pub struct Periods {
     /// Media and prompts, in days; as it is where absent.
+    #[schema(minimum = 1, maximum = 3650)]
     media_retention_days: Option<u32>,
-    /// The log, in days; as it is where absent.
+    /// The log, in days, never below the media's; as it is where absent.
+    #[schema(minimum = 365, maximum = 3652)]
     log_retention_days: Option<u32>,
 }
 
@@ -162,8 +165,8 @@ struct HoldDocument {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewHold {
-    /// `workspace`, `agent` or `subject`.
-    #[schema(example = "subject")]
+    /// What it keeps.
+    #[schema(value_type = HoldWord, inline, example = "subject")]
     kind: String,
     /// The agent's name, or the subject as agents pass it.
     #[serde(default)]

@@ -17,6 +17,7 @@ use super::Rest;
 use super::auth::Caller;
 use super::input::Params;
 use super::problem::{Problem, Refusals};
+use super::words::{GroupingWord, IntervalWord};
 use crate::downloads::finance_sheets;
 
 /// What usage is asked for.
@@ -31,8 +32,10 @@ pub struct UsageParams {
     #[param(example = "2026-04-30")]
     to: Option<String>,
     /// `hour`, `day` (where absent) or `month`, in UTC.
+    #[param(value_type = Option<IntervalWord>, inline)]
     interval: Option<String>,
     /// `user`, `tool`, `model`, `kind` or `workspace`; one row an interval where absent.
+    #[param(value_type = Option<GroupingWord>, inline)]
     group_by: Option<String>,
 }
 

@@ -18,6 +18,7 @@ use super::auth::{Caller, PathId};
 use super::input::{Body, OptionalBody, Params};
 use super::paging::{List, page};
 use super::problem::{Problem, Refusals};
+use super::words::{FormatWord, StateWord};
 
 /// An endpoint to make.
 #[derive(Debug, ToSchema)]
@@ -27,7 +28,8 @@ struct NewDocument {
     /// Where to, https. A bare host gets the format's path.
     #[schema(example = "https://siem.example.com/agentframer")]
     url: String,
-    /// `generic`, `datadog` or `splunk_hec`.
+    /// What the receiver understands.
+    #[schema(value_type = FormatWord, inline)]
     format: String,
     /// With what the receiver knows us; Datadog and Splunk need one.
     token: Option<String>,
@@ -52,7 +54,8 @@ struct ChangeDocument {
     /// Headers of your own, in place of all there are.
     #[schema(value_type = Option<Object>)]
     headers: Option<()>,
-    /// `active` or `paused`.
+    /// Whether it delivers.
+    #[schema(value_type = Option<StateWord>, inline)]
     state: Option<String>,
 }
 
