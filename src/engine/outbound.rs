@@ -12,15 +12,27 @@ pub fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Resolves names to public addresses only; the connection then uses what is left, without asking again, so that a
-/// name which changes its address in between gains nothing.
-pub(super) struct PublicAddresses;
+/// Names as this machine resolves them.
+pub(super) struct SystemNames;
 
-impl Resolve for PublicAddresses {
+impl Resolve for SystemNames {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let public: Vec<SocketAddr> = found.filter(|address| is_public(address.ip())).collect();
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Of a resolver's addresses the public ones only; the connection then uses what is left, without asking again, so that a
+/// name which changes its address in between gains nothing.
+pub(super) struct PublicAddresses<R = SystemNames>(pub(super) R);
+
+impl<R: Resolve> Resolve for PublicAddresses<R> {
+    fn resolve(&self, name: Name) -> Resolving {
+        let found = self.0.resolve(name);
+        Box::pin(async move {
+            let public: Vec<SocketAddr> = found.await?.filter(|address| is_public(address.ip())).collect();
             if public.is_empty() {
                 return Err("the name has no public address".into());
             }
@@ -34,7 +46,7 @@ mod tests {
     use super::*;
 
     async fn found(name: &str) -> Result<Vec<SocketAddr>, String> {
-        let found = PublicAddresses.resolve(name.parse().unwrap()).await;
+        let found = PublicAddresses(SystemNames).resolve(name.parse().unwrap()).await;
         found.map(Iterator::collect).map_err(|error| error.to_string())
     }
 

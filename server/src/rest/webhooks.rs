@@ -70,7 +70,7 @@ struct HealthDocument {
     lag_seconds: i64,
     /// Requests in the last 24 hours.
     requests: i64,
-    /// Delivered ones among them, 0 to 1.
+    /// Delivered ones among them, 0 to 1; batches that were split and events that were put aside do not count.
     #[schema(required = true)]
     success_rate: Option<f64>,
     /// Failures in a row.
@@ -205,7 +205,7 @@ struct DeliveryDocument {
     /// When.
     #[schema(format = DateTime)]
     at: String,
-    /// `live`, `replay` or `test`.
+    /// `live`, `replay`, `test`, or `probe`: sent before its turn, to see whether the receiver refuses everything.
     lane: String,
     /// The first event's name.
     event: String,

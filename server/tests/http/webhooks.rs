@@ -7,7 +7,7 @@ use agentframer::domain::access::Role;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
 use super::browser::{self, Session, form, later, open, send};
@@ -153,7 +153,8 @@ both_engines! {
         assert!(html.contains("sent once more, under the same ids"), "{html}");
         world.deliver().await;
         let came = world.receiver.came();
-        assert_eq!((came.len(), &came[1]), (2, &came[0]), "the same event, under its own id");
+        assert_eq!((came.len(), &came[1]), (3, &came[0]), "the same event, under its own id");
+        assert_eq!(came[2]["event"], "webhook.replayed");
         world.server.engine.test_webhook(&world.server.admin().await, &world.webhook.parse().unwrap()).await.unwrap();
         let buttons = world.page().await.matches("Send this event again").count();
         assert_eq!(buttons, 2, "a test stands at no place in the log");
@@ -178,9 +179,24 @@ both_engines! {
         world.deliver().await;
         let html = world.page().await;
         assert!(!html.contains("Refused by the receiver"), "{html}");
-        assert_eq!(world.receiver.came().len(), 6);
+        let came = world.receiver.came();
+        assert_eq!(came.iter().filter(|event| event["event"] == "generation.completed").count(), 6);
         let html = world.act("replay_webhook", &later(&all)).await;
         assert!(html.contains("Nothing was put aside"), "{html}");
+    }
+
+    async fn no_token_in_a_url_is_exported(on) {
+        let world = World::new(on).await;
+        let url = "http://127.0.0.1:9/s3cret?token=s3cret";
+        let fields = [("url", url), ("token", ""), ("events", ""), ("headers", "")];
+        world.act("change_webhook", &world.body(&fields)).await;
+        world.act("delete_webhook", &world.body(&[])).await;
+        for format in ["json", "ndjson", "csv"] {
+            let answer = world.server.rest(Method::GET, &format!("/audit?format={format}&limit=100")).send().await.unwrap();
+            let text = answer.text().await.unwrap();
+            assert!(text.contains("webhook.changed") && text.contains("http://127.0.0.1:9 "), "{format}: {text}");
+            assert!(!text.contains("s3cret"), "{format}: {text}");
+        }
     }
 
     async fn a_paused_endpoint_waits_and_loses_nothing(on) {

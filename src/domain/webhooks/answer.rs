@@ -3,6 +3,9 @@
 use super::super::time::{SECOND, Time};
 use super::endpoint::Format;
 
+/// Characters of a receiver's reason that are kept.
+const TOLD: usize = 300;
+
 /// A receiver's answer, or that there was none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
@@ -14,6 +17,8 @@ pub struct Answer {
     pub retry_after: Option<i64>,
     /// Why no answer came.
     pub fault: Option<String>,
+    /// No answer came in time: the receiver may be overloaded.
+    pub timed_out: bool,
 }
 
 /// What to do next.
@@ -44,7 +49,7 @@ pub enum Verdict {
 pub fn judge(format: Format, answer: &Answer) -> Verdict {
     let Some(status) = answer.status else {
         let why = answer.fault.clone().unwrap_or_else(|| "no answer came".into());
-        return Verdict::Later { why, slow: true, retry_after: None };
+        return Verdict::Later { why, slow: answer.timed_out, retry_after: None };
     };
     match (status, format) {
         (200..=299, Format::SplunkHec) => splunk(answer).unwrap_or(Verdict::Delivered),
@@ -63,14 +68,14 @@ fn later(answer: &Answer, status: u16) -> Verdict {
         401 | 403 => format!("the receiver answered {status}: check the token"),
         _ => format!("the receiver answered {status}"),
     };
-    let slow = matches!(status, 408 | 429 | 502..=504);
+    let slow = matches!(status, 408 | 429 | 502 | 504);
     Verdict::Later { why, slow, retry_after: answer.retry_after }
 }
 
 /// Splunk says in its body what the status leaves open; `None` where the status tells all.
 fn splunk(answer: &Answer) -> Option<Verdict> {
     let body: serde_json::Value = serde_json::from_str(&answer.body).ok()?;
-    let text = body["text"].as_str().unwrap_or("no reason given").to_owned();
+    let text = told(body["text"].as_str().unwrap_or("no reason given"));
     match body["code"].as_i64()? {
         0 => Some(Verdict::Delivered),
         code @ (1..=4 | 7 | 10 | 11 | 14 | 16 | 21) => {
@@ -86,6 +91,11 @@ fn splunk(answer: &Answer) -> Option<Verdict> {
     }
 }
 
+/// A receiver's words as they can be stored and shown: no database takes a NUL in a text, and no page a novel.
+fn told(text: &str) -> String {
+    text.chars().take(TOLD).map(|c| if c == '\0' { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
 /// Reads `Retry-After`: seconds, or a date (RFC 9110 §10.2.3).
 pub fn retry_after(text: &str, now: Time) -> Option<i64> {
     let text = text.trim();
@@ -98,6 +108,8 @@ pub fn retry_after(text: &str, now: Time) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
@@ -116,13 +128,27 @@ mod tests {
         assert_eq!(judge(413), Verdict::TooLarge);
         assert!(matches!(judge(400), Verdict::Refused(_)));
         assert!(matches!(judge(422), Verdict::Refused(_)));
-        for slow in [408, 429, 502, 503, 504] {
+        for slow in [408, 429, 502, 504] {
             assert!(is_later(&judge(slow), true), "{slow}");
         }
-        for failed in [301, 401, 403, 404, 500, 501] {
+        for failed in [301, 401, 403, 404, 500, 501, 503] {
             assert!(is_later(&judge(failed), false), "{failed}");
         }
-        assert!(is_later(&super::judge(Format::Generic, &Answer::default()), true));
+    }
+
+    #[test]
+    fn only_a_receiver_that_answers_too_late_is_slow_not_one_that_refuses_the_connection() {
+        let refused = Answer { fault: Some("no connection".into()), ..Answer::default() };
+        let late = Answer { timed_out: true, ..refused.clone() };
+        assert!(is_later(&judge(Format::Generic, &refused), false));
+        assert!(is_later(&judge(Format::Generic, &late), true));
+    }
+
+    #[test]
+    fn a_reason_with_a_nul_or_without_an_end_can_be_stored() {
+        let body = json!({ "code": 6, "text": format!("a\0b{}", "x".repeat(5_000)) }).to_string();
+        let Verdict::Refused(why) = judge(Format::SplunkHec, &answer(400, &body)) else { panic!("refused") };
+        assert!(!why.contains('\0') && why.contains("a\u{FFFD}b") && why.chars().count() < 400, "{why}");
     }
 
     #[test]

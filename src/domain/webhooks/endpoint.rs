@@ -4,11 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use url::{Host, Url};
 
 use super::super::addresses::is_public;
 use super::super::field::FieldError;
-use super::event::{CALL_COMPLETED, EVENTS};
+use super::event::{CALL_COMPLETED, is_known};
 
 /// How events are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +99,13 @@ pub fn url(text: &str, format: Format, allow_private: bool) -> Result<Url, Field
     Ok(url)
 }
 
+/// How a URL stands in the log, which nobody can change: path and query may hold a token, so only the host is named, with
+/// a fingerprint of the whole that tells one URL from another.
+pub fn in_log(url: &str) -> String {
+    let origin = Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+    format!("{origin} (SHA-256 {})", hex::encode(&Sha256::digest(url)[..6]))
+}
+
 /// An address must be public; a name is judged when it is resolved.
 pub fn may_be_public(url: &Url) -> bool {
     match url.host() {
@@ -113,8 +121,7 @@ pub fn may_be_public(url: &Url) -> bool {
 /// # Errors
 /// The field `events`, naming the one that does not exist.
 pub fn events(names: &[String]) -> Result<Vec<String>, FieldError> {
-    let known = |name: &str| EVENTS.iter().any(|(event, _)| *event == name);
-    if let Some(unknown) = names.iter().find(|name| !known(name)) {
+    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
         let message = format!("names “{unknown}”, which is not an event; /reference/events.json lists them");
         return Err(FieldError::new("events", message));
     }
@@ -232,6 +239,17 @@ mod tests {
         let path = |format| url("https://h.example.com", format, false).unwrap().path().to_owned();
         assert_eq!(path(Format::Datadog), "/api/v2/logs");
         assert_eq!(path(Format::SplunkHec), "/services/collector/event");
+    }
+
+    #[test]
+    fn a_url_stands_in_the_log_without_what_may_be_a_token() {
+        let [one, other] =
+            ["https://h.example.com:8088/x?token=s3cret", "https://h.example.com:8088/x?token=other"];
+        assert!(
+            in_log(one).starts_with("https://h.example.com:8088 (SHA-256 ")
+                && !in_log(one).contains("s3cret")
+        );
+        assert!(in_log(one) == in_log(one) && in_log(one) != in_log(other));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::audit::Linked;
+use super::super::audit::{Entry, Linked};
 use super::super::ids::{EventId, Id, RequestId, WorkspaceId};
 use super::super::money::Usd;
 use super::super::region::Region;
@@ -39,26 +39,55 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("member.removed", "A person was removed."),
     ("member.left", "A person left."),
     ("member.role_changed", "A person has another role."),
+    ("session.ended", "An Admin signed a person out of a session."),
     ("mcp_url.rotated", "The MCP URL was replaced."),
     ("settings.changed", "A setting was changed: from what to what."),
     ("generation.deleted", "An Admin deleted a generation's files and prompt before their time."),
     ("data_request.filed", "A data subject's request was filed."),
     ("data_request.approved", "A data subject's request was approved."),
     ("data_request.rejected", "A data subject's request was rejected."),
+    ("data_request.extended", "A data subject's request is due two months later."),
+    ("data_request.cancelled", "A data subject's request was withdrawn."),
+    ("data_request.started", "A data subject's request is being carried out."),
+    (
+        "data_request.blocked_by_hold",
+        "A data subject's request waits: a legal hold keeps what it asks to erase.",
+    ),
+    ("data_request.failed", "A data subject's request could not be carried out; it can be tried again."),
+    ("data_request.retried", "A data subject's request that had failed is tried again."),
     ("data_request.completed", "A data subject's request was carried out."),
     ("hold.placed", "A legal hold was placed."),
     ("hold.lifted", "A legal hold was lifted."),
+    ("saved_search.created", "A search was saved for the workspace."),
+    ("saved_search.removed", "A search that was saved for the workspace was removed."),
+    ("nda.accepted", "An Admin accepted the terms under which the SOC 2 report is given out."),
+    ("report.downloaded", "A copy of the SOC 2 report was given out."),
+    (
+        "replication.copies_deleted",
+        "Copies in another region were deleted, since replication was switched off.",
+    ),
     ("log.checkpoint", "The log's head was signed: keep it to prove that nothing was cut off since."),
     ("webhook.created", "A webhook endpoint was made."),
     ("webhook.changed", "A webhook endpoint was changed, paused or resumed."),
     ("webhook.secret_rotated", "A webhook endpoint has a new secret."),
     ("webhook.deleted", "A webhook endpoint was deleted."),
+    ("webhook.tested", "An Admin sent a test event to a webhook endpoint."),
+    (
+        "webhook.replayed",
+        "An Admin had events sent once more: which range of the log, or all that was put aside since a time.",
+    ),
     ("webhook.disabled", "A webhook endpoint failed for five days, or said that it is gone."),
     ("workspace.created", "The workspace was made."),
     ("workspace.deleted", "The workspace was deleted."),
+    ("workspace.restored", "The workspace was restored from a backup."),
     ("webhook.test", "An Admin pressed the test button; nothing happened."),
     (CALL_COMPLETED, "A call of a free tool, such as get_credits. Not among “all events”."),
 ];
+
+/// Whether an endpoint can ask for events of this name.
+pub fn is_known(name: &str) -> bool {
+    EVENTS.iter().any(|(event, _)| *event == name)
+}
 
 /// The body: the brief's fields in its order, then what an administrative act says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -113,8 +142,7 @@ impl Event {
     pub fn of(linked: Linked, balance_after: Option<Usd>) -> Self {
         let id = event_id(&linked);
         let Linked { entry, seq, .. } = linked;
-        let is_call = entry.event.is_none();
-        let name = entry.event.unwrap_or_else(|| call_event(entry.tool.as_deref()).to_owned());
+        let (is_call, name) = (entry.event.is_none(), name_of(&entry).to_owned());
         let envelope = Envelope {
             event: name,
             version: "1",
@@ -144,10 +172,12 @@ impl Event {
     }
 }
 
-fn call_event(tool: Option<&str>) -> &'static str {
-    match tool {
-        Some("generate_image" | "generate_video") => GENERATION_COMPLETED,
-        _ => CALL_COMPLETED,
+/// The name under which a log entry is delivered.
+pub fn name_of(entry: &Entry) -> &str {
+    match (entry.event.as_deref(), entry.tool.as_deref()) {
+        (Some(act), _) => act,
+        (None, Some("generate_image" | "generate_video")) => GENERATION_COMPLETED,
+        (None, _) => CALL_COMPLETED,
     }
 }
 
@@ -161,7 +191,7 @@ fn event_id(linked: &Linked) -> EventId {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::super::audit::{Entry, link};
+    use super::super::super::audit::link;
     use super::*;
 
     pub(in super::super) fn generation(seq: i64) -> Event {

@@ -4,12 +4,16 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::ids::EventId;
-use super::super::time::Time;
+use super::super::time::{HOUR, MINUTE, Time};
 use super::endpoint::Format;
 use super::event::{Envelope, Event, GENERATION_FAILED};
 
 /// What this product is called where receivers ask for a source.
 const SOURCE: &str = "agentframer";
+
+/// Datadog takes an entry that is older than 18 hours and drops it without a word: what waited longer than this is
+/// shown under a later time, and its own stays in `ts`.
+const DATADOG_OLDEST: i64 = 18 * HOUR - 5 * MINUTE;
 
 /// The most that one request carries: Datadog takes 1000 entries and 5 MB, Splunk's default is 1 MB.
 #[derive(Debug, Clone, Copy)]
@@ -71,9 +75,9 @@ impl Parcel {
     }
 }
 
-/// Packs rows in their order. `most` events a request at most, and never beyond the format's limits; the last parcel
+/// Packs rows in their order, to be sent `now`. `most` events a request at most, and never beyond the format's limits; the last parcel
 /// also settles the rows behind it that were left out. Where no event is left, one empty parcel settles all rows.
-pub fn pack(rows: &[Seen], format: Format, host: &str, most: usize) -> Vec<Parcel> {
+pub fn pack(rows: &[Seen], format: Format, host: &str, most: usize, now: Time) -> Vec<Parcel> {
     let limits = format.limits();
     let most = most.clamp(1, limits.events);
     let (mut parcels, mut open) = (Vec::new(), Parcel::default());
@@ -82,7 +86,7 @@ pub fn pack(rows: &[Seen], format: Format, host: &str, most: usize) -> Vec<Parce
             open.to_seq = *seq;
             continue;
         };
-        let item = item(event, format, host);
+        let item = item(event, format, host, now);
         if open.events.len() >= most
             || (!open.events.is_empty() && open.body.len() + item.len() + 2 > limits.bytes)
         {
@@ -96,10 +100,10 @@ pub fn pack(rows: &[Seen], format: Format, host: &str, most: usize) -> Vec<Parce
     parcels
 }
 
-fn item(event: &Event, format: Format, host: &str) -> Vec<u8> {
+fn item(event: &Event, format: Format, host: &str, now: Time) -> Vec<u8> {
     match format {
         Format::Generic => Ok(event.body()),
-        Format::Datadog => serde_json::to_vec(&datadog(event, host)),
+        Format::Datadog => serde_json::to_vec(&datadog(event, host, now)),
         Format::SplunkHec => serde_json::to_vec(&splunk(event, host)),
     }
     .unwrap_or_default()
@@ -114,14 +118,14 @@ struct DatadogEntry<'a> {
     hostname: &'a str,
     service: &'static str,
     status: &'static str,
-    /// Milliseconds. An entry of an outage keeps its time in `ts` too.
+    /// Milliseconds, never older than [`DATADOG_OLDEST`].
     timestamp: u64,
     event_id: &'a EventId,
     #[serde(flatten)]
     envelope: &'a Envelope,
 }
 
-fn datadog<'a>(event: &'a Event, host: &'a str) -> DatadogEntry<'a> {
+fn datadog<'a>(event: &'a Event, host: &'a str, now: Time) -> DatadogEntry<'a> {
     let envelope = &event.envelope;
     DatadogEntry {
         message: sentence(envelope),
@@ -133,7 +137,7 @@ fn datadog<'a>(event: &'a Event, host: &'a str) -> DatadogEntry<'a> {
         hostname: host,
         service: SOURCE,
         status: severity(&envelope.event),
-        timestamp: envelope.ts.millis(),
+        timestamp: envelope.ts.max(now.plus(-DATADOG_OLDEST)).millis(),
         event_id: &event.id,
         envelope,
     }
@@ -193,7 +197,7 @@ mod tests {
             rows[left_out].1 = None;
         }
         for format in Format::ALL {
-            let parcels = pack(&rows, format, "h", 1_000);
+            let parcels = pack(&rows, format, "h", 1_000, Time(0));
             let sent: Vec<i64> =
                 parcels.iter().flat_map(|parcel| parcel.events.iter().map(|(seq, ..)| *seq)).collect();
             assert_eq!(sent.len(), 2_497);
@@ -210,13 +214,13 @@ mod tests {
 
     #[test]
     fn rows_without_an_event_are_settled_by_an_empty_parcel() {
-        let parcels = pack(&[(7, None), (8, None)], Format::Generic, "h", 1);
+        let parcels = pack(&[(7, None), (8, None)], Format::Generic, "h", 1, Time(0));
         assert_eq!((parcels.len(), parcels[0].to_seq, parcels[0].body.len()), (1, 8, 0));
     }
 
     #[test]
     fn datadog_gets_an_array_with_our_fields_at_the_root() {
-        let parcel = &pack(&rows(2), Format::Datadog, "af.example.com", 10)[0];
+        let parcel = &pack(&rows(2), Format::Datadog, "af.example.com", 10, Time(0))[0];
         let body: Vec<Value> = serde_json::from_slice(&parcel.body).unwrap();
         assert_eq!(body.len(), 2);
         assert_eq!(body[0]["timestamp"], 1_777_472_528_413_u64);
@@ -226,7 +230,7 @@ mod tests {
 
     #[test]
     fn splunk_gets_objects_one_after_another() {
-        let parcel = &pack(&rows(2), Format::SplunkHec, "af.example.com", 10)[0];
+        let parcel = &pack(&rows(2), Format::SplunkHec, "af.example.com", 10, Time(0))[0];
         let text = String::from_utf8(parcel.body.clone()).unwrap();
         let objects: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!((objects.len(), &objects[0]["time"]), (2, &json!(1_777_472_528.413)));
@@ -236,6 +240,18 @@ mod tests {
 
     #[test]
     fn a_halved_limit_makes_smaller_parcels() {
-        assert_eq!(pack(&rows(10), Format::Datadog, "h", 5).len(), 2);
+        assert_eq!(pack(&rows(10), Format::Datadog, "h", 5, Time(0)).len(), 2);
+    }
+
+    #[test]
+    fn datadog_gets_no_entry_that_is_too_old_and_ours_keeps_its_time() {
+        let made = generation(1).envelope.ts;
+        for (waited, shown) in [(17 * HOUR, made), (3 * 24 * HOUR, made.plus(3 * 24 * HOUR - DATADOG_OLDEST))]
+        {
+            let parcel = &pack(&rows(1), Format::Datadog, "h", 1, made.plus(waited))[0];
+            let body: Vec<Value> = serde_json::from_slice(&parcel.body).unwrap();
+            assert_eq!(body[0]["timestamp"], shown.millis());
+            assert_eq!(body[0]["ts"], "2026-04-29T14:22:08.413Z");
+        }
     }
 }

@@ -8,10 +8,13 @@ use super::answer::Verdict;
 const PAUSES: [i64; 7] = [5 * SECOND, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR, 10 * HOUR];
 /// The shortest pause for a receiver that is overloaded.
 const SLOW: i64 = MINUTE;
+/// The longest pause that a receiver may ask for.
+const LONGEST: i64 = DAY;
 /// An endpoint that has only failed for so long is disabled.
 pub const PATIENCE: i64 = 5 * DAY;
-/// So many events refused in a row are the endpoint's fault, not the events'.
+/// After so many events refused in a row a later one tells whose fault it is: the events' or the endpoint's.
 const REFUSALS: u32 = 5;
+const TOO_LARGE: &str = "the receiver says that this one event is too large";
 /// Failures in a row after which the Admins are told.
 pub const TELL_AFTER: u32 = 4;
 
@@ -39,6 +42,8 @@ pub enum Step {
     Advance,
     /// The parcel's one event is put aside, shown, and can be replayed.
     Park(String),
+    /// A later event is tried first, and [`Progress::after_probe`] says what follows.
+    Probe(String),
     /// The same events again at once, in smaller parcels.
     Split,
     /// Nothing until [`Progress::next_at`].
@@ -62,21 +67,47 @@ impl Progress {
                 self.batch = (events / 2).max(1);
                 Step::Split
             }
-            Verdict::TooLarge => self.park("the receiver says that this one event is too large", now, random),
-            Verdict::Refused(why) => self.park(why, now, random),
+            Verdict::TooLarge => self.park(TOO_LARGE),
+            Verdict::Refused(why) => self.park(why),
             Verdict::Later { why, slow, retry_after } => self.wait(why, *slow, *retry_after, now, random),
             Verdict::Stop(why) => Step::Pause(why.clone()),
             Verdict::Gone => Step::Disable("the receiver answered 410: it is gone for good".into()),
         }
     }
 
-    fn park(&mut self, why: &str, now: Time, random: u8) -> Step {
+    /// As [`Progress::after`], for events that are sent once more: that one is refused again says nothing of the endpoint.
+    pub fn after_replay(
+        &mut self,
+        verdict: &Verdict,
+        events: usize,
+        most: usize,
+        now: Time,
+        random: u8,
+    ) -> Step {
+        match verdict {
+            Verdict::TooLarge if events <= 1 => Step::Park(TOO_LARGE.into()),
+            Verdict::Refused(why) if events <= 1 => Step::Park(why.clone()),
+            _ => self.after(verdict, events, most, now, random),
+        }
+    }
+
+    fn park(&mut self, why: &str) -> Step {
         if self.refused >= REFUSALS {
-            let why = format!("{why}, as to each of the {REFUSALS} events before");
-            return self.wait(&why, false, None, now, random);
+            return Step::Probe(why.to_owned());
         }
         self.refused += 1;
         Step::Park(why.to_owned())
+    }
+
+    /// What follows where a later event was `taken`, or not: then the endpoint refuses everything, and nothing more is put
+    /// aside.
+    pub fn after_probe(&mut self, why: &str, taken: bool, now: Time, random: u8) -> Step {
+        if taken {
+            self.refused = 1;
+            return Step::Park(why.to_owned());
+        }
+        let why = format!("{why}, as to each of the {REFUSALS} events before");
+        self.wait(&why, false, None, now, random)
     }
 
     fn wait(&mut self, why: &str, slow: bool, retry_after: Option<i64>, now: Time, random: u8) -> Step {
@@ -90,13 +121,14 @@ impl Progress {
     }
 }
 
-/// The pause after `failures` in a row, spread by a fifth to either side. What the receiver asks for counts between the
-/// planned pause and twice that.
+/// The pause after `failures` in a row, spread by a fifth to either side; only upwards where the receiver is overloaded
+/// or asks for a pause, so that it is never asked again before its time.
 fn pause(failures: u32, slow: bool, retry_after: Option<i64>, random: u8) -> i64 {
     let step = (failures.max(1) as usize - 1).min(PAUSES.len() - 1);
     let planned = PAUSES[step].max(if slow { SLOW } else { 0 });
-    let asked = retry_after.map_or(planned, |asked| asked.clamp(planned, 2 * planned));
-    asked / 1_000 * (800 + i64::from(random) * 400 / 255)
+    let asked = retry_after.map_or(planned, |asked| asked.clamp(planned, LONGEST.max(planned)));
+    let (least, spread) = if slow || retry_after.is_some() { (1_000, 200) } else { (800, 400) };
+    asked / 1_000 * (least + i64::from(random) * spread / 255)
 }
 
 #[cfg(test)]
@@ -126,11 +158,14 @@ mod tests {
     }
 
     #[test]
-    fn an_overloaded_receiver_gets_a_minute_and_what_it_asks_for_within_bounds() {
-        assert!(pause(1, true, None, 0) >= SLOW * 8 / 10);
-        assert_eq!(pause(2, false, Some(7 * MINUTE), 128), 7 * MINUTE / 1_000 * 1_000);
-        assert!(pause(2, false, Some(DAY), 255) <= 12 * MINUTE);
-        assert!(pause(2, false, Some(0), 0) >= 4 * MINUTE);
+    fn an_overloaded_receiver_gets_a_minute_and_whoever_asks_for_a_pause_gets_it() {
+        assert_eq!(pause(1, true, None, 0), SLOW);
+        for (failures, slow) in [(1, false), (1, true)] {
+            assert_eq!(pause(failures, slow, Some(120 * SECOND), 0), 120 * SECOND);
+            assert_eq!(pause(failures, slow, Some(120 * SECOND), 255), 144 * SECOND);
+        }
+        assert_eq!(pause(2, false, Some(0), 0), 5 * MINUTE, "never sooner than planned");
+        assert_eq!(pause(2, false, Some(365 * DAY), 0), DAY, "nor for ever");
     }
 
     #[test]
@@ -154,10 +189,30 @@ mod tests {
             assert!(matches!(progress.after(&refused, 1, 1, Time(0), 0), Step::Park(_)));
         }
         for _ in 0..3 {
-            assert!(matches!(progress.after(&refused, 1, 1, Time(0), 0), Step::Wait(_)));
+            let Step::Probe(why) = progress.after(&refused, 1, 1, Time(0), 0) else { panic!("a probe") };
+            assert!(matches!(progress.after_probe(&why, false, Time(0), 0), Step::Wait(_)));
         }
         progress.after(&Verdict::Delivered, 1, 1, Time(0), 0);
         assert!(matches!(progress.after(&refused, 1, 1, Time(0), 0), Step::Park(_)));
+    }
+
+    #[test]
+    fn where_a_later_event_is_taken_the_refused_ones_are_put_aside() {
+        let mut progress = Progress { refused: REFUSALS, ..Progress::default() };
+        assert_eq!(progress.after_probe("400", true, Time(0), 0), Step::Park("400".into()));
+        assert_eq!((progress.refused, progress.failures, progress.next_at), (1, 0, Time(0)));
+    }
+
+    #[test]
+    fn what_is_refused_again_on_a_replay_says_nothing_of_the_endpoint() {
+        let mut progress = Progress { batch: 1, ..Progress::default() };
+        for verdict in [Verdict::Refused("400".into()), Verdict::TooLarge] {
+            for _ in 0..20 {
+                assert!(matches!(progress.after_replay(&verdict, 1, 1, Time(0), 0), Step::Park(_)));
+            }
+        }
+        assert_eq!(progress, Progress { batch: 1, ..Progress::default() });
+        assert!(matches!(progress.after_replay(&later(), 1, 1, Time(0), 0), Step::Wait(_)));
     }
 
     proptest! {

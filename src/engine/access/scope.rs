@@ -10,6 +10,7 @@ use crate::domain::audit::Entry;
 use crate::domain::ids::{RequestId, UserId, WorkspaceId};
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
+use crate::domain::webhooks::event::is_known;
 use crate::engine::Engine;
 use crate::engine::error::{Error, Result};
 use crate::engine::money::ledger_writer::Act;
@@ -128,6 +129,7 @@ fn with_address(mut data: Value, address: Option<IpAddr>) -> Value {
 }
 
 fn act_entry(scope: &Scope, event: &str, data: Value, retention_days: u32) -> Entry {
+    debug_assert!(is_known(event), "{event} is missing among the events of webhooks");
     let data = with_address(data, scope.origin.address);
     Entry {
         ts: Time::default(),

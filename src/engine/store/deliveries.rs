@@ -8,7 +8,7 @@ use crate::domain::time::Time;
 use crate::engine::error::Result;
 use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
-use crate::engine::store::sql::{Select, Statement, values};
+use crate::engine::store::sql::{Select, Statement, Value, values};
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct DeliveryRow {
     pub workspace_id: WorkspaceId,
     /// Where to.
     pub endpoint_id: WebhookId,
-    /// `live`, `replay` or `test`.
+    /// `live`, `replay`, `probe` or `test`.
     pub lane: String,
     /// The first event's name.
     pub event: String,
@@ -94,35 +94,103 @@ pub async fn page(
     select.all(&db.read).await?.iter().map(delivery).collect()
 }
 
-/// The requests that carried the log entry at `seq`.
+/// The requests that carried the log entry at `seq`: it was their first or last event, or one between for an endpoint of
+/// those that are `wanting` it.
 ///
 /// # Errors
 /// The database's own.
-pub async fn of_entry(db: &CellDb, workspace: &WorkspaceId, seq: i64) -> Result<Vec<DeliveryRow>> {
+pub async fn of_entry(
+    db: &CellDb,
+    workspace: &WorkspaceId,
+    seq: i64,
+    wanting: &[WebhookId],
+) -> Result<Vec<DeliveryRow>> {
     let text = "SELECT * FROM webhook_deliveries WHERE workspace_id = $1 AND from_seq <= $2 AND from_seq > $2 - 5000 \
-                AND to_seq >= $2 AND lane <> 'test' ORDER BY at_us DESC LIMIT 20";
-    Select::new(text, values![workspace.as_str(), seq]).all(&db.read).await?.iter().map(delivery).collect()
+                AND to_seq >= $2 AND lane <> 'test' AND endpoint_id IN \
+                (SELECT id FROM webhook_endpoints WHERE workspace_id = $1 AND state <> 'deleted')";
+    let mut select = Select::new(text, values![workspace.as_str(), seq]);
+    let list: String = wanting.iter().map(|id| format!(", {}", select.bound(id.as_str()))).collect();
+    select.push(&format!(" AND (from_seq = $2 OR to_seq = $2 OR endpoint_id IN (NULL{list}))"));
+    let rows = select.tail("ORDER BY at_us DESC LIMIT 20").all(&db.read).await?;
+    rows.iter().map(delivery).collect()
 }
 
-/// Requests and failures of an endpoint since a time.
+/// An endpoint's requests since a time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// All of them.
+    pub requests: i64,
+    /// Those that were delivered.
+    pub delivered: i64,
+    /// Those that failed; an event that was put aside and a batch that was split are neither.
+    pub failed: i64,
+}
+
+/// Counts an endpoint's requests since a time.
 ///
 /// # Errors
 /// The database's own.
-pub async fn counts(db: &CellDb, endpoint: &WebhookId, since: Time) -> Result<(i64, i64)> {
-    let text = "SELECT CAST(COUNT(*) AS BIGINT) AS requests, CAST(COALESCE(SUM(CASE WHEN outcome = 'delivered' THEN 0 ELSE 1 END), 0) \
-                AS BIGINT) AS failed FROM webhook_deliveries WHERE endpoint_id = $1 AND at_us >= $2";
-    let rows = Select::new(text, values![endpoint.as_str(), since.micros()]).all(&db.read).await?;
-    rows.first().map_or(Ok((0, 0)), |row| Ok((row.try_get("requests")?, row.try_get("failed")?)))
+pub async fn counts(db: &CellDb, endpoint: &WebhookId, since: Time) -> Result<Counts> {
+    let text = "SELECT outcome, COUNT(*) AS requests FROM webhook_deliveries WHERE endpoint_id = $1 AND at_us >= $2 \
+                GROUP BY outcome";
+    let mut counts = Counts::default();
+    for row in Select::new(text, values![endpoint.as_str(), since.micros()]).all(&db.read).await? {
+        let requests: i64 = row.try_get("requests")?;
+        counts.requests += requests;
+        match row.try_get::<&str, _>("outcome")? {
+            "delivered" => counts.delivered += requests,
+            "split" | "parked" => {}
+            _ => counts.failed += requests,
+        }
+    }
+    Ok(counts)
 }
 
-/// Removes what was sent before a time; tells how many.
+/// Rows removed at a time: SQLite's one writer is not held for longer.
+pub const BATCH: u64 = 5_000;
+
+/// Removes a batch of what was sent before a time; tells how many.
 ///
 /// # Errors
 /// The database's own.
 pub async fn delete_before(db: &CellDb, time: Time) -> Result<u64> {
-    let text = "DELETE FROM webhook_deliveries WHERE id IN (SELECT id FROM webhook_deliveries WHERE at_us < $1 LIMIT 5000)";
+    let text = "DELETE FROM webhook_deliveries WHERE id IN (SELECT id FROM webhook_deliveries WHERE at_us < $1 LIMIT $2)";
+    remove(db, text, values![time.micros(), BATCH as i64]).await
+}
+
+/// Removes a batch of what was sent to an endpoint; tells how many.
+///
+/// # Errors
+/// The database's own.
+pub async fn delete_of(db: &CellDb, endpoint: &WebhookId) -> Result<u64> {
+    let text = "DELETE FROM webhook_deliveries WHERE id IN (SELECT id FROM webhook_deliveries WHERE endpoint_id = $1 LIMIT $2)";
+    remove(db, text, values![endpoint.as_str(), BATCH as i64]).await
+}
+
+/// Removes a deleted endpoint's row, with what was put aside and what was to be sent once more.
+pub fn delete_rest(endpoint: &WebhookId) -> Vec<Statement> {
+    [
+        "DELETE FROM webhook_endpoints WHERE id = $1 AND state = 'deleted'",
+        "DELETE FROM webhook_parked WHERE endpoint_id = $1",
+        "DELETE FROM webhook_replays WHERE endpoint_id = $1",
+    ]
+    .map(|text| Statement::new(text, values![endpoint.as_str()]))
+    .into()
+}
+
+/// Removes what was put aside of the part of a log that retention took: it can be sent no more.
+///
+/// # Errors
+/// The database's own.
+pub async fn delete_cut(db: &CellDb) -> Result<u64> {
+    let text = "DELETE FROM webhook_parked WHERE seq <= (SELECT a.log_floor_seq FROM accounts a \
+                WHERE a.workspace_id = webhook_parked.workspace_id)";
+    remove(db, text, Vec::new()).await
+}
+
+async fn remove(db: &CellDb, text: &'static str, values: Vec<Value>) -> Result<u64> {
     let mut connection = db.write.acquire().await?;
-    Ok(Statement::new(text, values![time.micros()]).run(&mut connection).await?)
+    Ok(Statement::new(text, values).run(&mut connection).await?)
 }
 
 fn delivery(row: &AnyRow) -> Result<DeliveryRow> {
@@ -251,16 +319,6 @@ pub async fn replays(db: &CellDb, endpoint: &WebhookId) -> Result<Vec<ReplayRow>
         })
     };
     rows.iter().map(read).collect()
-}
-
-/// Removes what belongs to an endpoint that was deleted.
-pub fn delete_of(endpoint: &WebhookId) -> [Statement; 3] {
-    [
-        "DELETE FROM webhook_deliveries WHERE endpoint_id = $1",
-        "DELETE FROM webhook_parked WHERE endpoint_id = $1",
-        "DELETE FROM webhook_replays WHERE endpoint_id = $1",
-    ]
-    .map(|text| Statement::new(text, values![endpoint.as_str()]))
 }
 
 /// Runs statements in one transaction; false, and nothing done, where the first one changed nothing.

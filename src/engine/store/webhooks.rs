@@ -71,6 +71,10 @@ pub struct EndpointRow {
     pub cursor: i64,
     /// How it stands.
     pub progress: Progress,
+    /// The last log row of the request that failed, which is sent again as it was.
+    pub retry_to: Option<i64>,
+    /// Counts the changes by Admins.
+    pub revision: i64,
     /// Who made it.
     pub created_by: String,
     /// When.
@@ -98,11 +102,12 @@ pub fn insert(row: &EndpointRow) -> Statement {
     Statement::new(text, values)
 }
 
-/// Changes what an Admin may change. Its next attempt is now: what was wrong may be right.
+/// Changes what an Admin may change, unless somebody else did since it was read. Its next attempt is now: what was wrong
+/// may be right.
 pub fn update(row: &EndpointRow) -> Statement {
     let text = "UPDATE webhook_endpoints SET url = $1, events = $2, key_id = $3, sealed = $4, old_secret_ends_us = $5, \
-                state = $6, reason = $7, next_us = 0, failures = 0, failing_since_us = NULL, refused = 0 \
-                WHERE workspace_id = $8 AND id = $9";
+                state = $6, reason = $7, next_us = 0, failures = 0, failing_since_us = NULL, refused = 0, \
+                revision = revision + 1 WHERE workspace_id = $8 AND id = $9 AND revision = $10 AND state <> 'deleted'";
     let values = values![
         row.url.as_str(),
         names(&row.events),
@@ -112,22 +117,36 @@ pub fn update(row: &EndpointRow) -> Statement {
         row.state.as_str(),
         row.reason.clone(),
         row.workspace_id.as_str(),
-        row.id.as_str()
+        row.id.as_str(),
+        row.revision
     ];
     Statement::new(text, values)
 }
 
-/// Stops an endpoint, unless it is stopped.
-pub fn stop(workspace: &WorkspaceId, id: &WebhookId, state: EndpointState, reason: &str) -> Statement {
-    let text = "UPDATE webhook_endpoints SET state = $1, reason = $2, claimed_until_us = 0 \
-                WHERE workspace_id = $3 AND id = $4 AND state = 'active'";
-    Statement::new(text, values![state.as_str(), reason, workspace.as_str(), id.as_str()])
+/// Stops an endpoint, unless it is stopped or was changed since it was read.
+pub fn stop(row: &EndpointRow, state: EndpointState, reason: &str) -> Statement {
+    let text = "UPDATE webhook_endpoints SET state = $1, reason = $2, claimed_until_us = 0, revision = revision + 1 \
+                WHERE workspace_id = $3 AND id = $4 AND state = 'active' AND revision = $5";
+    let values = values![state.as_str(), reason, row.workspace_id.as_str(), row.id.as_str(), row.revision];
+    Statement::new(text, values)
 }
 
-/// Removes an endpoint with all that belongs to it.
+/// Deletes an endpoint: at once for everybody, with its address and secrets. The row is left until all that was sent to
+/// it is removed, which can be millions of rows.
 pub fn delete(workspace: &WorkspaceId, id: &WebhookId) -> Statement {
-    let text = "DELETE FROM webhook_endpoints WHERE workspace_id = $1 AND id = $2";
-    Statement::new(text, values![workspace.as_str(), id.as_str()])
+    let text = "UPDATE webhook_endpoints SET state = 'deleted', url = '', key_id = '', sealed = $1 \
+                WHERE workspace_id = $2 AND id = $3 AND state <> 'deleted'";
+    Statement::new(text, values![Vec::<u8>::new(), workspace.as_str(), id.as_str()])
+}
+
+/// Endpoints that were deleted and of which something is left.
+///
+/// # Errors
+/// The database's own.
+pub async fn deleted(db: &CellDb) -> Result<Vec<WebhookId>> {
+    let text = "SELECT id FROM webhook_endpoints WHERE state = 'deleted'";
+    let rows = Select::new(text, Vec::new()).all(&db.read).await?;
+    rows.iter().map(|row| parse(row.try_get::<String, _>("id")?)).collect()
 }
 
 fn names(events: &[String]) -> String {
@@ -139,7 +158,7 @@ fn names(events: &[String]) -> String {
 /// # Errors
 /// The database's own.
 pub async fn list(db: &CellDb, workspace: &WorkspaceId) -> Result<Vec<EndpointRow>> {
-    let text = "SELECT * FROM webhook_endpoints WHERE workspace_id = $1 ORDER BY created_us, id";
+    let text = "SELECT * FROM webhook_endpoints WHERE workspace_id = $1 AND state <> 'deleted' ORDER BY created_us, id";
     Select::new(text, values![workspace.as_str()]).all(&db.read).await?.iter().map(endpoint).collect()
 }
 
@@ -148,30 +167,53 @@ pub async fn list(db: &CellDb, workspace: &WorkspaceId) -> Result<Vec<EndpointRo
 /// # Errors
 /// The database's own.
 pub async fn get(db: &CellDb, workspace: &WorkspaceId, id: &WebhookId) -> Result<Option<EndpointRow>> {
-    let text = "SELECT * FROM webhook_endpoints WHERE workspace_id = $1 AND id = $2";
+    let text = "SELECT * FROM webhook_endpoints WHERE workspace_id = $1 AND id = $2 AND state <> 'deleted'";
     let rows = Select::new(text, values![workspace.as_str(), id.as_str()]).all(&db.read).await?;
     rows.first().map(endpoint).transpose()
 }
 
-/// Endpoints with something to deliver that nobody delivers.
+/// Endpoints with something to deliver that nobody delivers: those that wait longest first, at most `limit`.
 ///
 /// # Errors
 /// The database's own.
-pub async fn due(db: &CellDb, now: Time) -> Result<Vec<EndpointRow>> {
-    let text = "SELECT e.* FROM webhook_endpoints e JOIN accounts a ON a.workspace_id = e.workspace_id \
+pub async fn due(db: &CellDb, now: Time, limit: i64) -> Result<Vec<(WorkspaceId, WebhookId)>> {
+    let text = "SELECT e.workspace_id, e.id FROM webhook_endpoints e JOIN accounts a ON a.workspace_id = e.workspace_id \
                 WHERE e.state = 'active' AND e.next_us <= $1 AND e.claimed_until_us <= $1 AND (e.cursor_seq < a.log_seq \
-                OR EXISTS (SELECT 1 FROM webhook_replays r WHERE r.endpoint_id = e.id)) ORDER BY e.next_us LIMIT 200";
-    Select::new(text, values![now.micros()]).all(&db.read).await?.iter().map(endpoint).collect()
+                OR EXISTS (SELECT 1 FROM webhook_replays r WHERE r.endpoint_id = e.id)) ORDER BY e.next_us";
+    let rows = Select::new(text, values![now.micros()]).limit(limit).all(&db.read).await?;
+    let ids = |row: &AnyRow| {
+        Ok((parse(row.try_get::<String, _>("workspace_id")?)?, parse(row.try_get::<String, _>("id")?)?))
+    };
+    rows.iter().map(ids).collect()
 }
 
-/// Takes an endpoint for one node; false where another was faster.
+/// Takes an endpoint that is due for one node; false where another was faster.
 ///
 /// # Errors
 /// The database's own.
 pub async fn claim(db: &CellDb, id: &WebhookId, holder: &str, now: Time, until: Time) -> Result<bool> {
     let text = "UPDATE webhook_endpoints SET claimed_by = $1, claimed_until_us = $2 \
-                WHERE id = $3 AND state = 'active' AND claimed_until_us <= $4";
+                WHERE id = $3 AND state = 'active' AND next_us <= $4 AND claimed_until_us <= $4";
     run(db, text, values![holder, until.micros(), id.as_str(), now.micros()]).await
+}
+
+/// How an endpoint is now, while `holder` has the claim and it is active.
+///
+/// # Errors
+/// The database's own.
+pub async fn claimed(db: &CellDb, id: &WebhookId, holder: &str) -> Result<Option<EndpointRow>> {
+    let text = "SELECT * FROM webhook_endpoints WHERE id = $1 AND claimed_by = $2 AND state = 'active'";
+    let rows = Select::new(text, values![id.as_str(), holder]).all(&db.read).await?;
+    rows.first().map(endpoint).transpose()
+}
+
+/// Lets an endpoint wait that could not be served, and says why.
+///
+/// # Errors
+/// The database's own.
+pub async fn put_off(db: &CellDb, id: &WebhookId, holder: &str, until: Time, why: &str) -> Result<bool> {
+    let text = "UPDATE webhook_endpoints SET next_us = $1, reason = $2 WHERE id = $3 AND claimed_by = $4 AND state = 'active'";
+    run(db, text, values![until.micros(), why, id.as_str(), holder]).await
 }
 
 /// Gives an endpoint back.
@@ -188,22 +230,28 @@ async fn run(db: &CellDb, text: &'static str, values: Vec<crate::engine::store::
     Ok(Statement::new(text, values).run(&mut connection).await? == 1)
 }
 
-/// How an endpoint stands after an attempt, kept only while `holder` has the claim, which goes on until `until`.
-pub fn save(row: &EndpointRow, holder: &str, until: Time) -> Statement {
-    let text = "UPDATE webhook_endpoints SET cursor_seq = $1, failures = $2, failing_since_us = $3, refused = $4, batch = $5, \
-                next_us = $6, delivered_us = $7, claimed_until_us = $8 WHERE id = $9 AND claimed_by = $10";
+/// Where an endpoint is in the log after an attempt, kept only while `holder` has the claim, which goes on until `until`.
+pub fn settle(row: &EndpointRow, holder: &str, until: Time) -> Statement {
+    let text = "UPDATE webhook_endpoints SET cursor_seq = $1, retry_to_seq = $2, claimed_until_us = $3 \
+                WHERE id = $4 AND claimed_by = $5";
+    Statement::new(text, values![row.cursor, row.retry_to, until.micros(), row.id.as_str(), holder])
+}
+
+/// How an endpoint stands after an attempt, kept unless an Admin changed it meanwhile: then all begins anew.
+pub fn progress(row: &EndpointRow, holder: &str) -> Statement {
+    let text = "UPDATE webhook_endpoints SET failures = $1, failing_since_us = $2, refused = $3, batch = $4, \
+                next_us = $5, delivered_us = $6, reason = NULL WHERE id = $7 AND claimed_by = $8 AND revision = $9";
     let progress = &row.progress;
     let values = values![
-        row.cursor,
         i64::from(progress.failures),
         progress.failing_since.map(Time::micros),
         i64::from(progress.refused),
         progress.batch as i64,
         progress.next_at.micros(),
         progress.delivered_at.map(Time::micros),
-        until.micros(),
         row.id.as_str(),
-        holder
+        holder,
+        row.revision
     ];
     Statement::new(text, values)
 }
@@ -245,6 +293,8 @@ fn endpoint(row: &AnyRow) -> Result<EndpointRow> {
             next_at: Time(row.try_get("next_us")?),
             delivered_at: time("delivered_us")?,
         },
+        retry_to: row.try_get("retry_to_seq")?,
+        revision: row.try_get("revision")?,
         created_by: row.try_get("created_by")?,
         created_at: Time(row.try_get("created_us")?),
     })

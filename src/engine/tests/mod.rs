@@ -9,7 +9,7 @@ mod faults;
 mod governed_call;
 pub(super) mod killed;
 mod random_sequences;
-mod receiver;
+pub(crate) mod receiver;
 mod residency;
 mod retention;
 mod s3;

@@ -27,6 +27,8 @@ pub(crate) enum Reply {
     Redirect(&'static str),
     /// After a while.
     Slow(Duration),
+    /// After a while, with a status.
+    Late(Duration, u16),
 }
 
 impl Reply {
@@ -173,6 +175,10 @@ async fn answer(State(kept): State<Arc<Mutex<Kept>>>, headers: HeaderMap, body: 
         Some(Reply::Slow(time)) => {
             tokio::time::sleep(time).await;
             StatusCode::OK.into_response()
+        }
+        Some(Reply::Late(time, status)) => {
+            tokio::time::sleep(time).await;
+            StatusCode::from_u16(status).unwrap().into_response()
         }
     };
     received.status = response.status().as_u16();

@@ -3,6 +3,7 @@
 mod courier;
 mod secrets;
 mod sender;
+mod slots;
 
 use std::collections::BTreeMap;
 
@@ -10,17 +11,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 pub(crate) use self::courier::KEEP as DELIVERIES_KEPT;
-use self::courier::kept;
 use self::secrets::Secrets;
-use self::sender::Request;
 pub(crate) use self::sender::Sender;
+use self::sender::{Request, kept};
 use crate::domain::audit::Linked;
 use crate::domain::field::FieldError;
 use crate::domain::ids::{DeliveryId, EventId, WebhookId};
 use crate::domain::time::{DAY, HOUR, Time};
 use crate::domain::webhooks::answer::{Verdict, judge};
-use crate::domain::webhooks::endpoint::{self, Format};
-use crate::domain::webhooks::event::{Envelope, Event};
+use crate::domain::webhooks::endpoint::{self, Format, in_log};
+use crate::domain::webhooks::event::{Envelope, Event, name_of};
 use crate::domain::webhooks::parcel::pack;
 use crate::domain::webhooks::progress::Progress;
 use crate::domain::webhooks::signature;
@@ -111,7 +111,8 @@ pub struct Health {
     pub lag_seconds: i64,
     /// Requests in the last 24 hours.
     pub requests: i64,
-    /// Those that were delivered, 0 to 1; none where nothing was sent.
+    /// Those that were delivered, 0 to 1, of all but batches that were split and events that were put aside; none where
+    /// nothing was sent.
     pub success_rate: Option<f64>,
     /// Failures in a row.
     pub failures: u32,
@@ -170,7 +171,7 @@ pub struct DeliveryView {
     pub webhook_id: WebhookId,
     /// When.
     pub at: Time,
-    /// `live`, `replay` or `test`.
+    /// `live`, `replay`, `test`, or `probe`: sent before its turn, to see whether the receiver refuses everything.
     pub lane: String,
     /// The first event's name.
     pub event: String,
@@ -267,10 +268,12 @@ impl Engine {
             reason: None,
             cursor: 0,
             progress: Progress { batch: format.limits().events, ..Progress::default() },
+            retry_to: None,
+            revision: 0,
             created_by: scope.actor.clone(),
             created_at: now,
         };
-        let data = json!({ "id": row.id, "url": row.url, "format": format, "events": row.events });
+        let data = json!({ "id": row.id, "url": in_log(&row.url), "format": format, "events": row.events });
         let act = self.act(scope, "webhook.created", data, vec![webhooks::insert(&row)]).await?;
         self.submit_act(scope, act).await?;
         Ok(MadeEndpoint { endpoint: self.webhook(scope, &row.id).await?, secret: secrets.secret })
@@ -279,7 +282,7 @@ impl Engine {
     /// Changes, pauses or resumes an endpoint; its next attempt is now.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; names the field.
+    /// [`Error::NotFound`]; [`Error::Conflict`] where somebody else changed it meanwhile; names the field.
     pub async fn change_webhook(
         &self,
         scope: &Scope,
@@ -313,33 +316,30 @@ impl Engine {
             }
             (row.key_id, row.sealed) = secrets.seal(cell, &row.workspace_id, id, self.0.clock.now()).await?;
         }
-        let told = |row: &EndpointRow| json!({ "url": row.url, "events": row.events, "state": row.state });
+        let told =
+            |row: &EndpointRow| json!({ "url": in_log(&row.url), "events": row.events, "state": row.state });
         let data = json!({ "id": id, "from": told(&before), "to": told(&row), "changed": changed_secrets });
         let act = self.act(scope, "webhook.changed", data, vec![webhooks::update(&row)]).await?;
-        self.submit_act(scope, act).await?;
+        self.submit_act(scope, act).await.map_err(changed_meanwhile)?;
         self.webhook(scope, id).await
     }
 
-    /// Deletes an endpoint with its delivery log.
+    /// Deletes an endpoint with its delivery log, of which nothing is shown any more; a job removes its rows.
     ///
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn delete_webhook(&self, scope: &Scope, id: &WebhookId) -> Result<()> {
         let row = self.endpoint_row(scope, id).await?;
-        let data = json!({ "id": id, "url": row.url });
+        let data = json!({ "id": id, "url": in_log(&row.url) });
         let act =
             self.act(scope, "webhook.deleted", data, vec![webhooks::delete(&scope.workspace.id, id)]).await?;
-        self.submit_act(scope, act).await?;
-        for statement in deliveries::delete_of(id) {
-            deliveries::together(&self.cell(&scope.workspace)?.db, vec![statement]).await?;
-        }
-        Ok(())
+        self.submit_act(scope, act).await.map(drop)
     }
 
     /// Makes a new secret; the one before it signs too for `overlap_hours` (0 to 168, 24 where absent).
     ///
     /// # Errors
-    /// [`Error::NotFound`]; the field `overlap_hours`.
+    /// [`Error::NotFound`]; [`Error::Conflict`] where somebody else changed it meanwhile; the field `overlap_hours`.
     pub async fn rotate_webhook_secret(
         &self,
         scope: &Scope,
@@ -358,9 +358,9 @@ impl Engine {
         let ends_at = now.plus(hours * HOUR);
         row.old_secret_ends_at = Some(ends_at);
         (row.key_id, row.sealed) = secrets.seal(cell, &row.workspace_id, id, now).await?;
-        let data = json!({ "id": id, "url": row.url, "previous_ends_at": ends_at });
+        let data = json!({ "id": id, "url": in_log(&row.url), "previous_ends_at": ends_at });
         let act = self.act(scope, "webhook.secret_rotated", data, vec![webhooks::update(&row)]).await?;
-        self.submit_act(scope, act).await?;
+        self.submit_act(scope, act).await.map_err(changed_meanwhile)?;
         Ok(RotatedSecret { secret: fresh, previous_ends_at: ends_at })
     }
 
@@ -373,7 +373,7 @@ impl Engine {
         let (now, secrets) = (self.0.clock.now(), Secrets::open(cell, &row).await?);
         let event = self.test_event(scope, now);
         let parcel =
-            pack(&[(1, Some(event.clone()))], row.format, "agentframer", 1).pop().unwrap_or_default();
+            pack(&[(1, Some(event.clone()))], row.format, "agentframer", 1, now).pop().unwrap_or_default();
         let request = Request {
             url: &row.url,
             format: row.format,
@@ -397,6 +397,9 @@ impl Engine {
         };
         let kept = test_delivery(&row, &event, &result, random::id(now), now);
         deliveries::together(&cell.db, vec![deliveries::insert(&kept)]).await?;
+        let data = json!({ "id": id, "delivered": delivered, "status": result.status });
+        let act = self.act(scope, "webhook.tested", data, Vec::new()).await?;
+        self.submit_act(scope, act).await?;
         Ok(result)
     }
 
@@ -438,6 +441,13 @@ impl Engine {
                 return Err(FieldError::new("from_seq", message).into());
             }
         };
+        if ranges.is_empty() {
+            return Ok(0);
+        }
+        let (from, to) = (ranges.first().map(|range| range.0), ranges.last().map(|range| range.1));
+        let data = json!({ "id": id, "from_seq": from, "to_seq": to, "failed_since": replay.failed_since });
+        let act = self.act(scope, "webhook.replayed", data, Vec::new()).await?;
+        self.submit_act(scope, act).await?;
         let now = self.0.clock.now();
         for (from, to) in &ranges {
             let id_of_range = format!("whr_{}", hex::encode(random::bytes::<8>()));
@@ -470,10 +480,13 @@ impl Engine {
     /// # Errors
     /// The database's own.
     pub async fn deliveries_of(&self, scope: &Scope, entries: &[Linked]) -> Result<Vec<DeliveryView>> {
-        let db = &self.cell(&scope.workspace)?.db;
-        let mut all = Vec::new();
-        for entry in entries {
-            all.extend(deliveries::of_entry(db, &scope.workspace.id, entry.seq).await?);
+        let (db, workspace) = (&self.cell(&scope.workspace)?.db, &scope.workspace.id);
+        let (endpoints, mut all) = (webhooks::list(db, workspace).await?, Vec::new());
+        for linked in entries {
+            let name = name_of(&linked.entry);
+            let wanting = endpoints.iter().filter(|row| endpoint::wants(&row.events, name));
+            let wanting: Vec<WebhookId> = wanting.map(|row| row.id.clone()).collect();
+            all.extend(deliveries::of_entry(db, workspace, linked.seq, &wanting).await?);
         }
         Ok(all.into_iter().map(delivery_view).collect())
     }
@@ -514,13 +527,14 @@ impl Engine {
     async fn health(&self, scope: &Scope, row: &EndpointRow) -> Result<Health> {
         let (db, now) = (&self.cell(&scope.workspace)?.db, self.0.clock.now());
         let (lag_events, waiting) = webhooks::lag(db, &row.workspace_id, row.cursor).await?;
-        let (requests, failed) = deliveries::counts(db, &row.id, now.plus(-DAY)).await?;
+        let counts = deliveries::counts(db, &row.id, now.plus(-DAY)).await?;
+        let judged = counts.delivered + counts.failed;
         let progress = &row.progress;
         Ok(Health {
             lag_events,
             lag_seconds: waiting.map_or(0, |since| (now.micros() - since.micros()).max(0) / 1_000_000),
-            requests,
-            success_rate: (requests > 0).then(|| (requests - failed) as f64 / requests as f64),
+            requests: counts.requests,
+            success_rate: (judged > 0).then(|| counts.delivered as f64 / judged as f64),
             failures: progress.failures,
             failing_since: progress.failing_since,
             next_attempt_at: Some(progress.next_at)
@@ -546,6 +560,17 @@ impl Engine {
             row.id
         );
         self.tell_admins(scope, &subject, &text).await
+    }
+}
+
+/// The endpoint was there when it was read.
+fn changed_meanwhile(error: Error) -> Error {
+    match error {
+        Error::NotFound => Error::Conflict(
+            "Somebody else, or the receiver’s answer, changed this webhook at the same moment. Nothing was changed; look at it and try again."
+                .into(),
+        ),
+        error => error,
     }
 }
 

@@ -1,30 +1,37 @@
 //! One request to a receiver: bounded in time and memory, without redirects, to public addresses only.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use futures::stream;
+use reqwest::dns::Resolve;
+use reqwest::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use reqwest::{Body, Client, Response};
+use tokio::sync::Notify;
+use tokio::time::sleep;
 use url::Url;
 
 use crate::domain::time::Time;
 use crate::domain::webhooks::answer::{Answer, retry_after};
 use crate::domain::webhooks::endpoint::{Format, may_be_public};
 use crate::domain::webhooks::signature;
-use crate::engine::outbound::{PublicAddresses, install_tls};
+use crate::engine::outbound::{PublicAddresses, SystemNames, install_tls};
 use crate::engine::webhooks::secrets::Secrets;
 
 /// To connect.
 const CONNECT: Duration = Duration::from_secs(5);
-/// To answer.
+/// To answer, once there is a connection.
 const ANSWER: Duration = Duration::from_secs(15);
 /// A connection that breaks within it is tried once more.
 const QUICK: Duration = Duration::from_secs(1);
 /// Answers and requests are kept up to this many bytes.
-pub(super) const KEPT: usize = 20_000;
+const KEPT: usize = 20_000;
 /// Smaller bodies are not worth compressing.
 const WORTH_GZIP: usize = 16_384;
 
@@ -33,6 +40,7 @@ const WORTH_GZIP: usize = 16_384;
 pub(crate) struct Sender {
     client: Client,
     allow_private: bool,
+    answer: Duration,
 }
 
 /// What goes out.
@@ -54,6 +62,10 @@ impl Sender {
     /// # Errors
     /// A sentence, where TLS cannot be set up.
     pub(crate) fn new(allow_private: bool) -> Result<Self, String> {
+        Self::resolving(SystemNames, allow_private)
+    }
+
+    fn resolving(names: impl Resolve + 'static, allow_private: bool) -> Result<Self, String> {
         install_tls();
         let builder = Client::builder()
             .redirect(Policy::none())
@@ -61,8 +73,13 @@ impl Sender {
             .no_proxy()
             .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(concat!("AgentFramer/", env!("CARGO_PKG_VERSION")));
-        let builder = if allow_private { builder } else { builder.dns_resolver(Arc::new(PublicAddresses)) };
-        Ok(Self { client: builder.build().map_err(|error| error.to_string())?, allow_private })
+        let builder = if allow_private {
+            builder.dns_resolver(Arc::new(names))
+        } else {
+            builder.dns_resolver(Arc::new(PublicAddresses(names)))
+        };
+        let client = builder.build().map_err(|error| error.to_string())?;
+        Ok(Self { client, allow_private, answer: ANSWER })
     }
 
     /// Sends, and tells what came back and how long it took.
@@ -72,9 +89,11 @@ impl Sender {
         if matches!(answer, Err(Fault::Broke)) && began.elapsed() < QUICK {
             answer = self.attempt(request).await;
         }
-        let answer =
-            answer.unwrap_or_else(|fault| Answer { fault: Some(fault.sentence()), ..Answer::default() });
-        (answer, began.elapsed())
+        let none = |fault: Fault| {
+            let timed_out = matches!(fault, Fault::Slow);
+            Answer { fault: Some(fault.sentence()), timed_out, ..Answer::default() }
+        };
+        (answer.unwrap_or_else(none), began.elapsed())
     }
 
     /// Posts JSON elsewhere under the same rules; answers the status.
@@ -100,11 +119,28 @@ impl Sender {
         if zipped {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        let sending = self.client.post(url).headers(headers).body(body).send();
-        let response = tokio::time::timeout(CONNECT + ANSWER, sending).await.map_err(|_| Fault::Slow)?;
-        let response = response.map_err(|error| Fault::of(&error))?;
-        Ok(read(response, request.at).await)
+        headers.insert(CONTENT_LENGTH, body.len().into());
+        let connected = Arc::new(Notify::new());
+        let sending = self.client.post(url).headers(headers).body(announced(body, &connected)).send();
+        let patience = async {
+            // A connection that is never ready for a request counts as one that is not made.
+            let _ = tokio::time::timeout(CONNECT, connected.notified()).await;
+            sleep(self.answer).await;
+        };
+        tokio::select! {
+            response = sending => Ok(read(response.map_err(|error| Fault::of(&error))?, request.at).await),
+            () = patience => Err(Fault::Slow),
+        }
     }
+}
+
+/// A body that tells when it is asked for: then there is a connection, and the answer's time begins.
+fn announced(body: Vec<u8>, connected: &Arc<Notify>) -> Body {
+    let connected = Arc::clone(connected);
+    Body::wrap_stream(stream::once(async move {
+        connected.notify_one();
+        Ok::<_, Infallible>(body)
+    }))
 }
 
 /// Batches are compressed; the generic body stays as any receiver can read it.
@@ -170,8 +206,16 @@ async fn read(mut response: Response, now: Time) -> Answer {
     };
     // An answer that trickles is judged by what came of it.
     let _ = tokio::time::timeout(CONNECT, reading).await;
-    answer.body = String::from_utf8_lossy(&body).into_owned();
+    answer.body = kept(&body);
     answer
+}
+
+/// What is kept of a body: text that a database takes, which is no text with a NUL, of [`KEPT`] bytes at most.
+pub(super) fn kept(body: &[u8]) -> String {
+    let mut text = String::from_utf8_lossy(&body[..body.len().min(KEPT)]).replace('\0', "\u{FFFD}");
+    // Each byte that is no text has become three.
+    text.truncate(text.floor_char_boundary(KEPT));
+    text
 }
 
 /// Why no answer came.
@@ -201,5 +245,88 @@ impl Fault {
             Self::Slow => "no answer within 15 seconds",
         }
         .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::net::{IpAddr, SocketAddr};
+
+    use reqwest::dns::{Addrs, Name, Resolving};
+
+    use super::*;
+    use crate::engine::tests::receiver::{Receiver, Reply};
+
+    /// Leads every name to one address, after a while.
+    struct Leads(IpAddr, Duration);
+
+    impl Resolve for Leads {
+        fn resolve(&self, _: Name) -> Resolving {
+            let (address, pause) = (SocketAddr::new(self.0, 0), self.1);
+            Box::pin(async move {
+                sleep(pause).await;
+                Ok(Box::new(std::iter::once(address)) as Addrs)
+            })
+        }
+    }
+
+    async fn send(sender: &Sender, url: &str) -> Answer {
+        let secrets =
+            Secrets { secret: "whsec_".into(), old_secret: None, token: None, headers: BTreeMap::new() };
+        let request = Request {
+            url,
+            format: Format::Generic,
+            id: "evt_1",
+            body: b"{}",
+            secrets: &secrets,
+            signing: Vec::new(),
+            channel: String::new(),
+            at: Time(0),
+        };
+        sender.send(&request).await.0
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_a_private_address_is_never_connected_to() {
+        let receiver = Receiver::start().await;
+        let url = receiver.url.replace("127.0.0.1", "siem.example.com");
+        let leads = |address: &str| Leads(address.parse().unwrap(), Duration::ZERO);
+        for address in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1"] {
+            let strict = Sender::resolving(leads(address), false).unwrap();
+            let began = Instant::now();
+            let refused = send(&strict, &url).await;
+            assert!(refused.status.is_none() && refused.fault.unwrap().contains("no public address"));
+            assert!(began.elapsed() < Duration::from_secs(1), "{address}: nothing was waited for");
+        }
+        assert!(receiver.all().is_empty());
+        let lax = Sender::resolving(leads("127.0.0.1"), true).unwrap();
+        assert_eq!(send(&lax, &url).await.status, Some(200), "the name leads there");
+    }
+
+    #[tokio::test]
+    async fn the_answer_has_its_time_from_the_connection_on() {
+        let receiver = Receiver::start().await;
+        let url = receiver.url.replace("127.0.0.1", "siem.example.com");
+        // Tenths of seconds stand for seconds.
+        let tenths = |count: u64| Duration::from_millis(100 * count);
+        let names = Leads("127.0.0.1".parse().unwrap(), tenths(10));
+        let sender = Sender { answer: tenths(15), ..Sender::resolving(names, true).unwrap() };
+        receiver.then([Reply::Slow(tenths(8)), Reply::Slow(tenths(17))]);
+        assert_eq!(send(&sender, &url).await.status, Some(200), "the name took its own time");
+        let late = send(&sender, &url).await;
+        assert!(late.status.is_none() && late.timed_out, "{late:?}");
+        assert_eq!(ANSWER, Duration::from_secs(15));
+    }
+
+    #[test]
+    fn what_is_kept_is_text_for_any_database_and_no_longer_than_it_may_be() {
+        assert_eq!(kept(b"a\0b"), "a\u{FFFD}b");
+        for body in
+            [vec![0xFF; 30_000], vec![0; 30_000], "\u{e4}".repeat(30_000).into_bytes(), vec![b'x'; 30_000]]
+        {
+            let kept = kept(&body);
+            assert!((KEPT - 2..=KEPT).contains(&kept.len()) && !kept.contains('\0'), "{}", kept.len());
+        }
     }
 }

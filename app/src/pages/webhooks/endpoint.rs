@@ -35,7 +35,7 @@ pub fn WebhookPage() -> impl IntoView {
         let may = scope.role.may(Permission::ChangeWebhooks);
         let body = view! {
             <Said flash=flash.clone()/>
-            {hook.reason.clone().map(|why| view! { <p class="note bad"><span class="tag bad">"stopped"</span>{why}". Events wait; none is lost."</p> })}
+            {hook.reason.clone().map(|why| view! { <p class="note bad"><span class="tag bad">{stopped(hook.state)}</span>{why}". Events wait; none is lost."</p> })}
             {health(&hook).into_any()}
             {(!parked.is_empty()).then(|| put_aside(&ids, &parked, may).into_any())}
             {table(&ids, deliveries, only_failed, may).into_any()}
@@ -65,6 +65,14 @@ impl Ids {
             <input type="hidden" name="workspace" value=self.workspace.clone()/>
             <input type="hidden" name="webhook" value=self.webhook.clone()/>
         }
+    }
+}
+
+/// An active one goes on by itself.
+const fn stopped(state: EndpointState) -> &'static str {
+    match state {
+        EndpointState::Active => "waits",
+        EndpointState::Paused | EndpointState::Disabled => "stopped",
     }
 }
 

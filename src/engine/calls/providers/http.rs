@@ -15,7 +15,7 @@ use url::{Host, Url};
 use crate::engine::calls::providers::config::{Secret, host_region, is_loopback};
 use crate::engine::calls::providers::output::LARGEST_OUTPUT;
 use crate::engine::calls::providers::{Output, ProviderError};
-use crate::engine::outbound::{PublicAddresses, install_tls};
+use crate::engine::outbound::{PublicAddresses, SystemNames, install_tls};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A submit may be synchronous, so it takes as long as an image may.
@@ -75,7 +75,7 @@ impl Http {
         if is_loopback(&base) {
             (api, downloads) = (api.no_proxy(), downloads.no_proxy());
         }
-        let downloads = downloads.dns_resolver(Arc::new(PublicAddresses));
+        let downloads = downloads.dns_resolver(Arc::new(PublicAddresses(SystemNames)));
         Ok(Self {
             base,
             api: api.build().map_err(|error| error.to_string())?,
