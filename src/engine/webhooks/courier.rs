@@ -270,8 +270,8 @@ impl Courier<'_> {
             }
             Step::Split => Next::Anew,
             Step::Wait(why) => {
+                statements.extend(self.alert_of_failures(&why));
                 self.save(lane, statements).await?;
-                self.tell_of_failures(&why).await?;
                 return Ok(Next::Rest);
             }
             Step::Pause(why) => return self.stop(lane, statements, EndpointState::Paused, &why).await,
@@ -313,20 +313,21 @@ impl Courier<'_> {
         let scope = self.scope().await?;
         let event = if state == EndpointState::Disabled { "webhook.disabled" } else { "webhook.changed" };
         let data = json!({ "id": self.row.id, "url": self.row.url, "state": state, "reason": why });
-        let change = webhooks::stop(&self.row.workspace_id, &self.row.id, state, why);
-        let act = self.engine.act(&scope, event, data, vec![change]).await?;
+        let request = scope.origin.request_id.as_str();
+        let changes = vec![
+            webhooks::stop(&self.row.workspace_id, &self.row.id, state, why),
+            self.engine.webhook_alert(&self.row, state.as_str(), why, request),
+        ];
+        let act = self.engine.act(&scope, event, data, changes).await?;
         self.engine.submit_act(&scope, act).await?;
-        self.engine.tell_webhook(&scope, &self.row, state.as_str(), why).await?;
         Ok(Next::Rest)
     }
 
     /// The Admins hear of an endpoint that fails once, not at each retry.
-    async fn tell_of_failures(&self, why: &str) -> Result<()> {
-        if self.row.progress.failures == TELL_AFTER {
-            let scope = self.scope().await?;
-            self.engine.tell_webhook(&scope, &self.row, "failing", why).await?;
-        }
-        Ok(())
+    fn alert_of_failures(&self, why: &str) -> Option<Statement> {
+        let progress = &self.row.progress;
+        let since = progress.failing_since.filter(|_| progress.failures == TELL_AFTER)?;
+        Some(self.engine.webhook_alert(&self.row, "failing", why, &since.to_string()))
     }
 
     async fn scope(&self) -> Result<Scope> {
