@@ -5,7 +5,6 @@ use sqlx::any::AnyRow;
 
 use crate::domain::checkpoint::Checkpoint;
 use crate::domain::ids::WorkspaceId;
-use crate::domain::proof::Witness;
 use crate::domain::time::Time;
 use crate::engine::error::{Result, internal};
 use crate::engine::store::CellDb;
@@ -106,24 +105,6 @@ pub async fn following(
     let text = "SELECT body FROM log_checkpoints WHERE workspace_id = $1 AND number > $2 ORDER BY number";
     let select = Select::new(text, values![workspace.as_str(), after]).limit(limit);
     select.all(&db.read).await?.iter().map(body).collect()
-}
-
-/// What the checkpoints behind the place `floor` say, the oldest first; their signatures are not looked at.
-///
-/// # Errors
-/// The database's own.
-pub async fn witnesses(db: &CellDb, workspace: &WorkspaceId, floor: i64) -> Result<Vec<Witness>> {
-    let text = "SELECT number, last_seq, head_hash FROM log_checkpoints WHERE workspace_id = $1 AND last_seq > $2 \
-                ORDER BY number";
-    let rows = Select::new(text, values![workspace.as_str(), floor]).all(&db.read).await?;
-    let witness = |row: &AnyRow| {
-        Ok(Witness {
-            number: row.try_get("number")?,
-            last_seq: row.try_get("last_seq")?,
-            head_hash: row.try_get("head_hash")?,
-        })
-    };
-    rows.iter().map(witness).collect()
 }
 
 /// The last checkpoint that ends at or before `to`.
