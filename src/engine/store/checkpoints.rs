@@ -42,11 +42,8 @@ pub async fn log_end(db: &CellDb, workspace: &WorkspaceId, to: Time) -> Result<(
     Ok((row.try_get("seq")?, row.try_get("hash")?))
 }
 
-/// Keeps a checkpoint with its signature; false where another node was first.
-///
-/// # Errors
-/// The database's own.
-pub async fn insert(db: &CellDb, checkpoint: &Checkpoint, signed: &str) -> Result<bool> {
+/// Keeps a checkpoint with its signature; changes nothing where another node was first.
+pub fn insert(checkpoint: &Checkpoint, signed: &str) -> Statement {
     let text = "INSERT INTO log_checkpoints (workspace_id, number, last_seq, head_hash, to_us, body) \
                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (workspace_id, number) DO NOTHING";
     let values = values![
@@ -57,10 +54,17 @@ pub async fn insert(db: &CellDb, checkpoint: &Checkpoint, signed: &str) -> Resul
         checkpoint.to.micros(),
         signed
     ];
+    Statement::new(text, values)
+}
+
+/// Runs a change that belongs to no act.
+///
+/// # Errors
+/// The database's own.
+pub async fn run(db: &CellDb, change: Statement) -> Result<()> {
     let mut transaction = db.begin().await?;
-    let is_first = Statement::new(text, values).run(&mut transaction).await? == 1;
-    transaction.commit().await?;
-    Ok(is_first)
+    change.run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// Whether a checkpoint covers more than the log's entries about checkpoints.

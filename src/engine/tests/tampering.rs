@@ -147,7 +147,7 @@ both_engines! {
             assert!(faults.iter().any(|fault| fault.contains(words)), "{faults:?}");
         };
         tamper(&world, &cut(2)).await;
-        found("row 2 is gone before its time").await;
+        found("2 is gone before its time").await;
         tamper(&world, &cut(last)).await;
         found("is gone before its time").await;
         tamper(&world, "UPDATE accounts SET log_retention_days = 0 WHERE workspace_id = '{ws}'").await;
