@@ -13,7 +13,7 @@ use super::agent::{Agent, Answer, Books};
 use super::installation::{Installation, Made, Node};
 
 /// Calls of one wave.
-const CALLS: usize = 100;
+const CALLS: usize = 300;
 const SETTINGS: &str =
     "[limits]\ncalls_per_minute_per_agent = 100000\n[webhooks]\nallow_private_addresses = true\n";
 /// A killed node's claim on an endpoint ends after 45 seconds; the rest is for a busy machine.
@@ -40,6 +40,7 @@ async fn run(installation: &Installation, count: usize) {
         receiver.wait_for(came + CALLS / 10).await;
         let killed = kill % count;
         nodes[killed].kill();
+        assert!(receiver.came().len() < came + CALLS, "the kill came after the load");
         calls.join_all().await;
         nodes[killed] = installation.start();
     }
@@ -87,7 +88,8 @@ impl Receiver {
     }
 
     fn repeats(&self) -> usize {
-        self.came.lock().unwrap().len() - self.came().len()
+        let all = self.came.lock().unwrap().len();
+        all - self.came().len()
     }
 
     async fn wait_for(&self, count: usize) {
