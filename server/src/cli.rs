@@ -112,6 +112,9 @@ enum AuditCommand {
         /// A signed checkpoint that the log must agree with
         #[arg(long, value_name = "FILE")]
         checkpoint: Option<PathBuf>,
+        /// The public keys that are believed, as /reference/keys.json serves them: one of them must have signed the checkpoint
+        #[arg(long, value_name = "FILE", requires = "checkpoint")]
+        keys: Option<PathBuf>,
     },
 }
 
@@ -185,8 +188,8 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Openapi => maintenance::openapi(),
-        Command::Audit { command: AuditCommand::Verify { file, checkpoint } } => {
-            audit::verify(&file, checkpoint.as_deref())
+        Command::Audit { command: AuditCommand::Verify { file, checkpoint, keys } } => {
+            audit::verify(&file, checkpoint.as_deref(), keys.as_deref())
         }
         Command::Certificate { command: CertificateCommand::Verify { file, keys } } => {
             certificate::verify(&file, keys.as_deref())

@@ -4,11 +4,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::field::{self, FieldError};
+use super::ids::{AgentId, RequestId, WebhookId};
 use super::money::Usd;
 use super::time::{DAY, Time};
 
 /// Days before a token's due date on which people are told, and its due date.
 const ROTATION_DAYS: [i64; 3] = [14, 3, 0];
+/// The digest's kind: told by the same ways as an alert, and none.
+pub const DIGEST: &str = "digest";
 
 /// What an Admin sets about alerts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +91,10 @@ pub struct Facts {
     pub typical_month: Option<Usd>,
     /// What a call can still reserve.
     pub available: Usd,
+    /// That and what is reserved, which may come back.
+    pub balance: Usd,
+    /// What the cheapest call costs.
+    pub cheapest: Usd,
     /// Below it people are told.
     pub floor: Option<Usd>,
     /// Mean spend a day.
@@ -126,23 +133,51 @@ impl Alert {
     }
 }
 
-/// The balance cannot pay: told once until the next top-up.
-pub fn exhausted(available: Usd, funding: &str) -> Alert {
+/// The balance, with what is reserved of it, pays not even the cheapest call: told once until the next top-up.
+pub fn exhausted(balance: Usd, cheapest: Usd, funding: &str) -> Option<Alert> {
+    if balance.is_positive() && balance >= cheapest {
+        return None;
+    }
     let text = format!(
         "The balance is used up: {} is left. Paid calls are refused until somebody tops up.",
-        available.display()
+        balance.display()
     );
-    Alert::new("balance.exhausted", "balance_exhausted", funding, text, json!({ "available_usd": available }))
+    let data = json!({ "available_usd": balance });
+    Some(Alert::new("balance.exhausted", "balance_exhausted", funding, text, data))
 }
 
-/// A cap is reached: told once in its period.
+/// An agent was paused: told each time.
+pub fn paused(agent: &str, id: &AgentId, why: &str, request: &RequestId) -> Alert {
+    let text = format!(
+        "{agent} was {why}. Its calls are refused until somebody resumes it on its page. Nothing was charged for refused calls."
+    );
+    Alert { key: format!("agent_paused/{id}/{request}"), event: "agent.paused", text, data: Value::Null }
+}
+
+/// A webhook fails (told once since `period`, when it began to) or was stopped.
+pub fn webhook(state: &str, id: &WebhookId, period: &str, text: String) -> Alert {
+    let event = match state {
+        "failing" => "webhook.failing",
+        "paused" => "webhook.paused",
+        _ => "webhook.disabled",
+    };
+    Alert { key: format!("webhook_{state}/{id}/{period}"), event, text, data: Value::Null }
+}
+
+/// What a month came to, for Viewers.
+pub fn digest(month: &str, text: String) -> Alert {
+    Alert { key: format!("{DIGEST}/{month}"), event: DIGEST, text, data: Value::Null }
+}
+
+/// A cap is reached: told once in its period, and again where it was raised and is reached again.
 pub fn cap_reached(cap: &str, whose: &str, limit: Usd, period: &str) -> Alert {
     let how_long = if cap.ends_with("day") { "daily" } else { "monthly" };
     let who = if whose.is_empty() { "the workspace" } else { whose };
     let text =
         format!("The {how_long} cap of {who}, {}, is reached. Calls beyond it are refused.", limit.display());
     let data = json!({ "cap": cap, "agent": whose, "limit_usd": limit });
-    Alert::new("budget.alert", &format!("cap_reached/{cap}/{whose}"), period, text, data)
+    let period = format!("{period}/{}", limit.micros());
+    Alert::new("budget.alert", &format!("cap_reached/{cap}/{whose}"), &period, text, data)
 }
 
 /// Everything that is to be told now; what was told before has the same key.
@@ -197,8 +232,9 @@ fn forecast(facts: &Facts) -> Option<Alert> {
 }
 
 fn balance(facts: &Facts) -> Option<Alert> {
-    if !facts.available.is_positive() && facts.funding != "0" {
-        return Some(exhausted(facts.available, &facts.funding));
+    let exhausted = exhausted(facts.balance, facts.cheapest, &facts.funding);
+    if exhausted.is_some() && facts.funding != "0" {
+        return exhausted;
     }
     let floor = facts.floor.filter(|floor| facts.available < *floor)?;
     let text = format!(
@@ -207,7 +243,8 @@ fn balance(facts: &Facts) -> Option<Alert> {
         floor.display()
     );
     let data = json!({ "available_usd": facts.available, "floor_usd": floor });
-    Some(Alert::new("budget.alert", "below_floor", &facts.funding, text, data))
+    let period = format!("{}/{}", facts.funding, floor.micros());
+    Some(Alert::new("budget.alert", "below_floor", &period, text, data))
 }
 
 fn month_cap(facts: &Facts) -> Option<Alert> {
@@ -245,6 +282,8 @@ mod tests {
             month_to_date: Usd::ZERO,
             typical_month: Some(Usd::dollars(100)),
             available: Usd::dollars(1_000),
+            balance: Usd::dollars(1_000),
+            cheapest: Usd::from_micros(42_000),
             floor: Some(Usd::dollars(10)),
             per_day: Usd::dollars(1),
             thresholds: vec![75, 100],
@@ -281,14 +320,22 @@ mod tests {
     fn balance_floor_and_cap_have_their_own_alerts() {
         let mut now = facts("2026-11-30T10:00:00Z");
         now.available = Usd::dollars(9);
-        assert_eq!(kinds(&now), ["below_floor/1"]);
+        assert_eq!(kinds(&now), ["below_floor/1/10000000"]);
         now.available = Usd::ZERO;
-        assert_eq!(kinds(&now), ["balance_exhausted/1"]);
+        assert_eq!(kinds(&now), ["below_floor/1/10000000"], "all of it is reserved, and may come back");
+        now.balance = Usd::from_micros(41_999);
+        assert_eq!(kinds(&now), ["balance_exhausted/1"], "less than the cheapest call costs");
         now.funding = "2".into();
         assert_eq!(kinds(&now), ["balance_exhausted/2"]);
-        now.available = Usd::dollars(100);
-        now.month_cap = Some((Usd::dollars(500), Usd::dollars(500)));
-        assert_eq!(kinds(&now), ["cap_reached/workspace_month//2026-11"]);
+        (now.available, now.balance) = (Usd::dollars(100), Usd::dollars(100));
+        for (cap, key) in [(500, "500000000"), (600, "600000000")] {
+            now.month_cap = Some((Usd::dollars(cap), Usd::dollars(cap)));
+            assert_eq!(
+                kinds(&now),
+                [format!("cap_reached/workspace_month//2026-11/{key}")],
+                "raised, and reached again"
+            );
+        }
     }
 
     #[test]

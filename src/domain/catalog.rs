@@ -261,6 +261,12 @@ impl Model {
         one.and_then(|price| price.checked_mul_u32(job.count)).ok_or(PriceError::TooLarge)
     }
 
+    /// What its smallest job costs: one image of at most a megapixel, or the shortest video.
+    pub fn least_price(&self) -> Usd {
+        let units = if self.unit == Unit::Second { self.limits.min_duration_s } else { 1 };
+        self.price.checked_mul_u32(units).unwrap_or(self.price)
+    }
+
     fn price_by_size(&self, width: u32, height: u32) -> Option<Usd> {
         let megapixels = (u64::from(width) * u64::from(height)).div_ceil(MEGAPIXEL).max(1);
         let further = u32::try_from(megapixels - 1).ok()?;

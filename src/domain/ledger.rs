@@ -94,6 +94,19 @@ pub struct Hold {
     pub state: HoldState,
     /// The idempotency key that it was made with.
     pub key: Option<String>,
+    /// What the call asked for.
+    pub asked: Asked,
+}
+
+/// What a call asked for, as its log entry tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The tool.
+    pub tool: String,
+    /// The model.
+    pub model: String,
+    /// `sha256:…` of the prompt.
+    pub prompt_hash: String,
 }
 
 impl HoldState {
@@ -171,6 +184,8 @@ pub struct Reserve {
     pub key: Option<Key>,
     /// When the sweeper may give the money back.
     pub deadline: Time,
+    /// What the call asks for.
+    pub asked: Asked,
 }
 
 /// One command to the ledger.
@@ -326,6 +341,7 @@ impl Books {
             deadline: reserve.deadline,
             state: HoldState::Held,
             key: reserve.key.as_ref().map(|key| key.key.clone()),
+            asked: reserve.asked.clone(),
         };
         self.check_call_limits(reserve)?;
         self.check_preflight(reserve, now)?;

@@ -34,6 +34,7 @@ fn reserve(n: u8, amount: i64) -> Reserve {
         preflight_at: None,
         key: None,
         deadline: NOW.plus(MINUTE),
+        asked: Asked::default(),
     }
 }
 

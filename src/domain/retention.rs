@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::audit::Entry;
 use super::field::FieldError;
 use super::time::{DAY, Time};
 
@@ -52,6 +53,20 @@ impl Retention {
             return Err(FieldError::new("log_retention_days", message));
         }
         Ok(after)
+    }
+
+    /// The shortest time in days for which an entry says that the log is, or was, to be kept; `None` where it says nothing
+    /// of that. No log may be kept shorter than a year.
+    pub fn told_by(entry: &Entry) -> Option<u32> {
+        let data = entry.data.as_ref().filter(|_| entry.event.as_deref() == Some("settings.changed"))?;
+        let days = ["from", "to"].map(|side| data[side]["log_retention_days"].as_u64());
+        days.into_iter().flatten().min().map(|days| u32::try_from(days).unwrap_or(u32::MAX))
+    }
+
+    /// Whether rows written before `to` were due at `now`, where the log was kept for `days`, at least a year.
+    pub const fn was_due(days: u32, to: Time, now: Time) -> bool {
+        let days = if days < *LOG_DAYS.start() { *LOG_DAYS.start() } else { days };
+        to.micros() <= now.plus(-(days as i64) * DAY).micros()
     }
 
     /// Media and prompts made before this moment go.

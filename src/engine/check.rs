@@ -25,7 +25,7 @@ impl Engine {
                         .push(format!("{workspace}: has an account in cell {name}, where it does not live"));
                 }
                 if let Some(listed) = listed {
-                    faults.extend(check::chain(&node.db, &listed.id).await?);
+                    faults.extend(self.log_faults(node, &listed.id).await?);
                 }
             }
         }

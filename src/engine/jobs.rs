@@ -3,8 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use serde_json::json;
+
+use crate::domain::audit::Entry;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ledger::{Hold, KEY_WINDOW};
+use crate::domain::webhooks::event::GENERATION_FAILED;
 use crate::engine::calls::gateway::CallError;
 use crate::engine::money::ledger_writer::Work;
 use crate::engine::store::attempts::Attempt;
@@ -31,6 +35,8 @@ const REPLICATE: Duration = Duration::from_secs(5);
 const EXPORTS: Duration = Duration::from_secs(300);
 /// How often workspaces in which something happened are looked at for alerts.
 const BUDGETS: Duration = Duration::from_secs(10);
+/// How often alerts that nobody was told of yet are told.
+const TELL: Duration = Duration::from_secs(5);
 /// How often nodes look whether a month has begun for which allowances are due.
 const ALLOWANCES: Duration = Duration::from_secs(60);
 /// Sweeps between two cleanings of old rows.
@@ -63,6 +69,7 @@ impl Engine {
             self.0.running.spawn(async move { engine.deliver_for_ever(node).await });
         }
         self.repeat("alerts", BUDGETS, |engine| async move { engine.watch_budgets().await.map(drop) });
+        self.repeat("telling", TELL, |engine| async move { engine.tell_alerts().await });
         self.repeat(
             "allowances",
             ALLOWANCES,
@@ -136,11 +143,11 @@ impl Engine {
         let mut released = 0;
         for node in self.0.cells.values() {
             for (workspace, hold) in books::expired(&node.db, self.0.clock.now(), SWEPT).await? {
-                let attempt = self.expired_attempt(node, &workspace, &hold).await?;
+                let (attempt, event) = self.expired(node, &workspace, &hold).await?.unzip();
                 let work = Work::Release {
                     request_id: hold.request_id,
                     attempt: attempt.map(Box::new),
-                    event: None,
+                    event: event.map(Box::new),
                 };
                 node.writer.submit(&workspace, work).await?;
                 released += 1;
@@ -149,27 +156,41 @@ impl Engine {
         Ok(released)
     }
 
-    async fn expired_attempt(
+    /// What is told of a call that nobody ended: the trace of its failure, and the event.
+    async fn expired(
         &self,
         node: &CellNode,
         workspace: &WorkspaceId,
         hold: &Hold,
-    ) -> crate::engine::error::Result<Option<Attempt>> {
+    ) -> crate::engine::error::Result<Option<(Attempt, Entry)>> {
         let message = "The call did not end before its reservation's deadline. Nothing was charged.";
         let error = CallError::new("provider_timeout", message, true);
         let agent = agents::get(&node.db, workspace, &hold.agent_id).await?;
-        Ok(agent.map(|agent| Attempt {
+        let (Some(agent), Some(scope)) = (agent, self.system_in(workspace).await?) else { return Ok(None) };
+        let known = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        let attempt = Attempt {
             workspace_id: workspace.clone(),
             user_id: agent.name,
-            tool: "generate".into(),
-            model: None,
+            tool: hold.asked.tool.clone(),
+            model: known(&hold.asked.model),
             code: error.code.to_owned(),
             message: error.message,
-            prompt_hash: None,
+            prompt_hash: known(&hold.asked.prompt_hash),
             request_id: hold.request_id.clone(),
             failed: true,
             at: self.0.clock.now(),
-        }))
+        };
+        let data = json!({ "code": attempt.code, "message": attempt.message });
+        let act = self.act(&scope, GENERATION_FAILED, data, Vec::new()).await?;
+        let event = Entry {
+            request_id: attempt.request_id.clone(),
+            user_id: attempt.user_id.clone(),
+            tool: Some(attempt.tool.clone()),
+            model: attempt.model.clone(),
+            prompt_hash: attempt.prompt_hash.clone(),
+            ..act.entry
+        };
+        Ok(Some((attempt, event)))
     }
 
     async fn clean(&self) {

@@ -280,11 +280,8 @@ async fn open_signer(
     keys: &MasterKeys,
     clock: &Clock,
 ) -> std::result::Result<Signer, StartError> {
-    let signer = Signer::new(&keys.current).map_err(|error| StartError(error.to_string()))?;
-    let (id, public) = signer.public();
-    let kept = store::signing_keys::insert(control, id, &public, clock.now()).await;
-    kept.map_err(|error| StartError(error.to_string()))?;
-    Ok(signer)
+    let opened = log::signing::open(control, keys, clock.now()).await;
+    opened.map_err(|error| StartError(error.to_string()))
 }
 
 async fn open_cell(

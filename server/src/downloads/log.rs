@@ -1,7 +1,9 @@
 //! What a browser takes from the log's page besides pages: a search as a file, and the log as it grows.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agentframer::domain::access::Permission;
@@ -19,15 +21,16 @@ use axum::routing::get;
 use futures::stream::{self, Stream};
 use http::{HeaderMap, header};
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::list::Form;
 use crate::reader::{Reader, refused};
 
 /// The paths, as the access expectation names them.
 pub const PATHS: [&str; 2] = ["/w/{ws}/audit/export", "/w/{ws}/audit/live"];
-/// Browsers that may watch logs on one node at a time.
+/// Browsers that may watch logs on one node at a time …
 const WATCHERS: usize = 64;
+/// … and those of one person among them.
+const WATCHERS_EACH: usize = 4;
 /// How often the log is looked at for a watcher.
 const LOOK: Duration = Duration::from_secs(1);
 /// Looks after which a watcher has to come again, so that a role that was lost ends the watching.
@@ -36,12 +39,12 @@ const LOOKS: u32 = 60;
 #[derive(Clone)]
 struct Downloads {
     engine: Engine,
-    watchers: Arc<Semaphore>,
+    watchers: Arc<Watchers>,
 }
 
 /// `GET /w/{workspace}/audit/export` and `GET /w/{workspace}/audit/live`, for who is signed in.
 pub fn routes(engine: &Engine) -> Router {
-    let state = Downloads { engine: engine.clone(), watchers: Arc::new(Semaphore::new(WATCHERS)) };
+    let state = Downloads { engine: engine.clone(), watchers: Arc::default() };
     Router::new()
         .route("/w/{workspace}/audit/export", get(export))
         .route("/w/{workspace}/audit/live", get(live))
@@ -108,8 +111,7 @@ async fn live(
     let made = async {
         let scope = reader.scope(&own.engine, &workspace, Permission::ReadActivity).await?;
         let filter = asked.filter()?;
-        let place = own.watchers.clone().try_acquire_owned();
-        let place = place.map_err(|_| Error::TooMany { retry_after_s: 30 })?;
+        let place = own.watchers.take(&scope.actor).ok_or(Error::TooMany { retry_after_s: 30 })?;
         let end = own.engine.log_end(&scope).await?;
         let after = last_seen(&headers).or(asked.after).map_or(end, |seen| seen.clamp(0, end));
         let watch = Watch { engine: own.engine.clone(), scope, filter, after, looks: 0, _place: place };
@@ -138,7 +140,41 @@ struct Watch {
     filter: AuditFilter,
     after: i64,
     looks: u32,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+/// How often each person watches: one with many tabs must not take everybody's places.
+#[derive(Default)]
+struct Watchers(Mutex<HashMap<String, usize>>);
+
+impl Watchers {
+    fn take(self: &Arc<Self>, person: &str) -> Option<Place> {
+        let mut watching = self.0.lock().ok()?;
+        let own = watching.get(person).copied().unwrap_or_default();
+        if own >= WATCHERS_EACH || watching.values().sum::<usize>() >= WATCHERS {
+            return None;
+        }
+        watching.insert(person.to_owned(), own + 1);
+        Some(Place { watchers: self.clone(), person: person.to_owned() })
+    }
+}
+
+/// A watcher's place, until it is dropped.
+struct Place {
+    watchers: Arc<Watchers>,
+    person: String,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Ok(mut watching) = self.watchers.0.lock() else { return };
+        if let Entry::Occupied(mut own) = watching.entry(std::mem::take(&mut self.person)) {
+            *own.get_mut() -= 1;
+            if *own.get() == 0 {
+                own.remove();
+            }
+        }
+    }
 }
 
 impl Watch {
@@ -181,4 +217,24 @@ fn line(row: &Linked) -> String {
         entry.request_id.as_str(),
     ];
     cells.map(|cell| cell.replace(['\t', '\n', '\r'], " ")).join("\t")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_takes_everybodys_places() {
+        let watchers = Arc::new(Watchers::default());
+        let mut held: Vec<Place> = (0..WATCHERS_EACH).map(|_| watchers.take("ada").unwrap()).collect();
+        assert!(watchers.take("ada").is_none());
+        held.pop();
+        held.push(watchers.take("ada").unwrap());
+        for person in 1..WATCHERS / WATCHERS_EACH {
+            held.extend((0..WATCHERS_EACH).map(|_| watchers.take(&person.to_string()).unwrap()));
+        }
+        assert!(watchers.take("vera").is_none(), "the node is full");
+        held.clear();
+        assert!(watchers.0.lock().unwrap().is_empty(), "nobody is remembered");
+    }
 }

@@ -57,7 +57,7 @@ pub struct Filter {
     #[param(value_type = Option<f64>)]
     max_cost_usd: Option<String>,
     /// A query in the words of the log's page, such as `agent:growth-bot cost:>0.5 -status:free`; what stands in other
-    /// parameters must match too.
+    /// parameters must match too. Refused and failed calls are no entries of the log: `status:refused` answers 422.
     q: Option<String>,
     /// Which entries; both kinds where absent.
     #[param(value_type = Option<EntryWord>, inline)]
@@ -88,6 +88,11 @@ impl Filter {
         let named = named.chain(cost).chain(times.into_iter().flatten());
         let asked = self.q.as_deref().unwrap_or_default().parse::<Search>();
         let asked = asked.map_err(|error| error.of_parameter("q"))?;
+        if asked.is_of_attempts() {
+            let message = "asks for refused or failed calls, which are not entries of the log: the tab “Refused and failed” \
+                           of the log’s page lists and exports them, and kind=administration has event:generation.failed";
+            return Err(FieldError::new("q", message));
+        }
         Ok(AuditFilter {
             kind: parsed("kind", self.kind.as_deref(), kind, "calls or administration")?,
             search: named.fold(asked, Search::and),

@@ -96,6 +96,32 @@ both_engines! {
         let (status, problem) = server.rest_json(Method::GET, "/audit?q=modle:x", None).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(problem.to_string().contains("Did you mean model:?"), "{problem}");
+        for asked in ["status:refused", "status:failed,refused", "code:tool_denied"] {
+            let (status, problem) = server.rest_json(Method::GET, &format!("/audit?q={asked}"), None).await;
+            let says_where = problem.to_string().contains("Refused and failed");
+            assert!(status == StatusCode::UNPROCESSABLE_ENTITY && says_where, "{asked}: {problem}");
+        }
+        assert_eq!(count("q=tool:generate_image%20-status:refused").await, 1);
+        let page = server.rest_json(Method::GET, "/audit?tool=generate_image", None).await.1;
+        let (hash, other) = (page["items"][0]["prompt_hash"].as_str().unwrap(), format!("sha256:{}", "0".repeat(64)));
+        assert_eq!(count(&format!("prompt_hash={hash}&q=hash:{hash},{other}")).await, 1);
+        assert_eq!(count(&format!("prompt_hash={hash}&q=hash:{other}")).await, 0, "both are demanded");
+    }
+
+    async fn the_readmes_own_line_takes_a_log_that_verifies(on) {
+        let server = TestServer::start(on).await;
+        server.mcp().image().await;
+        let line = include_str!("../../../README.md").lines().find(|line| line.contains("curl") && line.contains("/audit\"")).unwrap();
+        let line = line.replace("API_KEY", &server.made.api_key).replace("WORKSPACE", server.made.workspace_id.as_str());
+        let line = line.replace("http://127.0.0.1:3000", &server.base);
+        let quoted: Vec<&str> = line.split('"').skip(1).step_by(2).collect();
+        let (url, headers) = quoted.split_last().unwrap();
+        let named = headers.iter().map(|header| header.split_once(": ").unwrap());
+        let request = named.fold(server.http.get(*url), |request, (name, value)| request.header(name, value));
+        let log = request.send().await.unwrap().error_for_status().unwrap().text().await.unwrap();
+        let mut verifier = Verifier::default();
+        log.lines().for_each(|row| verifier.next(&serde_json::from_str(row).unwrap()).unwrap());
+        assert!(verifier.rows() > 1, "{log}");
     }
 
     async fn a_search_is_saved_for_everybody_and_shown(on) {

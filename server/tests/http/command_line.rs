@@ -4,6 +4,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use agentframer::engine::data::sealing::MasterKey;
+use agentframer::engine::log::signing::Signer;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -290,6 +292,66 @@ fn a_checkpoint_must_agree() {
     let forged =
         verify(json!({ "last_seq": 3, "head_hash": last["hash"], "signature": { "alg": "Ed25519" } }));
     assert_eq!((code(&forged), errors(&forged).contains("not believed")), (1, true));
+}
+
+#[test]
+fn a_checkpoint_says_who_signed_it_and_a_strangers_is_refused_where_keys_are_named() {
+    let data = tempfile::tempdir().unwrap();
+    let rows = rows();
+    let write = |name: &str, text: String| std::fs::write(data.path().join(name), text).unwrap();
+    write("log", rows.iter().map(Value::to_string).collect::<Vec<_>>().join("\n"));
+    let signer = |digit: &str| Signer::new(&MasterKey::from_hex(&digit.repeat(64)).unwrap()).unwrap();
+    let (ours, stranger) = (signer("1"), signer("2"));
+    write("keys", json!({ "keys": [{ "crv": "Ed25519", "x": ours.public().1 }] }).to_string());
+    let point = json!({ "number": 1, "first_seq": 1, "last_seq": 3, "head_hash": rows[2]["hash"] });
+    let verify = |point: &Value, more: &[&str]| {
+        write("point", point.to_string());
+        let output = agentframer(
+            data.path(),
+            &[&["audit", "verify", "log", "--checkpoint", "point"], more].concat(),
+            "",
+        );
+        (code(&output), String::from_utf8_lossy(&output.stdout).into_owned() + &errors(&output))
+    };
+    let keys = ["--keys", "keys"];
+    let (signed, forged) = (ours.sign(&point).unwrap(), stranger.sign(&point).unwrap());
+    let cases = [
+        (verify(&signed, &keys), 0, format!("signed with {}, which is among the keys", ours.public().0)),
+        (
+            verify(&forged, &keys),
+            1,
+            format!("signed with the key {}, which is not in the key set", stranger.public().0),
+        ),
+        (verify(&point, &keys), 1, "no Ed25519 signature".to_owned()),
+        (verify(&forged, &[]), 0, "the signer was not checked".to_owned()),
+        (verify(&point, &[]), 0, "unsigned".to_owned()),
+    ];
+    for ((code, said), expected, words) in cases {
+        assert!(code == expected && said.contains(&words), "{code} {said}, not {expected} {words}");
+    }
+    write("log", rows[1..].iter().map(Value::to_string).collect::<Vec<_>>().join("\n"));
+    let (code, said) = verify(&signed, &keys);
+    assert!(
+        code == 1 && said.contains("begins only at row 2, but the checkpoint covers the rows from 1"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_array_is_read_row_by_row() {
+    let broken = |rows: &[Value], more: &str| {
+        let text = json!(rows).to_string() + more;
+        let output = agentframer(&std::env::temp_dir(), &["audit", "verify", "-"], &text);
+        (code(&output), errors(&output))
+    };
+    let mut changed = rows();
+    changed[1]["cost_usd"] = 0.01.into();
+    // What comes behind the bad row is never looked at.
+    changed[2] = json!("no row");
+    let (code, said) = broken(&changed, "");
+    assert!(code == 1 && said.contains("row 2"), "{said}");
+    assert_eq!(broken(&rows(), "]").0, 2, "something behind the array");
+    assert_eq!(broken(&[json!(1)], "").0, 2);
 }
 
 #[test]

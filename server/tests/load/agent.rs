@@ -101,14 +101,27 @@ impl Books {
 
     /// The request ids of all images in the audit log.
     pub async fn images(&self) -> HashSet<String> {
-        let rows = self.get("/audit?tool=generate_image", "application/x-ndjson").await;
-        let id = |row: &str| {
-            serde_json::from_str::<Value>(row).unwrap()["request_id"].as_str().unwrap().to_owned()
-        };
-        let ids: Vec<String> = rows.lines().map(id).collect();
+        let ids = self.images_in_order().await;
         let unique: HashSet<String> = ids.iter().cloned().collect();
         assert_eq!(unique.len(), ids.len(), "a call is in the log twice");
         unique
+    }
+
+    /// The same in the log's order.
+    pub async fn images_in_order(&self) -> Vec<String> {
+        let rows = self.get("/audit?tool=generate_image&kind=calls", "application/x-ndjson").await;
+        let id = |row: &str| {
+            serde_json::from_str::<Value>(row).unwrap()["request_id"].as_str().unwrap().to_owned()
+        };
+        rows.lines().map(id).collect()
+    }
+
+    /// Sends every image's event to `url`.
+    pub async fn send_images_to(&self, url: &str) {
+        let webhooks = format!("{}/api/v1/workspaces/{}/webhooks", self.base, self.workspace);
+        let made = json!({ "url": url, "format": "generic", "events": ["generation.completed"] });
+        let answer = self.http.post(webhooks).bearer_auth(&self.key).json(&made).send().await;
+        answer.unwrap().error_for_status().unwrap();
     }
 
     /// Whether the file behind a result's link is there and whole.

@@ -219,11 +219,21 @@ impl Search {
         self.terms.is_empty()
     }
 
-    /// The values that the search demands of `field`; nothing where it demands none.
-    pub fn demanded(&self, field: Field) -> Option<&[String]> {
-        self.terms.iter().find_map(|term| match &term.condition {
+    /// The values of each term that demands some of `field`; all of these terms must hold.
+    pub fn demanded(&self, field: Field) -> impl Iterator<Item = &[String]> {
+        self.terms.iter().filter_map(move |term| match &term.condition {
             Condition::OneOf(found, values) if *found == field && !term.negated => Some(values.as_slice()),
             _ => None,
+        })
+    }
+
+    /// Whether it asks for refused or failed calls alone, of which the log has no entries.
+    pub fn is_of_attempts(&self) -> bool {
+        let not_logged = |status: &Status| matches!(status, Status::Refused | Status::Failed);
+        self.terms.iter().filter(|term| !term.negated).any(|term| match &term.condition {
+            Condition::Status(statuses) => statuses.iter().all(not_logged),
+            Condition::OneOf(Field::Code, _) => true,
+            _ => false,
         })
     }
 

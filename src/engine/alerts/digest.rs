@@ -1,30 +1,24 @@
 //! The monthly digest: what the month before cost, for Viewers, who answer for the money without setting it.
 
-use crate::domain::access::Role;
+use crate::domain::alerts;
 use crate::domain::money::Usd;
 use crate::engine::Engine;
 use crate::engine::access::scope::Scope;
 use crate::engine::error::Result;
-use crate::engine::store::own_mail::Mail;
-use crate::engine::store::usage;
+use crate::engine::store::{self, usage};
 
 impl Engine {
-    /// Sends the digest of the last full month, once; answers the month that is dealt with. A workspace that is looked at
-    /// for the first time begins with the next one.
-    pub(super) async fn send_digest(&self, scope: &Scope, dealt_with: Option<String>) -> Result<String> {
+    /// Writes the digest of the last full month, once, for [`Engine::tell_alerts`]; answers the month that is dealt with. A
+    /// workspace that is looked at for the first time begins with the next one.
+    pub(super) async fn write_digest(&self, scope: &Scope, dealt_with: Option<String>) -> Result<String> {
         let now = self.0.clock.now();
         let month = now.months_back(1).month_key();
         match dealt_with {
             Some(dealt_with) if dealt_with != month => {}
             _ => return Ok(month),
         }
-        let text = self.digest(scope).await?;
-        let subject = format!("{month} in {}", scope.workspace.name);
-        for to in self.addresses(scope, Role::Viewer, Mail::Digest).await? {
-            if let Err(error) = self.0.mailer.send(&to, &subject, text.clone()).await {
-                tracing::warn!(%error, workspace = %scope.workspace.id, "a digest was not sent");
-            }
-        }
+        let digest = alerts::digest(&month, self.digest(scope).await?);
+        store::alerts::keep(&self.cell(&scope.workspace)?.db, &scope.workspace.id, &digest, now).await?;
         Ok(month)
     }
 
@@ -53,7 +47,6 @@ impl Engine {
         for (agent, cost) in agents {
             text.push_str(&format!("  {agent}: {}\n", cost.display()));
         }
-        text.push_str(&format!("\n{}/w/{}/usage\n", self.0.config.public_url(), id));
         Ok(text)
     }
 }

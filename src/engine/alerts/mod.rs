@@ -8,11 +8,14 @@ mod telling;
 use std::collections::HashSet;
 
 use crate::domain::alerts::{Alert, Facts, due};
+use crate::domain::catalog::Model;
 use crate::domain::money::Usd;
 use crate::domain::time::{HOUR, Time};
 use crate::engine::access::scope::Scope;
 use crate::engine::error::{Error, Result};
-use crate::engine::store::alerts;
+use crate::engine::leases::Lease;
+use crate::engine::store::accounts::AccountRow;
+use crate::engine::store::alerts::{self, Watched};
 use crate::engine::{CellNode, Engine};
 
 pub use self::settings::{AlertChange, AlertRow, AlertsView};
@@ -20,11 +23,12 @@ use crate::engine::calls::agents::{AgentState, TokenState};
 
 /// A workspace in which nothing happens is looked at this often, for its tokens grow old all the same.
 const STALE: i64 = HOUR;
-/// Alerts told in one run.
-const BATCH: i64 = 100;
+/// Workspaces looked at between two renewals of the lease.
+const RENEW_EVERY: usize = 20;
 
 impl Engine {
-    /// Looks at every workspace in which something happened; tells how many alerts fired.
+    /// Looks at every workspace in which something happened; answers how many alerts fired. [`Engine::tell_alerts`] tells
+    /// them.
     ///
     /// # Errors
     /// The database's own; the next run goes on.
@@ -32,8 +36,7 @@ impl Engine {
         let mut count = 0;
         for node in self.0.cells.values() {
             if let Some(lease) = self.lease(node, "alerts").await? {
-                let fired = self.look_at_cell(node).await?;
-                self.tell_untold(node).await?;
+                let fired = self.look_at_cell(node, &lease).await?;
                 lease.finish(&serde_json::json!({ "fired": fired })).await?;
                 count += fired;
             }
@@ -41,16 +44,28 @@ impl Engine {
         Ok(count)
     }
 
-    async fn look_at_cell(&self, node: &CellNode) -> Result<usize> {
-        let (now, mut count) = (self.0.clock.now(), 0);
-        for (id, seq, digest) in alerts::to_look_at(&node.db, now.plus(-STALE)).await? {
-            let Some(scope) = self.system_in(&id).await? else { continue };
-            let fired = alerts::fired(&node.db, &id).await?;
-            count += self.fire_due(&scope, &fired).await?;
-            self.stop_spenders(&scope).await?;
-            let digest = self.send_digest(&scope, digest).await?;
-            alerts::looked(&node.db, &id, seq, now, &digest).await?;
+    async fn look_at_cell(&self, node: &CellNode, lease: &Lease<'_>) -> Result<usize> {
+        let (stale, mut count) = (self.0.clock.now().plus(-STALE), 0);
+        for (number, watched) in alerts::to_look_at(&node.db, stale).await?.into_iter().enumerate() {
+            if number % RENEW_EVERY == 0 && !lease.renew().await? {
+                break;
+            }
+            let workspace = watched.0.clone();
+            match self.look_at(node, watched).await {
+                Ok(fired) => count += fired,
+                Err(error) => tracing::error!(%error, %workspace, "a workspace was not looked at for alerts"),
+            }
         }
+        Ok(count)
+    }
+
+    async fn look_at(&self, node: &CellNode, (id, seq, digest): Watched) -> Result<usize> {
+        let Some(scope) = self.system_in(&id).await? else { return Ok(0) };
+        let fired = alerts::fired(&node.db, &id).await?;
+        let count = self.fire_due(&scope, &fired).await?;
+        self.stop_spenders(&scope).await?;
+        let digest = self.write_digest(&scope, digest).await?;
+        alerts::looked(&node.db, &id, seq, self.0.clock.now(), &digest).await?;
         Ok(count)
     }
 
@@ -78,6 +93,8 @@ impl Engine {
             month_to_date: credits.month_to_date_usd,
             typical_month: credits.typical_month_usd,
             available: credits.available_usd,
+            balance: credits.balance_usd,
+            cheapest: self.cheapest_call(&self.account(&scope.workspace).await?),
             floor: credits.floor_usd,
             per_day: if pace.is_settled { pace.per_day } else { Usd::ZERO },
             thresholds,
@@ -85,6 +102,16 @@ impl Engine {
             funding: alerts::funding(db, id).await?.to_string(),
             tokens: self.due_tokens(scope).await?,
         })
+    }
+
+    /// What the cheapest call of a workspace costs, by the models that it may use; nothing where there are none.
+    fn cheapest_call(&self, account: &AccountRow) -> Usd {
+        let (names, today) = (self.0.providers.names(), self.0.clock.now().date());
+        let usable =
+            self.0.catalog.available(&names).filter(|model| {
+                model.check_open(today).is_ok() && !account.forbidden_models.contains(&model.id)
+            });
+        usable.map(Model::least_price).min().unwrap_or(Usd::ZERO)
     }
 
     /// The newest token of each agent that may call; older ones end by themselves.
@@ -111,23 +138,4 @@ impl Engine {
             Err(error) => Err(error),
         }
     }
-
-    /// Tells what was fired, and what a node that died in between did not come to tell.
-    async fn tell_untold(&self, node: &CellNode) -> Result<()> {
-        for row in alerts::untold(&node.db, BATCH).await? {
-            let Some(scope) = self.system_in(&row.workspace_id).await? else { continue };
-            let channels = self.tell(&scope, &subject(&row), &row.message).await?;
-            alerts::told(&node.db, &row, &channels.join("; "), self.0.clock.now()).await?;
-        }
-        Ok(())
-    }
-}
-
-fn subject(row: &AlertRow) -> String {
-    match row.event.as_str() {
-        "balance.exhausted" => "The balance is used up",
-        "agent.token_expiring" => "A token is due for rotation",
-        _ => "A budget alert",
-    }
-    .to_owned()
 }

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::domain::alerts::{Alert, cap_reached, exhausted};
+use crate::domain::alerts::{Alert, cap_reached, exhausted, paused};
 use crate::domain::ids::AgentId;
 use crate::domain::money::Usd;
 use crate::domain::time::{DAY, MINUTE, Time};
@@ -45,24 +45,24 @@ impl Engine {
         let alert = match error.code {
             "insufficient_credits" => {
                 let funding = alerts::funding(&node.db, &scope.workspace.id).await?.to_string();
-                let available = self.account(&scope.workspace).await?.available;
-                exhausted(available, &funding)
+                let account = self.account(&scope.workspace).await?;
+                let balance = account.available.saturating_add(account.reserved);
+                exhausted(balance, self.cheapest_call(&account), &funding)
             }
-            "cap_exceeded" => match reached_cap(call, error, self.0.clock.now()) {
-                Some(alert) => alert,
-                None => return Ok(()),
-            },
-            _ => return Ok(()),
+            "cap_exceeded" => reached_cap(call, error, self.0.clock.now()),
+            _ => None,
         };
+        let Some(alert) = alert else { return Ok(()) };
         if !alerts::fired(&node.db, &scope.workspace.id).await?.contains(&alert.key) {
             self.fire(&scope, &alert).await?;
         }
         Ok(())
     }
 
-    /// A loop is the same prompt with the same answer again and again; wrong arguments never cost anything.
+    /// A loop is the same prompt again and again, whatever the refusals say; wrong arguments never cost anything.
     async fn break_loop(&self, call: &Call, error: &CallError, prompt_hash: Option<&str>) -> Result<()> {
-        let Some(prompt) = prompt_hash.filter(|_| error.code != "invalid_argument") else { return Ok(()) };
+        let counts = !alerts::NO_LOOP.contains(&error.code);
+        let Some(prompt) = prompt_hash.filter(|_| counts) else { return Ok(()) };
         let (workspace, known) = (call.caller.workspace(), call.caller.known());
         let db = &self.cell(workspace)?.db;
         let limits = alerts::settings(db, &workspace.id).await?.0.runaway;
@@ -70,7 +70,7 @@ impl Engine {
             return Ok(());
         }
         let since = self.0.clock.now().plus(-i64::from(limits.minutes) * MINUTE);
-        let what = [call.caller.name(), call.tool.as_str(), error.code, prompt];
+        let what = [call.caller.name(), call.tool.as_str(), prompt];
         if alerts::repeats(db, &workspace.id, what, since).await? < i64::from(limits.repeats) {
             return Ok(());
         }
@@ -90,9 +90,18 @@ impl Engine {
         }
         for (name, spent, before, hours) in alerts::hours(db, id, now.plus(-LOOK_BACK), now.hour()).await? {
             let typical = before.checked_div(hours).unwrap_or_default();
-            let is_runaway = hours >= LEAST_HOURS && spent >= LEAST_SPEND.micros() && spent > times * typical;
-            let agent = agents::list(db, id).await?.into_iter().find(|agent| agent.name == name);
-            if let (true, Some(agent)) = (is_runaway, agent) {
+            let is_much =
+                |spent| hours >= LEAST_HOURS && spent >= LEAST_SPEND.micros() && spent > times * typical;
+            if !is_much(spent) {
+                continue;
+            }
+            let agents = agents::list(db, id).await?;
+            let Some(agent) = agents.into_iter().find(|agent| agent.name == name) else { continue };
+            let spent = match agent.resumed_at >= now.hour() {
+                true => alerts::spent_since(db, id, &name, agent.resumed_at).await?,
+                false => spent,
+            };
+            if is_much(spent) {
                 let (spent, typical) = (Usd::from_micros(spent), Usd::from_micros(typical));
                 let reason = format!(
                     "it spent {} this hour, more than {times} times its typical hour of {}",
@@ -111,21 +120,19 @@ impl Engine {
         let agent = agents::get(db, &scope.workspace.id, id).await?;
         let Some(agent) = agent.filter(|agent| agent.state == AgentState::Active) else { return Ok(()) };
         let why = format!("paused by the loop breaker: {reason}");
-        let change = agents::pause_active(&scope.workspace.id, id, &why);
+        let alert = paused(&agent.name, id, &why, &scope.origin.request_id);
+        let changes = vec![
+            agents::pause_active(&scope.workspace.id, id, &why),
+            alerts::fire(&scope.workspace.id, &alert, self.0.clock.now()),
+        ];
         let data =
             json!({ "agent_id": id, "name": agent.name, "from": "active", "to": "paused", "reason": why });
-        let act = self.act(&scope, "agent.paused", data, vec![change]).await?;
+        let act = self.act(&scope, "agent.paused", data, changes).await?;
         match self.submit_act(&scope, act).await {
-            Ok(_) => {}
             // Another call was faster.
-            Err(Error::NotFound) => return Ok(()),
-            Err(error) => return Err(error),
+            Ok(_) | Err(Error::NotFound) => Ok(()),
+            Err(error) => Err(error),
         }
-        let text = format!(
-            "{} was {why}. Its calls are refused until somebody resumes it on its page. Nothing was charged for refused calls.",
-            agent.name
-        );
-        self.tell_admins(&scope, "An agent was paused", &text).await
     }
 }
 

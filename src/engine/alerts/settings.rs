@@ -63,6 +63,13 @@ impl Engine {
         let (cell, id) = (self.cell(&scope.workspace)?, &scope.workspace.id);
         let settings = change.settings.checked()?;
         let (before, kept) = alerts::settings(&cell.db, id).await?;
+        let had_slack = self.slack_url(scope).await?;
+        let slack_changed = change
+            .slack_url
+            .as_deref()
+            .map(str::trim)
+            .is_some_and(|url| url != had_slack.as_deref().unwrap_or_default());
+        let recipients_changed = settings.recipients != before.recipients;
         let slack = match change.slack_url.as_deref().map(str::trim) {
             None => kept,
             Some("") => None,
@@ -72,7 +79,10 @@ impl Engine {
             }
         };
         let to = json!({ "alerts": logged(&settings), "slack": slack.is_some() });
-        let data = json!({ "setting": "alerts", "from": { "alerts": logged(&before) }, "to": to });
+        let data = json!({
+            "setting": "alerts", "from": { "alerts": logged(&before), "slack": had_slack.is_some() }, "to": to,
+            "slack_changed": slack_changed, "recipients_changed": recipients_changed,
+        });
         let act = self.act(scope, "settings.changed", data, vec![alerts::set(id, &settings, slack)]).await?;
         self.submit_act(scope, act).await?;
         self.alerts(scope).await

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::domain::alerts::paused;
 use crate::domain::field::FieldError;
 use crate::domain::ids::{AgentId, TokenId};
 use crate::domain::money::Usd;
@@ -14,6 +15,7 @@ use crate::engine::error::{Error, Result};
 use crate::engine::random;
 pub use crate::engine::store::agents::AgentState;
 use crate::engine::store::agents::{self, AgentRow, TokenRow};
+use crate::engine::store::alerts;
 use crate::engine::store::sql::Statement;
 use crate::engine::store::usage;
 
@@ -162,6 +164,7 @@ impl Engine {
             created_at: now,
             last_used_at: None,
             preflight_at: None,
+            resumed_at: Time::default(),
         }
     }
 
@@ -284,14 +287,22 @@ impl Engine {
         reason: Option<String>,
     ) -> Result<AgentView> {
         let before = self.agent_row(scope, id).await?;
-        let mut changes = vec![agents::set_state(&scope.workspace.id, id, state, reason.clone())];
+        let (workspace, now) = (&scope.workspace.id, self.0.clock.now());
+        let mut changes = vec![match state {
+            AgentState::Active => agents::resume(workspace, id, now),
+            _ => agents::set_state(workspace, id, state, reason.clone()),
+        }];
+        if let (AgentState::Paused, AgentState::Active, Some(why)) = (state, before.state, &reason) {
+            let alert = paused(&before.name, id, why, &scope.origin.request_id);
+            changes.push(alerts::fire(workspace, &alert, now));
+        }
         let event = match state {
             AgentState::Active => "agent.resumed",
             AgentState::Paused => "agent.paused",
             AgentState::Revoked => "agent.revoked",
         };
         if state == AgentState::Revoked {
-            changes.push(agents::end_tokens(id, self.0.clock.now()));
+            changes.push(agents::end_tokens(id, now));
         }
         let data = json!({ "agent_id": id, "name": before.name, "from": before.state, "to": state, "reason": reason });
         self.change_agent(scope, id, event, data, changes).await

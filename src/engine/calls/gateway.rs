@@ -254,7 +254,8 @@ impl Engine {
             Err(refused) => Err(refused),
         };
         if let Err(error) = &answer {
-            self.write_attempt(&call, error, None, None).await;
+            let prompt_hash = self.hash_of_prompt(&call, &arguments);
+            self.write_attempt(&call, error, None, prompt_hash).await;
         }
         answer
     }

@@ -9,7 +9,7 @@ use crate::domain::audit::prompt_hash;
 use crate::domain::catalog::{Ask, Job, MediaKind, Model};
 use crate::domain::field::{self, FieldError};
 use crate::domain::ids::{GenerationId, RequestId};
-use crate::domain::ledger::{Key, Posting, Reserve};
+use crate::domain::ledger::{Asked, Key, Posting, Reserve};
 use crate::domain::money::Usd;
 use crate::domain::policy::Tool;
 use crate::domain::settings::Inference;
@@ -80,11 +80,7 @@ impl Engine {
                     .get("model")
                     .and_then(Value::as_str)
                     .map(|model| model.chars().take(80).collect());
-                let hash = arguments
-                    .get("prompt")
-                    .and_then(Value::as_str)
-                    .map(|prompt| self.hash_prompt(call, prompt));
-                self.write_attempt(call, &error, named, hash).await;
+                self.write_attempt(call, &error, named, self.hash_of_prompt(call, arguments)).await;
                 return Err(error);
             }
         };
@@ -96,6 +92,12 @@ impl Engine {
                 Err(error)
             }
         }
+    }
+
+    /// The hash of the prompt among arguments that nobody has checked yet.
+    pub(crate) fn hash_of_prompt(&self, call: &Call, arguments: &Value) -> Option<String> {
+        let prompt = arguments.get("prompt").and_then(Value::as_str)?;
+        Some(self.hash_prompt(call, prompt.trim()))
     }
 
     fn hash_prompt(&self, call: &Call, prompt: &str) -> String {
@@ -227,6 +229,11 @@ impl Engine {
             preflight_at: self.preflight_at(priced).await?,
             key: priced.key.clone(),
             deadline: self.0.clock.now().plus(limit),
+            asked: Asked {
+                tool: priced.call.tool.as_str().to_owned(),
+                model: priced.job.model.clone(),
+                prompt_hash: priced.prompt_hash.clone(),
+            },
         })
     }
 

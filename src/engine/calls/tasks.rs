@@ -57,7 +57,8 @@ impl Engine {
     ) -> std::result::Result<RequestId, CallError> {
         let call = Call { caller: caller.clone(), tool, request_id };
         if let Err(refused) = self.admit(&call) {
-            self.write_attempt(&call, &refused, None, None).await;
+            let prompt_hash = self.hash_of_prompt(&call, &arguments);
+            self.write_attempt(&call, &refused, None, prompt_hash).await;
             return Err(refused);
         }
         match self.begin(&call, &arguments).await? {

@@ -4,7 +4,7 @@ use crate::domain::checkpoint::Checkpoint;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::time::{MINUTE, Time};
 use crate::engine::access::scope::Scope;
-use crate::engine::error::{Result, internal};
+use crate::engine::error::{Error, Result, internal};
 use crate::engine::log::reading::{Page, Paged};
 use crate::engine::store::checkpoints;
 use crate::engine::{CellNode, Engine};
@@ -16,6 +16,8 @@ impl Engine {
     /// Signs what every log has come to by the last full hour, empty hours too: a gap would prove nothing. Hours in
     /// which no node ran are one checkpoint, but each month's end has its own, which retention cuts at.
     ///
+    /// A log that cannot be signed is told of and holds up no other.
+    ///
     /// # Errors
     /// The database's own; the next run goes on.
     pub async fn make_checkpoints(&self) -> Result<usize> {
@@ -23,7 +25,12 @@ impl Engine {
         let mut made = 0;
         for node in self.0.cells.values() {
             for (workspace, created_at) in checkpoints::logs(&node.db).await? {
-                made += self.checkpoint_log(node, &workspace, created_at, until).await?;
+                match self.checkpoint_log(node, &workspace, created_at, until).await {
+                    Ok(more) => made += more,
+                    Err(error) => {
+                        tracing::error!(%error, %workspace, "a log got no checkpoint; it is tried again")
+                    }
+                }
             }
         }
         Ok(made)
@@ -47,9 +54,7 @@ impl Engine {
             let end = checkpoints::log_end(&node.db, workspace, to).await?;
             let next = Checkpoint::following(last.as_ref(), workspace.clone(), created_at, end, to);
             let signed = self.0.signer.sign(&next)?;
-            if checkpoints::insert(&node.db, &next, &signed.to_string()).await? {
-                self.announce(node, &next, signed).await?;
-            }
+            self.keep_checkpoint(node, &next, signed).await?;
             // Another node may have been first: the table says which one counts.
             let kept = checkpoints::last(&node.db, workspace, to).await?;
             last = Some(kept.ok_or_else(|| internal("checkpoint", "was not kept"))?);
@@ -57,21 +62,27 @@ impl Engine {
         }
     }
 
-    /// Writes the checkpoint into the log, from where it goes to the SIEM, which so becomes a witness. An hour in which
-    /// nothing else happened needs no word.
-    async fn announce(
+    /// Keeps the checkpoint, unless another node was first, and says so in the log, from where it goes to the SIEM, which
+    /// so becomes a witness. An hour in which nothing else happened needs no word.
+    async fn keep_checkpoint(
         &self,
         node: &CellNode,
         checkpoint: &Checkpoint,
         signed: serde_json::Value,
     ) -> Result<()> {
-        if !checkpoints::covers_news(&node.db, checkpoint).await? {
-            return Ok(());
-        }
-        let Some(scope) = self.system_in(&checkpoint.workspace_id).await? else { return Ok(()) };
-        let mut act = self.act(&scope, "log.checkpoint", signed, Vec::new()).await?;
+        let change = checkpoints::insert(checkpoint, &signed.to_string());
+        let scope = match checkpoints::covers_news(&node.db, checkpoint).await? {
+            true => self.system_in(&checkpoint.workspace_id).await?,
+            false => None,
+        };
+        let Some(scope) = scope else { return checkpoints::run(&node.db, change).await };
+        let mut act = self.act(&scope, "log.checkpoint", signed, vec![change]).await?;
         act.tell_nodes = false;
-        self.submit_act(&scope, act).await.map(|_| ())
+        match self.submit_act(&scope, act).await {
+            // Nothing was inserted: it is there.
+            Ok(_) | Err(Error::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// A log's signed checkpoints, the newest first.

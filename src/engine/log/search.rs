@@ -1,5 +1,6 @@
 //! Searches of the log and of refused and failed calls: pages, streams, and the hash of a prompt.
 
+use std::collections::BTreeSet;
 use std::pin::pin;
 
 use futures::stream::{self, BoxStream};
@@ -173,16 +174,16 @@ impl Engine {
         kinds::words(&self.cell(&scope.workspace)?.db, &scope.workspace.id).await
     }
 
-    /// The search for a prompt's calls. What forms send has other line ends, and often a space at an end.
+    /// The search for a prompt's calls. What forms send has other line ends than most prompts, and often a space at an end.
     ///
     /// # Errors
     /// The database's own.
     pub async fn hashes_of_prompt(&self, scope: &Scope, prompt: &str) -> Result<Vec<String>> {
         let salt = self.account(&scope.workspace).await?.salt;
-        let sent = prompt.replace("\r\n", "\n");
-        let mut hashes = vec![prompt_hash(&salt, &sent), prompt_hash(&salt, sent.trim())];
-        hashes.dedup();
-        Ok(hashes)
+        let with_plain_ends = prompt.replace("\r\n", "\n");
+        let texts = [prompt, with_plain_ends.as_str()].map(|text| [text, text.trim()]).concat();
+        let hashes: BTreeSet<String> = texts.into_iter().map(|text| prompt_hash(&salt, text)).collect();
+        Ok(hashes.into_iter().collect())
     }
 }
 

@@ -11,9 +11,10 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::time::Time;
 use crate::engine::Engine;
-use crate::engine::data::sealing::MasterKey;
+use crate::engine::data::sealing::{MasterKey, MasterKeys};
 use crate::engine::error::{Result, internal};
-use crate::engine::store::signing_keys;
+use crate::engine::store::ControlDb;
+use crate::engine::store::signing_keys::{self, KeyRow};
 
 /// The field of a signed document that holds its signature, over all the others.
 const SIGNATURE: &str = "signature";
@@ -127,15 +128,58 @@ fn key_id(public: &[u8]) -> String {
     format!("sig_{}", hex::encode(&Sha256::digest(public)[..12]))
 }
 
+/// Writes down the key of the settings' master key, and signs with it the one before, which so is believed for good. What
+/// only stands in the table proves nothing: whoever can write there could add a key.
+///
+/// # Errors
+/// The database's own.
+pub(crate) async fn open(db: &ControlDb, keys: &MasterKeys, now: Time) -> Result<Signer> {
+    let signer = Signer::new(&keys.current)?;
+    let (id, public) = signer.public();
+    signing_keys::insert(db, id, &public, now).await?;
+    if let Some(previous) = &keys.previous {
+        let previous = Signer::new(previous)?;
+        let (id, public) = previous.public();
+        signing_keys::insert(db, id, &public, now).await?;
+        let endorsement = signer.sign(&json!({ "key_id": id, "endorses": public }))?;
+        signing_keys::endorse(db, id, &endorsement.to_string()).await?;
+    }
+    Ok(signer)
+}
+
+/// Those of `rows` that `own` signs with, or that a believed key signed.
+fn believed(mut rows: Vec<KeyRow>, own: &str) -> Vec<KeyRow> {
+    let mut believed: Vec<KeyRow> = rows.extract_if(.., |row| row.public_key == own).collect();
+    loop {
+        let keys = key_set(&believed);
+        let more: Vec<KeyRow> = rows.extract_if(.., |row| is_endorsed(row, &keys)).collect();
+        if more.is_empty() {
+            believed.sort_by(|one, other| (other.made_at, &one.id).cmp(&(one.made_at, &other.id)));
+            return believed;
+        }
+        believed.extend(more);
+    }
+}
+
+fn is_endorsed(row: &KeyRow, keys: &Value) -> bool {
+    let read = row.endorsement.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
+    read.is_some_and(|signed| signed["endorses"] == row.public_key && verify(&signed, Some(keys)).is_ok())
+}
+
+/// As a JWK set (RFC 7517, RFC 8037).
+fn key_set(rows: &[KeyRow]) -> Value {
+    let jwk = |row: &KeyRow| json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": row.id, "x": row.public_key, "created_at": row.made_at });
+    json!({ "keys": rows.iter().map(jwk).collect::<Vec<_>>() })
+}
+
 impl Engine {
-    /// All public keys that ever signed, as a JWK set (RFC 7517, RFC 8037): what `/reference/keys.json` serves.
+    /// The public keys that are believed, as a JWK set: what `/reference/keys.json` serves.
     ///
     /// # Errors
     /// The database's own.
     pub async fn public_keys(&self) -> Result<Value> {
-        let keys = signing_keys::all(&self.0.control).await?;
-        let jwk = |(id, public, made): (String, String, Time)| json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": id, "x": public, "created_at": made });
-        Ok(json!({ "keys": keys.into_iter().map(jwk).collect::<Vec<_>>() }))
+        let rows = signing_keys::all(&self.0.control).await?;
+        Ok(key_set(&believed(rows, &self.0.signer.public().1)))
     }
 }
 
@@ -163,5 +207,27 @@ mod tests {
         let set = |digit: &str| json!({ "keys": [{ "crv": "Ed25519", "x": signer(digit).public().1 }] });
         assert!(verify(&signed, Some(&set("1"))).is_ok());
         assert!(matches!(verify(&signed, Some(&set("2"))), Err(Unproven::Stranger(_))));
+    }
+
+    #[test]
+    fn a_key_is_believed_where_one_that_is_believed_signed_it() {
+        let row = |digit: &str, by: Option<&str>| {
+            let own = signer(digit);
+            let (id, public) = own.public();
+            let endorsement =
+                by.map(|by| signer(by).sign(&json!({ "endorses": public })).unwrap().to_string());
+            KeyRow { id: id.to_owned(), public_key: own.public().1, made_at: Time(0), endorsement }
+        };
+        let found = |rows: Vec<KeyRow>| believed(rows, &signer("3").public().1).len();
+        assert_eq!(found(vec![row("1", Some("2")), row("2", Some("3")), row("3", None)]), 3);
+        assert_eq!(
+            found(vec![row("1", Some("2")), row("2", None), row("3", None)]),
+            1,
+            "written down by anybody"
+        );
+        assert_eq!(found(vec![row("1", Some("1")), row("3", None)]), 1, "by itself");
+        let mut other = row("1", Some("3"));
+        other.public_key = signer("4").public().1;
+        assert_eq!(found(vec![other, row("3", None)]), 1, "what was signed over another key");
     }
 }

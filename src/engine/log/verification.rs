@@ -2,17 +2,16 @@
 
 use serde_json::Value;
 
-use crate::domain::audit::Verifier;
 use crate::domain::checkpoint::Checkpoint;
 use crate::domain::ids::{VerificationId, WorkspaceId};
-use crate::domain::proof::{Proof, Witness};
-use crate::domain::time::{HOUR, MINUTE};
+use crate::domain::proof::{Beginning, Proof, Witness};
+use crate::domain::time::{HOUR, MINUTE, Time};
 use crate::engine::access::scope::Scope;
 use crate::engine::error::{Error, Result};
 use crate::engine::log::signing;
 use crate::engine::store::search::Between;
 pub use crate::engine::store::verifications::Verification;
-use crate::engine::store::{checkpoints, log, verifications};
+use crate::engine::store::{accounts, check, checkpoints, log, verifications};
 use crate::engine::{CellNode, Engine, random};
 
 /// Rows read at a time.
@@ -38,10 +37,24 @@ struct Found {
 struct Run {
     id: VerificationId,
     workspace: WorkspaceId,
+    evidence: Evidence,
+}
+
+/// What a log is proven with.
+struct Evidence {
     end: log::LogEnd,
     /// The signed checkpoints that count, and what is wrong with those that do not.
     witnesses: Vec<Witness>,
     forged: Option<String>,
+    beginning: Beginning,
+    /// Up to when it is witnessed.
+    until: Time,
+}
+
+impl Evidence {
+    fn proof(&self) -> Proof {
+        Proof::from(self.beginning.clone(), self.witnesses.iter().cloned())
+    }
 }
 
 impl Engine {
@@ -70,19 +83,20 @@ impl Engine {
     pub async fn start_verification(&self, scope: &Scope) -> Result<()> {
         let node = self.cell(&scope.workspace)?.clone();
         let workspace = scope.workspace.id.clone();
-        let end = log::end(&node.db, &workspace).await?.ok_or(Error::NotFound)?;
-        let (witnesses, forged) = self.witnesses(scope, end.floor).await?;
+        let mut evidence = self.evidence(&node, &workspace).await?.ok_or(Error::NotFound)?;
         let now = self.0.clock.now();
-        let run = Run { id: random::id(now), workspace, end, witnesses, forged };
+        evidence.forged = evidence.forged.or_else(|| missing(evidence.until, now));
+        let run = Run { id: random::id(now), workspace, evidence };
+        let Evidence { end, witnesses, .. } = &run.evidence;
         let begun = Verification {
             started_by: scope.actor.clone(),
             began_at: now,
             seen_at: now,
             ended_at: None,
-            first_seq: run.end.floor + 1,
-            done_seq: run.end.floor,
-            last_seq: run.end.seq,
-            checkpoints: run.witnesses.len() as i64,
+            first_seq: end.floor + 1,
+            done_seq: end.floor,
+            last_seq: end.seq,
+            checkpoints: witnesses.len() as i64,
             bad_seq: None,
             fault: None,
         };
@@ -97,7 +111,7 @@ impl Engine {
 
     async fn run_verification(&self, node: &CellNode, run: Run) {
         let found = self.prove(node, &run).await.unwrap_or_else(|error| Found {
-            done_seq: run.end.floor,
+            done_seq: run.evidence.end.floor,
             fault: Some((None, format!("It could not go on: {error} Start it again."))),
         });
         let now = self.0.clock.now();
@@ -107,9 +121,7 @@ impl Engine {
     }
 
     async fn prove(&self, node: &CellNode, run: &Run) -> Result<Found> {
-        let end = &run.end;
-        let mut proof =
-            Proof::new(Verifier::after(end.floor, end.floor_head.clone()), run.witnesses.iter().cloned());
+        let (end, mut proof) = (&run.evidence.end, run.evidence.proof());
         let (mut after, mut pieces) = (end.floor, 0);
         while after < end.seq {
             let places = Between { after, before: (after + PIECE).min(end.seq) + 1 };
@@ -128,7 +140,7 @@ impl Engine {
             }
         }
         let fault = proof.end(Some((end.seq, &end.head))).err().map(|fault| told(&fault));
-        let fault = fault.or_else(|| run.forged.clone().map(|sentence| (None, sentence)));
+        let fault = fault.or_else(|| run.evidence.forged.clone().map(|sentence| (None, sentence)));
         Ok(Found { done_seq: proof.head().0, fault })
     }
 
@@ -136,41 +148,71 @@ impl Engine {
         verifications::note(&node.db, &run.id, proof.head().0, self.0.clock.now()).await
     }
 
-    /// The checkpoints of a log that our keys signed, behind the place `floor`, and the first fault among them.
-    async fn witnesses(&self, scope: &Scope, floor: i64) -> Result<(Vec<Witness>, Option<String>)> {
-        let (db, workspace) = (&self.cell(&scope.workspace)?.db, &scope.workspace.id);
+    /// What is wrong with a log, its beginning, its end and its checkpoints, a sentence each.
+    ///
+    /// # Errors
+    /// The databases' own.
+    pub(in crate::engine) async fn log_faults(
+        &self,
+        node: &CellNode,
+        workspace: &WorkspaceId,
+    ) -> Result<Vec<String>> {
+        let Some(evidence) = self.evidence(node, workspace).await? else { return Ok(Vec::new()) };
+        let broken = check::chain(&node.db, workspace, &evidence.end, evidence.proof()).await?;
+        let faults =
+            broken.map(|fault| format!("the log is broken: {fault}")).into_iter().chain(evidence.forged);
+        Ok(faults.map(|fault| format!("{workspace}: {fault}")).collect())
+    }
+
+    /// The end is read after the checkpoints, so that it covers what they cover.
+    async fn evidence(&self, node: &CellNode, workspace: &WorkspaceId) -> Result<Option<Evidence>> {
+        let (points, forged) = self.believed_checkpoints(node, workspace).await?;
+        let end = log::end(&node.db, workspace).await?;
+        let account = accounts::get(&node.db, workspace).await?;
+        let Some((end, account)) = end.zip(account) else { return Ok(None) };
+        let beginning = Beginning {
+            after: end.floor,
+            hash: end.floor_head.clone(),
+            checkpoint: points.iter().find(|point| point.last_seq >= end.floor).cloned(),
+            kept_days: account.log_retention_days,
+            now: self.0.clock.now(),
+        };
+        let witnesses = points.iter().filter(|point| point.last_seq > end.floor).map(witness).collect();
+        let until = points.last().map_or(account.created_at, |last| last.to);
+        Ok(Some(Evidence { end, witnesses, forged, beginning, until }))
+    }
+
+    /// The checkpoints of a log that our keys signed, and the first fault among them.
+    async fn believed_checkpoints(
+        &self,
+        node: &CellNode,
+        workspace: &WorkspaceId,
+    ) -> Result<(Vec<Checkpoint>, Option<String>)> {
         let keys = self.public_keys().await?;
-        let (mut witnesses, mut last) = (Vec::new(), None);
+        let mut points: Vec<Checkpoint> = Vec::new();
         loop {
-            let after = last.as_ref().map_or(0, |last: &Checkpoint| last.number);
-            let page = checkpoints::following(db, workspace, after, CHECKPOINTS).await?;
+            let after = points.last().map_or(0, |last| last.number);
+            let page = checkpoints::following(&node.db, workspace, after, CHECKPOINTS).await?;
             let is_last = (page.len() as i64) < CHECKPOINTS;
             for signed in page {
-                match believed(&signed, &keys, last.as_ref()) {
-                    Ok(checkpoint) => {
-                        witnesses.extend(witness(&checkpoint).filter(|witness| witness.last_seq > floor));
-                        last = Some(checkpoint);
-                    }
-                    Err(fault) => return Ok((witnesses, Some(fault))),
+                match believed(&signed, &keys, points.last()) {
+                    Ok(point) => points.push(point),
+                    Err(fault) => return Ok((points, Some(fault))),
                 }
             }
             if is_last {
-                return Ok((witnesses, self.missing(scope, last.as_ref()).await?));
+                return Ok((points, None));
             }
         }
     }
+}
 
-    /// The newest checkpoints are the first that somebody would remove.
-    async fn missing(&self, scope: &Scope, last: Option<&Checkpoint>) -> Result<Option<String>> {
-        let since = match last {
-            Some(last) => last.to,
-            None => self.account(&scope.workspace).await?.created_at,
-        };
-        let is_late = since < self.0.clock.now().plus(-LATE);
-        Ok(is_late.then(|| {
-            format!("No checkpoint is newer than {since}: none was signed, or they were removed. The rows and their chain hold, but what came later is not witnessed.")
-        }))
-    }
+/// The newest checkpoints are the first that somebody would remove.
+fn missing(until: Time, now: Time) -> Option<String> {
+    let is_late = until < now.plus(-LATE);
+    is_late.then(|| {
+        format!("No checkpoint is newer than {until}: none was signed, or they were removed. The rows and their chain hold, but what came later is not witnessed.")
+    })
 }
 
 /// A checkpoint whose signature is ours and that follows the one before it.
@@ -193,13 +235,12 @@ fn believed(
     }
 }
 
-/// Nothing for a log that had no row yet.
-fn witness(checkpoint: &Checkpoint) -> Option<Witness> {
-    (checkpoint.last_seq > 0).then(|| Witness {
+fn witness(checkpoint: &Checkpoint) -> Witness {
+    Witness {
         number: checkpoint.number,
         last_seq: checkpoint.last_seq,
         head_hash: checkpoint.head_hash.clone(),
-    })
+    }
 }
 
 fn told(fault: &crate::domain::proof::Fault) -> (Option<i64>, String) {

@@ -147,8 +147,10 @@ impl Engine {
                 months.push(usage::totals(db, id, from, to).await?.cost.micros());
             }
         }
-        if !months.is_empty() {
-            return Ok(Some(Usd::from_micros(months.iter().sum::<i64>() / months.len() as i64)));
+        let spent: i64 = months.iter().sum();
+        // Months in which nothing was spent say nothing of what is usual.
+        if spent > 0 {
+            return Ok(Some(Usd::from_micros(spent / months.len() as i64)));
         }
         let first_30_days = created_at.plus(30 * crate::domain::time::DAY);
         let topped_up = ledger::topped_up(db, id, created_at, first_30_days).await?;

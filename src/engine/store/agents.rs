@@ -57,6 +57,8 @@ pub struct AgentRow {
     pub last_used_at: Option<Time>,
     /// Its last `get_credits`.
     pub preflight_at: Option<Time>,
+    /// When somebody last resumed it: what came before no longer counts against it. The epoch where nobody did.
+    pub resumed_at: Time,
 }
 
 /// A token without its secret.
@@ -181,6 +183,13 @@ pub fn pause_active(workspace: &WorkspaceId, id: &AgentId, reason: &str) -> Stat
     Statement::new(text, values![reason, workspace.as_str(), id.as_str()])
 }
 
+/// Lets an agent call again.
+pub fn resume(workspace: &WorkspaceId, id: &AgentId, now: Time) -> Statement {
+    let text = "UPDATE agents SET state = 'active', paused_reason = NULL, resumed_us = $1 \
+                WHERE workspace_id = $2 AND id = $3 AND state <> 'revoked'";
+    Statement::new(text, values![now.micros(), workspace.as_str(), id.as_str()])
+}
+
 /// Changes whether an agent may call.
 pub fn set_state(
     workspace: &WorkspaceId,
@@ -224,6 +233,7 @@ fn agent(row: &AnyRow) -> Result<AgentRow> {
         created_at: Time(row.try_get("created_us")?),
         last_used_at: row.try_get::<Option<i64>, _>("last_used_us")?.map(Time),
         preflight_at: row.try_get::<Option<i64>, _>("preflight_us")?.map(Time),
+        resumed_at: Time(row.try_get("resumed_us")?),
     })
 }
 

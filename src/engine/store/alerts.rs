@@ -3,7 +3,7 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use crate::domain::alerts::{Alert, AlertSettings};
+use crate::domain::alerts::{Alert, AlertSettings, DIGEST};
 use crate::domain::ids::WorkspaceId;
 use crate::domain::time::Time;
 use crate::engine::error::Result;
@@ -72,6 +72,10 @@ pub struct AlertRow {
     pub told_at: Option<Time>,
     /// By which ways.
     pub channels: Option<String>,
+    /// How often it was tried before.
+    pub tries: i64,
+    /// Fingerprints of those who were reached, while the others are tried again.
+    pub reached: Vec<String>,
 }
 
 /// The keys of a workspace that fired since a time.
@@ -84,32 +88,77 @@ pub async fn fired(db: &CellDb, workspace: &WorkspaceId) -> Result<std::collecti
     rows.iter().map(|row| Ok(row.try_get("key")?)).collect()
 }
 
-/// A workspace's alerts, the newest first.
+/// A workspace's alerts, the newest first; digests are none.
 ///
 /// # Errors
 /// The database's own.
 pub async fn list(db: &CellDb, workspace: &WorkspaceId, limit: i64) -> Result<Vec<AlertRow>> {
-    let text = "SELECT * FROM alerts WHERE workspace_id = $1 ORDER BY fired_us DESC, key";
-    let rows = Select::new(text, values![workspace.as_str()]).limit(limit).all(&db.read).await?;
+    let text = "SELECT * FROM alerts WHERE workspace_id = $1 AND event <> $2 ORDER BY fired_us DESC, key";
+    let rows = Select::new(text, values![workspace.as_str(), DIGEST]).limit(limit).all(&db.read).await?;
     rows.iter().map(alert).collect()
 }
 
-/// Alerts that nobody was told of yet.
+/// Keeps an alert that belongs to no act; changes nothing where its key was told before.
 ///
 /// # Errors
 /// The database's own.
-pub async fn untold(db: &CellDb, limit: i64) -> Result<Vec<AlertRow>> {
-    let select = Select::new("SELECT * FROM alerts WHERE told_us IS NULL ORDER BY fired_us", Vec::new());
+pub async fn keep(db: &CellDb, workspace: &WorkspaceId, alert: &Alert, now: Time) -> Result<()> {
+    let mut connection = db.write.acquire().await?;
+    fire(workspace, alert, now).run(&mut connection).await?;
+    Ok(())
+}
+
+/// Alerts of which somebody is still to be told now.
+///
+/// # Errors
+/// The database's own.
+pub async fn untold(db: &CellDb, now: Time, limit: i64) -> Result<Vec<AlertRow>> {
+    let text = "SELECT * FROM alerts WHERE told_us IS NULL AND next_us <= $1 ORDER BY fired_us";
+    let select = Select::new(text, values![now.micros()]);
     select.limit(limit).all(&db.read).await?.iter().map(alert).collect()
 }
 
-/// Notes by which ways an alert was told.
+/// Takes an alert to tell it until `until`; false where another node was first.
 ///
 /// # Errors
 /// The database's own.
-pub async fn told(db: &CellDb, row: &AlertRow, channels: &str, now: Time) -> Result<()> {
-    let text = "UPDATE alerts SET told_us = $1, channels = $2 WHERE workspace_id = $3 AND key = $4";
-    let values = values![now.micros(), channels, row.workspace_id.as_str(), row.key.as_str()];
+pub async fn claim(db: &CellDb, row: &AlertRow, now: Time, until: Time) -> Result<bool> {
+    let text = "UPDATE alerts SET next_us = $1, tries = tries + 1 WHERE workspace_id = $2 AND key = $3 \
+                AND told_us IS NULL AND next_us <= $4";
+    let values = values![until.micros(), row.workspace_id.as_str(), row.key.as_str(), now.micros()];
+    let mut connection = db.write.acquire().await?;
+    Ok(Statement::new(text, values).run(&mut connection).await? == 1)
+}
+
+/// What became of telling an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// How people read it, such as `2 mails; Slack`.
+    pub channels: String,
+    /// When it was done; `None` where some are to be tried again …
+    pub at: Option<Time>,
+    /// … from this time on …
+    pub next_at: Time,
+    /// … but for those with these fingerprints.
+    pub reached: Vec<String>,
+}
+
+/// Notes what became of telling an alert.
+///
+/// # Errors
+/// The database's own.
+pub async fn told(db: &CellDb, row: &AlertRow, told: Told) -> Result<()> {
+    let text = "UPDATE alerts SET told_us = $1, channels = $2, next_us = $3, reached = $4 \
+                WHERE workspace_id = $5 AND key = $6";
+    let reached = told.at.is_none().then(|| serde_json::to_string(&told.reached).unwrap_or_default());
+    let values = values![
+        told.at.map(Time::micros),
+        told.channels,
+        told.next_at.micros(),
+        reached,
+        row.workspace_id.as_str(),
+        row.key.as_str()
+    ];
     let mut connection = db.write.acquire().await?;
     Statement::new(text, values).run(&mut connection).await?;
     Ok(())
@@ -124,6 +173,11 @@ fn alert(row: &AnyRow) -> Result<AlertRow> {
         fired_at: Time(row.try_get("fired_us")?),
         told_at: row.try_get::<Option<i64>, _>("told_us")?.map(Time),
         channels: row.try_get("channels")?,
+        tries: row.try_get("tries")?,
+        reached: row
+            .try_get::<Option<String>, _>("reached")?
+            .and_then(|json| serde_json::from_str(&json).ok())
+            .unwrap_or_default(),
     })
 }
 
@@ -172,21 +226,39 @@ pub async fn funding(db: &CellDb, workspace: &WorkspaceId) -> Result<i64> {
     rows.first().map_or(Ok(0), |row| Ok(row.try_get("seq")?))
 }
 
-/// How often one agent went on with one tool and prompt since a time, although it had got this very answer.
+/// Codes that make no loop: the agent is stopped already, or nothing was asked for that could cost.
+pub const NO_LOOP: [&str; 2] = ["agent_paused", "invalid_argument"];
+
+/// How often one agent went on with one tool and prompt since a time, although it was refused or had failed, and since it
+/// was last resumed.
 ///
 /// # Errors
 /// The database's own.
 pub async fn repeats(
     db: &CellDb,
     workspace: &WorkspaceId,
-    [user, tool, code, prompt]: [&str; 4],
+    [user, tool, prompt]: [&str; 3],
     since: Time,
 ) -> Result<i64> {
-    let text = "SELECT CAST(COALESCE(SUM(series), 0) AS BIGINT) AS repeats FROM attempts WHERE workspace_id = $1 \
-                AND user_id = $2 AND last_us >= $3 AND tool = $4 AND code = $5 AND prompt_hash = $6";
-    let values = values![workspace.as_str(), user, since.micros(), tool, code, prompt];
+    let text = "SELECT CAST(COALESCE(SUM(t.series), 0) AS BIGINT) AS repeats FROM attempts t JOIN agents g \
+                ON g.workspace_id = t.workspace_id AND g.name = t.user_id WHERE t.workspace_id = $1 AND t.user_id = $2 \
+                AND t.last_us >= $3 AND t.tool = $4 AND t.prompt_hash = $5 AND t.counted_us > g.resumed_us \
+                AND t.code NOT IN ($6, $7)";
+    let [paused, wrong] = NO_LOOP;
+    let values = values![workspace.as_str(), user, since.micros(), tool, prompt, paused, wrong];
     let rows = Select::new(text, values).all(&db.read).await?;
     rows.first().map_or(Ok(0), |row| Ok(row.try_get("repeats")?))
+}
+
+/// What an agent was charged after `since`, in micro-dollars.
+///
+/// # Errors
+/// The database's own.
+pub async fn spent_since(db: &CellDb, workspace: &WorkspaceId, agent: &str, since: Time) -> Result<i64> {
+    let text = "SELECT CAST(COALESCE(SUM(-amount), 0) AS BIGINT) AS spent FROM ledger_entries \
+                WHERE workspace_id = $1 AND ts_us > $2 AND actor = $3 AND kind = 'charge'";
+    let rows = Select::new(text, values![workspace.as_str(), since.micros(), agent]).all(&db.read).await?;
+    rows.first().map_or(Ok(0), |row| Ok(row.try_get("spent")?))
 }
 
 /// What each agent spent in the hour of `hour`, and its spend and its hours with spend in the time from `since` to it.

@@ -70,7 +70,8 @@ impl Attempt {
 }
 
 /// Writes attempts; repeats of one minute raise the count of its row. Those that began after the last counted one was
-/// answered count as a series: an agent that goes on although it was told, not one that asked many times at once.
+/// answered count as a series: an agent that goes on although it was told, not one that asked many times at once. A
+/// series begins anew when somebody resumes the agent.
 ///
 /// # Errors
 /// The database's own.
@@ -106,7 +107,9 @@ pub async fn fold(on: &mut AnyConnection, attempts: Vec<Attempt>) -> Result<()> 
                 failed, first_us, last_us, repeats, began_us, counted_us)";
     let tail = "ON CONFLICT (id) DO UPDATE SET repeats = attempts.repeats + excluded.repeats, \
                 last_us = excluded.last_us, request_id = excluded.request_id, message = excluded.message, \
-                series = attempts.series + CASE WHEN excluded.began_us >= attempts.counted_us THEN 1 ELSE 0 END, \
+                series = CASE WHEN excluded.began_us < attempts.counted_us THEN attempts.series \
+                WHEN attempts.counted_us <= (SELECT g.resumed_us FROM agents g WHERE g.workspace_id = attempts.workspace_id \
+                AND g.name = attempts.user_id) THEN 1 ELSE attempts.series + 1 END, \
                 counted_us = CASE WHEN excluded.began_us >= attempts.counted_us THEN excluded.counted_us \
                 ELSE attempts.counted_us END";
     sql::insert(on, head, rows.collect(), tail).await

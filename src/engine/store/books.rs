@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use crate::domain::ids::{AgentId, RequestId, WorkspaceId};
-use crate::domain::ledger::{Account, Books, Hold, HoldState, Period, Standing, Tally, UsedKey};
+use crate::domain::ledger::{Account, Asked, Books, Hold, HoldState, Period, Standing, Tally, UsedKey};
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
 use crate::engine::error::{Result, internal};
@@ -111,8 +111,8 @@ async fn load_holds(
     wanted: &Wanted,
 ) -> Result<()> {
     let ids: Vec<String> = wanted.holds.iter().map(ToString::to_string).collect();
-    let head = "SELECT request_id, workspace_id, agent_id, amount, state, idempotency_key, made_us, deadline_us \
-                FROM reservations WHERE request_id IN";
+    let head = "SELECT request_id, workspace_id, agent_id, amount, state, idempotency_key, made_us, deadline_us, tool, model, \
+                prompt_hash FROM reservations WHERE request_id IN";
     for row in sql::select_in(on, head, &ids, "").await? {
         let (workspace, hold) = hold(&row)?;
         if let Some(ledger) = ledgers.get_mut(&workspace) {
@@ -137,6 +137,11 @@ pub(super) fn hold(row: &AnyRow) -> Result<(WorkspaceId, Hold)> {
         deadline: Time(row.try_get("deadline_us")?),
         state,
         key: row.try_get("idempotency_key")?,
+        asked: Asked {
+            tool: row.try_get("tool")?,
+            model: row.try_get("model")?,
+            prompt_hash: row.try_get("prompt_hash")?,
+        },
     };
     Ok((parse(row.try_get::<String, _>("workspace_id")?)?, hold))
 }
@@ -268,11 +273,14 @@ async fn insert_holds(on: &mut AnyConnection, holds: &[(WorkspaceId, Hold)]) -> 
             hold.state.as_str(),
             hold.key.clone(),
             hold.made_at.micros(),
-            hold.deadline.micros()
+            hold.deadline.micros(),
+            hold.asked.tool.as_str(),
+            hold.asked.model.as_str(),
+            hold.asked.prompt_hash.as_str()
         ]
     });
     let head = "INSERT INTO reservations \
-                (request_id, workspace_id, agent_id, amount, state, idempotency_key, made_us, deadline_us)";
+                (request_id, workspace_id, agent_id, amount, state, idempotency_key, made_us, deadline_us, tool, model, prompt_hash)";
     sql::insert(on, head, rows.collect(), "").await
 }
 

@@ -2,14 +2,13 @@
 
 use sqlx::Row;
 
-use crate::domain::audit::Verifier;
 use crate::domain::ids::WorkspaceId;
-use crate::domain::proof::Proof;
+use crate::domain::proof::{Fault, Proof};
 use crate::domain::time::Time;
 use crate::engine::error::Result;
 use crate::engine::store::CellDb;
+use crate::engine::store::log::{self, LogEnd};
 use crate::engine::store::search::Between;
-use crate::engine::store::{checkpoints, log};
 
 /// A question whose every answer row is a fault: what it means, and the SQL that selects an id.
 struct Rule {
@@ -119,28 +118,30 @@ pub async fn overdue(db: &CellDb, limit: Time) -> Result<Vec<String>> {
 /// Rows that a log is read in at a time.
 const PIECE: i64 = 2_000;
 
-/// Verifies one log against its own chain and the account's record of its end; the first fault, if there is one.
+/// Verifies one log against its own chain, the account's record of its end, and what `proof` holds; the first fault, if
+/// there is one.
 ///
 /// # Errors
 /// The database's own.
-pub async fn chain(db: &CellDb, workspace: &WorkspaceId) -> Result<Option<String>> {
-    let Some(end) = log::end(db, workspace).await? else { return Ok(None) };
-    let witnesses = checkpoints::witnesses(db, workspace, end.floor).await?;
-    let mut proof = Proof::new(Verifier::after(end.floor, end.floor_head), witnesses);
+pub async fn chain(
+    db: &CellDb,
+    workspace: &WorkspaceId,
+    end: &LogEnd,
+    mut proof: Proof,
+) -> Result<Option<Fault>> {
     let mut after = end.floor;
     while after < end.seq {
         let places = Between { after, before: (after + PIECE).min(end.seq) + 1 };
         let rows = log::rows(db, workspace, places).await?;
         for row in &rows {
             if let Err(fault) = proof.next(row) {
-                return Ok(Some(format!("{workspace}: the log is broken: {fault}")));
+                return Ok(Some(fault));
             }
         }
         let Some(last) = rows.last() else { break };
         after = last.seq;
     }
-    let fault = proof.end(Some((end.seq, &end.head))).err();
-    Ok(fault.map(|fault| format!("{workspace}: the log is broken: {fault}")))
+    Ok(proof.end(Some((end.seq, &end.head))).err())
 }
 
 /// Every workspace that has an account in this cell, with its region.

@@ -5,7 +5,6 @@ use sqlx::any::AnyRow;
 
 use crate::domain::checkpoint::Checkpoint;
 use crate::domain::ids::WorkspaceId;
-use crate::domain::proof::Witness;
 use crate::domain::time::Time;
 use crate::engine::error::{Result, internal};
 use crate::engine::store::CellDb;
@@ -43,11 +42,8 @@ pub async fn log_end(db: &CellDb, workspace: &WorkspaceId, to: Time) -> Result<(
     Ok((row.try_get("seq")?, row.try_get("hash")?))
 }
 
-/// Keeps a checkpoint with its signature; false where another node was first.
-///
-/// # Errors
-/// The database's own.
-pub async fn insert(db: &CellDb, checkpoint: &Checkpoint, signed: &str) -> Result<bool> {
+/// Keeps a checkpoint with its signature; changes nothing where another node was first.
+pub fn insert(checkpoint: &Checkpoint, signed: &str) -> Statement {
     let text = "INSERT INTO log_checkpoints (workspace_id, number, last_seq, head_hash, to_us, body) \
                 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (workspace_id, number) DO NOTHING";
     let values = values![
@@ -58,10 +54,17 @@ pub async fn insert(db: &CellDb, checkpoint: &Checkpoint, signed: &str) -> Resul
         checkpoint.to.micros(),
         signed
     ];
+    Statement::new(text, values)
+}
+
+/// Runs a change that belongs to no act.
+///
+/// # Errors
+/// The database's own.
+pub async fn run(db: &CellDb, change: Statement) -> Result<()> {
     let mut transaction = db.begin().await?;
-    let is_first = Statement::new(text, values).run(&mut transaction).await? == 1;
-    transaction.commit().await?;
-    Ok(is_first)
+    change.run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// Whether a checkpoint covers more than the log's entries about checkpoints.
@@ -106,24 +109,6 @@ pub async fn following(
     let text = "SELECT body FROM log_checkpoints WHERE workspace_id = $1 AND number > $2 ORDER BY number";
     let select = Select::new(text, values![workspace.as_str(), after]).limit(limit);
     select.all(&db.read).await?.iter().map(body).collect()
-}
-
-/// What the checkpoints behind the place `floor` say, the oldest first; their signatures are not looked at.
-///
-/// # Errors
-/// The database's own.
-pub async fn witnesses(db: &CellDb, workspace: &WorkspaceId, floor: i64) -> Result<Vec<Witness>> {
-    let text = "SELECT number, last_seq, head_hash FROM log_checkpoints WHERE workspace_id = $1 AND last_seq > $2 \
-                ORDER BY number";
-    let rows = Select::new(text, values![workspace.as_str(), floor]).all(&db.read).await?;
-    let witness = |row: &AnyRow| {
-        Ok(Witness {
-            number: row.try_get("number")?,
-            last_seq: row.try_get("last_seq")?,
-            head_hash: row.try_get("head_hash")?,
-        })
-    };
-    rows.iter().map(witness).collect()
 }
 
 /// The last checkpoint that ends at or before `to`.

@@ -149,7 +149,7 @@ impl LogSearch {
         if self.filter.is_everything() {
             return self.rows(db, self.all(between).tail("ORDER BY e.seq DESC").limit(limit)).await;
         }
-        if self.filter.search.demanded(Field::Request).is_some() {
+        if self.filter.search.demanded(Field::Request).next().is_some() {
             return self
                 .rows(db, self.requests(COLUMNS, between).tail("ORDER BY +e.seq DESC").limit(limit))
                 .await;
@@ -186,7 +186,7 @@ impl LogSearch {
             places(&mut select, between);
             return first_place(db, select.tail("ORDER BY e.seq").limit(1)).await;
         }
-        if self.filter.search.demanded(Field::Request).is_some() {
+        if self.filter.search.demanded(Field::Request).next().is_some() {
             let select = self.requests("e.seq AS head", between).tail("ORDER BY +e.seq").limit(1);
             return first_place(db, select).await;
         }
@@ -234,11 +234,12 @@ impl LogSearch {
         format!(" AND +e.kind IN (SELECT k.id FROM log_kinds k WHERE k.workspace_id = {workspace}{kinds})")
     }
 
-    /// The prompts that the search demands, by hash; `None` alone where it demands none.
+    /// The prompts that the search demands, by hash: those that stand in each of its demands. `None` alone where it has none.
     fn prompts(&self) -> Vec<Option<String>> {
-        let Some(hashes) = self.filter.search.demanded(Field::Hash) else { return vec![None] };
-        let once: BTreeSet<&String> = hashes.iter().collect();
-        once.into_iter().cloned().map(Some).collect()
+        let sets =
+            self.filter.search.demanded(Field::Hash).map(|hashes| hashes.iter().collect::<BTreeSet<_>>());
+        let Some(all) = sets.reduce(|one, other| &one & &other) else { return vec![None] };
+        all.into_iter().cloned().map(Some).collect()
     }
 
     /// Each matching kind with the first or last place between two of its entries, or of those of one prompt.
@@ -551,6 +552,14 @@ mod tests {
         assert_eq!(searching("agent:a -hash:sha256:a").prompts(), [None]);
         let demanded = searching("hash:sha256:b,sha256:a,sha256:b").prompts();
         assert_eq!(demanded, [hash("sha256:a"), hash("sha256:b")]);
+        let both = |text: &str, also: &str| {
+            let mut search = searching(text);
+            let also = Condition::OneOf(Field::Hash, vec![also.to_owned()]);
+            search.filter.search = search.filter.search.and(also);
+            search.prompts()
+        };
+        assert_eq!(both("hash:sha256:a,sha256:b", "sha256:b"), [hash("sha256:b")]);
+        assert_eq!(both("hash:sha256:a", "sha256:b"), []);
     }
 
     fn searching(text: &str) -> LogSearch {

@@ -1,22 +1,27 @@
 //! Alerts over months of a fake clock, each told once, and the loop breaker.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::domain::access::Role;
+use crate::domain::access::{Permission, Role};
 use crate::domain::alerts::{AlertSettings, Runaway};
 use crate::domain::policy::Tool;
 use crate::domain::settings::CapsChange;
 use crate::domain::time::{DAY, HOUR, MINUTE, SECOND};
 use crate::engine::Engine;
+use crate::engine::access::bootstrap::Bootstrap;
 use crate::engine::access::own_mail::MailChoices;
+use crate::engine::access::scope::{Origin, Principal};
 use crate::engine::alerts::AlertChange;
-use crate::engine::calls::agents::AgentState;
+use crate::engine::calls::agents::{AgentState, AgentView};
 use crate::engine::calls::providers::{Act, ProviderError, Scripted};
 use crate::engine::log::reading::{AuditFilter, EntryKind, Page};
+use crate::engine::tests::mail_server::MailServer;
 use crate::engine::tests::receiver::{Receiver, Reply};
-use crate::engine::tests::support::{Databases, World, add_member, both_engines, mails, usd};
+use crate::engine::tests::support::{Databases, World, add_member, bootstrap, both_engines, mails, usd};
+use crate::engine::webhooks::NewEndpoint;
 
 fn small(prompt: &str) -> Value {
     json!({ "prompt": prompt, "width": 64, "height": 64 })
@@ -33,6 +38,39 @@ async fn alerts(world: &World) -> Vec<String> {
     told
 }
 
+/// Looks, and tells.
+async fn watch(world: &World) {
+    world.engine.watch_budgets().await.unwrap();
+    world.engine.tell_alerts().await.unwrap();
+}
+
+/// The keys of the alerts that fired, the oldest first.
+async fn history(world: &World) -> Vec<String> {
+    let history = world.engine.alerts(&world.admin().await).await.unwrap().history;
+    history.into_iter().rev().map(|alert| alert.key).collect()
+}
+
+async fn agent(world: &World) -> AgentView {
+    world.engine.agents(&world.admin().await).await.unwrap().remove(0)
+}
+
+/// The same prompt so many times, 20 seconds apart; each answers with `code`.
+async fn fail(world: &World, times: usize, code: &str) {
+    for _ in 0..times {
+        assert_eq!(world.image(small("the same")).await.unwrap_err().code, code);
+        world.clock.advance(20 * SECOND);
+    }
+}
+
+/// A provider that fails in these ways, one after the other, for ever.
+fn failing(ways: &[ProviderError]) -> Arc<Scripted> {
+    Arc::new(Scripted::new((0..40).map(|n| Act::Fail(ways[n % ways.len()].clone()))))
+}
+
+fn out_of_order() -> ProviderError {
+    ProviderError::Failed("out of order".into())
+}
+
 async fn spend(world: &World, calls: usize) {
     for number in 0..calls {
         world.image(small(&format!("picture {number} at {}", world.clock.now()))).await.unwrap();
@@ -46,22 +84,22 @@ both_engines! {
         for _ in 0..3 {
             spend(&world, 60).await;
             for _ in 0..5 {
-                world.engine.watch_budgets().await.unwrap();
+                watch(&world).await;
                 world.clock.advance(20 * MINUTE);
             }
         }
         assert_eq!(alerts(&world).await, ["soft_alert/75"], "75 % of 10 dollars");
         spend(&world, 58).await;
-        world.engine.watch_budgets().await.unwrap();
+        watch(&world).await;
         let refused = world.image(small("one too many")).await.unwrap_err();
         assert_eq!(refused.code, "insufficient_credits");
-        world.engine.watch_budgets().await.unwrap();
+        watch(&world).await;
         assert_eq!(alerts(&world).await, ["soft_alert/75", "balance_exhausted"]);
         world.engine.top_up(&world.admin().await, usd("1"), "more").await.unwrap();
         spend(&world, 23).await;
         assert!(world.image(small("again too many")).await.is_err());
         assert!(world.image(small("and again")).await.is_err());
-        world.engine.watch_budgets().await.unwrap();
+        watch(&world).await;
         let told = alerts(&world).await;
         assert_eq!(told.iter().filter(|alert| *alert == "balance_exhausted").count(), 2, "once after each top-up: {told:?}");
         let mails = mails(&world).await;
@@ -86,7 +124,7 @@ both_engines! {
                 let _ = world.image(picture).await;
             }
             for _ in 0..3 {
-                world.engine.watch_budgets().await.unwrap();
+                watch(&world).await;
                 world.clock.advance(8 * HOUR);
             }
             if world.clock.now().to_string()[8..10] == *"10" {
@@ -118,7 +156,7 @@ both_engines! {
     async fn a_token_that_is_due_is_told_in_each_stage_once(on) {
         let world = World::with_money(on, "10").await;
         for _ in 0..(24 * 98) {
-            world.engine.watch_budgets().await.unwrap();
+            watch(&world).await;
             world.clock.advance(HOUR + SECOND);
         }
         let told = alerts(&world).await;
@@ -135,7 +173,7 @@ both_engines! {
         spend(&world, 2).await;
         for _ in 0..3 {
             assert_eq!(world.image(small("beyond")).await.unwrap_err().code, "cap_exceeded");
-            world.engine.watch_budgets().await.unwrap();
+            watch(&world).await;
         }
         let mut told = alerts(&world).await;
         told.sort_unstable();
@@ -149,30 +187,95 @@ both_engines! {
         for _ in 0..3 {
             let (one, two) = tokio::join!(world.engine.watch_budgets(), other.watch_budgets());
             one.and(two).unwrap();
+            let (one, two) = tokio::join!(world.engine.tell_alerts(), other.tell_alerts());
+            one.and(two).unwrap();
         }
         assert_eq!(alerts(&world).await.iter().filter(|alert| *alert == "soft_alert/75").count(), 1);
+        assert_eq!(mails(&world).await.iter().filter(|mail| mail.contains("75 %")).count(), 1, "and one mail");
     }
 
     async fn an_agent_that_repeats_what_fails_is_paused_after_five(on) {
-        let failures = (0..20).map(|_| Act::Fail(ProviderError::Failed("out of order".into())));
-        let scripted = Arc::new(Scripted::new(failures));
-        let world = World::scripted(on, "100", &scripted).await;
-        for _ in 0..5 {
-            assert_eq!(world.image(small("the same")).await.unwrap_err().code, "provider_failed");
-            world.clock.advance(20 * SECOND);
-        }
+        let world = World::scripted(on, "100", &failing(&[out_of_order()])).await;
+        fail(&world, 5, "provider_failed").await;
         let paused = world.image(small("the same")).await.unwrap_err();
         assert_eq!(paused.code, "agent_paused");
         assert!(paused.message.contains("loop breaker") && paused.message.contains("5 times within 10 minutes"), "{}", paused.message);
-        let admin = world.admin().await;
-        let agent = world.engine.agents(&admin).await.unwrap().remove(0);
+        let (admin, agent) = (world.admin().await, agent(&world).await);
         assert_eq!(agent.state, AgentState::Paused);
+        watch(&world).await;
         assert_eq!(mails(&world).await.iter().filter(|mail| mail.contains("An agent was paused")).count(), 1);
         world.engine.resume_agent(&admin, &agent.id).await.unwrap();
         world.clock.advance(11 * MINUTE);
         assert_eq!(world.image(small("the same")).await.unwrap_err().code, "provider_failed");
         assert_eq!(world.money().await, (usd("100"), usd("0")));
         world.assert_whole().await;
+    }
+
+    async fn a_resumed_agent_begins_anew(on) {
+        let world = World::scripted(on, "100", &failing(&[out_of_order()])).await;
+        fail(&world, 5, "provider_failed").await;
+        let id = agent(&world).await.id;
+        world.engine.resume_agent(&world.admin().await, &id).await.unwrap();
+        world.clock.advance(SECOND);
+        fail(&world, 1, "provider_failed").await;
+        assert_eq!(agent(&world).await.state, AgentState::Active, "one failure is no loop, though five came before");
+        fail(&world, 3, "provider_failed").await;
+        assert_eq!(agent(&world).await.state, AgentState::Active);
+        fail(&world, 1, "provider_failed").await;
+        assert_eq!(agent(&world).await.state, AgentState::Paused, "the fifth since then");
+    }
+
+    async fn whatever_the_refusals_say_five_of_one_prompt_are_a_loop(on) {
+        let world = World::scripted(on, "100", &failing(&[out_of_order(), ProviderError::Timeout])).await;
+        for code in ["provider_failed", "provider_timeout", "provider_failed", "provider_timeout", "provider_failed"] {
+            assert_eq!(agent(&world).await.state, AgentState::Active);
+            fail(&world, 1, code).await;
+        }
+        assert_eq!(agent(&world).await.state, AgentState::Paused);
+    }
+
+    async fn a_tool_that_is_denied_again_and_again_is_a_loop(on) {
+        let world = World::with_money(on, "10").await;
+        let (admin, id) = (world.admin().await, agent(&world).await.id);
+        let only_credits = json!({ "permissions": ["get_credits"], "denied": [] });
+        world.engine.update_policy(&admin, &id, only_credits).await.unwrap();
+        fail(&world, 4, "tool_denied").await;
+        assert_eq!(agent(&world).await.state, AgentState::Active);
+        fail(&world, 1, "tool_denied").await;
+        assert_eq!(agent(&world).await.state, AgentState::Paused);
+        fail(&world, 3, "tool_denied").await;
+        assert_eq!(history(&world).await.len(), 1, "it is paused already");
+    }
+
+    async fn each_pause_and_each_failing_webhook_is_told_once_also_after_a_crash(on) {
+        let world = World::with_config(on, "0", |config| config.webhooks.allow_private_addresses = true).await;
+        let (admin, receiver) = (world.admin().await, Receiver::start().await);
+        let hook = NewEndpoint { url: receiver.url.clone(), format: "generic".into(), token: None, events: None, headers: None };
+        world.engine.create_webhook(&admin, hook).await.unwrap();
+        fail(&world, 5, "insufficient_credits").await;
+        let id = agent(&world).await.id;
+        world.engine.resume_agent(&admin, &id).await.unwrap();
+        world.engine.pause_agent(&admin, &id).await.unwrap();
+        world.engine.pause_agent(&admin, &id).await.unwrap();
+        receiver.always(Some(Reply::status(500)));
+        for _ in 0..8 {
+            world.engine.deliver_webhooks().await.unwrap();
+            world.clock.advance(3 * HOUR);
+        }
+        // Nobody was told yet, and this process ends here; another one goes on.
+        let next = Engine::open(world._databases.config(), world.clock.clone()).await.unwrap();
+        let world = World { engine: next, ..world };
+        for _ in 0..3 {
+            watch(&world).await;
+            world.clock.advance(HOUR);
+        }
+        let history = history(&world).await;
+        let count = |of: &str| history.iter().filter(|key| key.starts_with(of)).count();
+        assert_eq!((count("agent_paused/"), count("webhook_failing/")), (2, 1), "{history:?}");
+        let mails = mails(&world).await;
+        let sent = |of: &str| mails.iter().filter(|mail| mail.contains(of)).count();
+        assert_eq!(sent("Subject: An agent was paused"), 2, "the loop breaker’s, and the person’s");
+        assert_eq!(sent("Subject: A webhook is failing"), 1);
     }
 
     async fn a_burst_at_once_or_other_prompts_are_no_loop(on) {
@@ -190,9 +293,7 @@ both_engines! {
     }
 
     async fn the_loop_breakers_limits_are_the_workspaces(on) {
-        let failures = (0..20).map(|_| Act::Fail(ProviderError::Failed("out of order".into())));
-        let scripted = Arc::new(Scripted::new(failures));
-        let world = World::scripted(on, "100", &scripted).await;
+        let world = World::scripted(on, "100", &failing(&[out_of_order()])).await;
         let runaway = Runaway { repeats: 3, minutes: 60, times_typical: 5 };
         let settings = AlertSettings { runaway, ..AlertSettings::default() };
         world.engine.set_alerts(&world.admin().await, AlertChange { settings, slack_url: None }).await.unwrap();
@@ -209,15 +310,139 @@ both_engines! {
         let world = World::with_money(on, "100").await;
         for _ in 0..30 {
             spend(&world, 5).await;
-            world.engine.watch_budgets().await.unwrap();
+            watch(&world).await;
             world.clock.advance(HOUR);
         }
         assert_eq!(world.engine.agents(&world.admin().await).await.unwrap()[0].state, AgentState::Active);
         spend(&world, 40).await;
-        world.engine.watch_budgets().await.unwrap();
+        watch(&world).await;
         let refused = world.call(Tool::GenerateImage, small("more")).await.unwrap_err();
         assert_eq!(refused.code, "agent_paused");
         assert!(refused.message.contains("more than 5 times its typical hour"), "{}", refused.message);
+    }
+
+    async fn a_spender_that_was_resumed_is_not_paused_for_what_it_spent_before(on) {
+        let world = World::with_money(on, "100").await;
+        for _ in 0..30 {
+            spend(&world, 5).await;
+            watch(&world).await;
+            world.clock.advance(HOUR);
+        }
+        spend(&world, 40).await;
+        watch(&world).await;
+        let paused = agent(&world).await;
+        assert_eq!(paused.state, AgentState::Paused);
+        world.engine.resume_agent(&world.admin().await, &paused.id).await.unwrap();
+        world.clock.advance(MINUTE);
+        watch(&world).await;
+        spend(&world, 10).await;
+        watch(&world).await;
+        assert_eq!(agent(&world).await.state, AgentState::Active, "a person looked at that hour");
+        spend(&world, 30).await;
+        watch(&world).await;
+        assert_eq!(agent(&world).await.state, AgentState::Paused, "it went on in the same way");
+    }
+
+    async fn a_dear_call_that_is_refused_does_not_use_up_the_balance(on) {
+        let world = World::with_money(on, "0.1").await;
+        let dear = json!({ "prompt": "four", "width": 64, "height": 64, "count": 4 });
+        assert_eq!(world.image(dear).await.unwrap_err().code, "insufficient_credits");
+        watch(&world).await;
+        assert!(!alerts(&world).await.contains(&"balance_exhausted".to_owned()));
+        spend(&world, 2).await;
+        assert_eq!(world.image(small("a third")).await.unwrap_err().code, "insufficient_credits");
+        watch(&world).await;
+        assert_eq!(alerts(&world).await.iter().filter(|alert| *alert == "balance_exhausted").count(), 1, "$0.016 pay nothing");
+    }
+
+    async fn months_without_spend_leave_the_first_top_ups_as_the_measure(on) {
+        let world = World::with_money(on, "1").await;
+        world.clock.advance(60 * DAY);
+        spend(&world, 18).await;
+        watch(&world).await;
+        assert!(alerts(&world).await.contains(&"soft_alert/75".to_owned()), "75 % of the dollar that was paid in");
+    }
+
+    async fn a_cap_that_was_raised_is_told_again(on) {
+        let world = World::with_money(on, "10").await;
+        for cap in ["0.084", "0.126"] {
+            let caps = CapsChange { workspace_month_usd: Some(Some(usd(cap))), ..CapsChange::default() };
+            world.engine.set_caps(&world.admin().await, &caps).await.unwrap();
+            while world.image(small(&format!("up to {cap} at {:?}", world.money().await))).await.is_ok() {}
+            watch(&world).await;
+        }
+        assert_eq!(alerts(&world).await, ["cap_reached/workspace_month/"; 2]);
+    }
+
+    async fn who_was_not_reached_is_tried_again_and_nobody_else(on) {
+        let world = World::with_config(on, "1", |config| config.webhooks.allow_private_addresses = true).await;
+        let (admin, slack) = (world.admin().await, Receiver::start().await);
+        let change = AlertChange { settings: AlertSettings::default(), slack_url: Some(slack.url.clone()) };
+        world.engine.set_alerts(&admin, change).await.unwrap();
+        slack.then([Reply::status(500)]);
+        spend(&world, 18).await;
+        watch(&world).await;
+        let now = async || world.engine.alerts(&admin).await.unwrap().history.remove(0);
+        let waiting = now().await;
+        assert_eq!(waiting.channels.as_deref(), Some("1 mail; Slack failed: it answered 500"));
+        assert_eq!(waiting.told_at, None);
+        watch(&world).await;
+        assert_eq!(slack.all().len(), 1, "not at once");
+        world.clock.advance(2 * MINUTE);
+        watch(&world).await;
+        let told = now().await;
+        assert_eq!((told.channels.as_deref(), told.told_at.is_some()), (Some("1 mail; Slack"), true));
+        assert_eq!((slack.all().len(), mails(&world).await.len()), (2, 1), "the mail had come");
+    }
+
+    async fn a_mail_server_that_refuses_is_asked_for_a_day(on) {
+        let server = MailServer::start().await;
+        let url = server.url.clone();
+        let world = World::with_config(on, "1", |config| config.mail.smtp_url = Some(url)).await;
+        server.refuse(true);
+        spend(&world, 18).await;
+        watch(&world).await;
+        assert_eq!((server.taken(), server.refused()), (0, 1));
+        server.refuse(false);
+        world.clock.advance(2 * MINUTE);
+        watch(&world).await;
+        watch(&world).await;
+        assert_eq!((server.taken(), server.refused()), (1, 1));
+        server.refuse(true);
+        spend(&world, 5).await;
+        assert!(world.image(small("one too many")).await.is_err());
+        for _ in 0..40 {
+            watch(&world).await;
+            world.clock.advance(HOUR);
+        }
+        let tried = server.refused();
+        let history = world.engine.alerts(&world.admin().await).await.unwrap().history;
+        assert!(history.iter().all(|alert| alert.told_at.is_some()), "nobody waits for ever: {history:?}");
+        assert!(tried > 8, "{tried}");
+    }
+
+    async fn a_slack_that_hangs_holds_up_nobody_elses_alerts(on) {
+        let world = World::with_config(on, "1", |config| config.webhooks.allow_private_addresses = true).await;
+        let (admin, slack) = (world.admin().await, Receiver::start().await);
+        slack.always(Some(Reply::Slow(Duration::from_secs(60))));
+        let change = AlertChange { settings: AlertSettings::default(), slack_url: Some(slack.url.clone()) };
+        world.engine.set_alerts(&admin, change).await.unwrap();
+        let other = world.engine.bootstrap(Bootstrap { workspace: "Other".into(), ..bootstrap("1") }).await.unwrap();
+        let (user, origin) = (Principal::User(other.user_id), Origin::new(world.engine.new_request_id(), None));
+        let others = world.engine.scope(&user, &other.workspace_id, Permission::ChangeSettings, origin).await.unwrap();
+        for scope in [&admin, &others] {
+            let id = world.engine.agents(scope).await.unwrap().remove(0).id;
+            world.engine.pause_agent(scope, &id).await.unwrap();
+        }
+        let engine = world.engine.clone();
+        let telling = tokio::spawn(async move { engine.tell_alerts().await });
+        let heard = async || mails(&world).await.iter().any(|mail| mail.contains("Subject: An agent was paused: Other"));
+        while !heard().await {
+            assert!(!telling.is_finished(), "the other workspace was not told");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(!telling.is_finished(), "the first one’s Slack still hangs");
+        telling.abort();
     }
 
     async fn alerts_go_to_slack_and_to_chosen_people(on) {
@@ -231,20 +456,26 @@ both_engines! {
         slack.then([Reply::status(404)]);
         assert!(world.engine.test_slack(&admin).await.is_err());
         spend(&world, 20).await;
-        world.engine.watch_budgets().await.unwrap();
+        watch(&world).await;
         assert!(slack.all().last().unwrap().text().contains("75 %"));
         assert!(mails(&world).await.iter().any(|mail| mail.contains("finance@example.com") && mail.contains("75 %")));
         let history = world.engine.alerts(&admin).await.unwrap().history;
         assert!(history.iter().all(|alert| alert.channels.as_deref() == Some("1 mail; Slack")), "{history:?}");
         let log = world.engine.audit(&admin, &AuditFilter::default(), Page::default()).await.unwrap();
         assert!(!format!("{log:?}").contains(&slack.url), "the Slack URL is a secret");
+        let set = log.items.iter().find_map(|row| row.entry.data.as_ref().filter(|data| data["setting"] == "alerts"));
+        let changed = set.map(|data| (data["slack_changed"].clone(), data["recipients_changed"].clone()));
+        assert_eq!(changed, Some((json!(true), json!(true))));
     }
 
     async fn who_wants_no_mail_gets_none_and_named_recipients_do(on) {
         let world = World::with_money(on, "10").await;
+        let id = agent(&world).await.id;
         let told = async || {
-            world.engine.tell_admins(&world.admin().await, "Look", "here").await.unwrap();
-            mails(&world).await.into_iter().filter(|mail| mail.contains("Subject: Look")).count()
+            world.engine.pause_agent(&world.admin().await, &id).await.unwrap();
+            watch(&world).await;
+            world.engine.resume_agent(&world.admin().await, &id).await.unwrap();
+            mails(&world).await.into_iter().filter(|mail| mail.contains("Subject: An agent was paused")).count()
         };
         assert_eq!(told().await, 1);
         let ada = &world.made.user_id;
@@ -262,7 +493,7 @@ both_engines! {
         add_member(&world, "vera@example.com", Role::Viewer).await;
         spend(&world, 3).await;
         for _ in 0..40 {
-            world.engine.watch_budgets().await.unwrap();
+            watch(&world).await;
             world.clock.advance(DAY);
         }
         let digests: Vec<_> = mails(&world).await.into_iter().filter(|mail| mail.contains("vera@example.com") && mail.contains("spent by")).collect();

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use serde_json::{Value, json};
 
 use crate::domain::access::Permission;
-use crate::domain::audit::Verifier;
+use crate::domain::audit::{Linked, Verifier};
 use crate::domain::ids::WorkspaceId;
 use crate::domain::money::Usd;
 use crate::domain::policy::Tool;
@@ -150,6 +150,13 @@ both_engines! {
         let (scope, all) = (world.admin().await, GenerationFilter::default());
         let kept = world.engine.generations(&scope, &all, Page::default()).await.unwrap().items;
         assert_eq!((kept.len(), kept[0].late, kept[0].cost_usd), (1, true, Usd::ZERO));
+        let log = world.engine.audit(&scope, &AuditFilter::default(), Page::default()).await.unwrap().items;
+        let failed = log.iter().find(|row| row.entry.event.as_deref() == Some("generation.failed")).unwrap();
+        let delivered = log.iter().find(|row| row.entry.event.is_none()).unwrap();
+        let told = |row: &Linked| [&row.entry.tool, &row.entry.model, &row.entry.prompt_hash].map(Clone::clone);
+        assert_eq!((told(failed), &failed.entry.user_id), (told(delivered), &delivered.entry.user_id));
+        let attempt = world.engine.attempts(&scope, &Search::default(), Page::default()).await.unwrap().items.remove(0);
+        assert_eq!([Some(attempt.tool), attempt.model, attempt.prompt_hash], told(failed));
         world.assert_whole().await;
     }
 

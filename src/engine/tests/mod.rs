@@ -8,6 +8,7 @@ mod exports;
 mod faults;
 mod governed_call;
 pub(super) mod killed;
+mod mail_server;
 mod random_sequences;
 pub(crate) mod receiver;
 mod residency;

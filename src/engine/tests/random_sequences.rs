@@ -9,7 +9,9 @@ use serde_json::json;
 
 use crate::domain::audit::Entry;
 use crate::domain::ids::{AgentId, Id, RequestId};
-use crate::domain::ledger::{Account, Books, Command, Key, Posting, Refusal, Reserve, Standing, decide};
+use crate::domain::ledger::{
+    Account, Asked, Books, Command, Key, Posting, Refusal, Reserve, Standing, decide,
+};
 use crate::domain::money::Usd;
 use crate::domain::policy::AgentCaps;
 use crate::domain::region::Region;
@@ -84,6 +86,7 @@ impl Machine<'_> {
                         arguments: arguments.to_string(),
                     }),
                     deadline: self.world.clock.now().plus(MINUTE),
+                    asked: Asked::default(),
                 };
                 let expected = self.expect(&Command::Reserve(reserve.clone()));
                 assert_eq!(self.submit(Work::Reserve(reserve)).await, Some(expected));

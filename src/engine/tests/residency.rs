@@ -85,6 +85,7 @@ async fn work(engine: &Engine) {
     engine.execute_data_requests().await.unwrap();
     engine.make_checkpoints().await.unwrap();
     engine.watch_budgets().await.unwrap();
+    engine.tell_alerts().await.unwrap();
     engine.deliver_webhooks().await.unwrap();
     engine.replicate().await.unwrap();
     engine.purge().await.unwrap();

@@ -162,6 +162,11 @@ both_engines! {
         let search: Search = format!("hash:{}", hashes.join(",")).parse().unwrap();
         let found = world.engine.audit(&admin, &AuditFilter { kind: None, search }, Page::default()).await.unwrap().items;
         assert_eq!(found.iter().map(|row| row.entry.request_id.as_str()).collect::<Vec<_>>(), [made["request_id"].as_str().unwrap()]);
+        let made = world.image(serde_json::json!({ "prompt": "a fox\r\nin rain", "width": 64, "height": 64 })).await.unwrap();
+        let hashes = world.engine.hashes_of_prompt(&admin, "a fox\r\nin rain").await.unwrap();
+        let search: Search = format!("hash:{}", hashes.join(",")).parse().unwrap();
+        let found = world.engine.audit(&admin, &AuditFilter { kind: None, search }, Page::default()).await.unwrap().items;
+        assert_eq!(found.iter().map(|row| row.entry.request_id.as_str()).collect::<Vec<_>>(), [made["request_id"].as_str().unwrap()]);
     }
 
     async fn saved_searches_are_ones_own_or_everybodys(on) {

@@ -7,9 +7,12 @@ use serde_json::json;
 use crate::domain::audit::link;
 use crate::domain::money::Usd;
 use crate::domain::time::{HOUR, MINUTE};
+use crate::engine::data::sealing::MasterKey;
+use crate::engine::log::signing::Signer;
 use crate::engine::log::verification::Verification;
 use crate::engine::store::log::{self, LogRow};
 use crate::engine::store::search::Between;
+use crate::engine::store::{checkpoints, signing_keys};
 use crate::engine::tests::support::{Databases, World, both_engines};
 
 /// A log of several rows with checkpoints over some of them, and rows after the last.
@@ -110,6 +113,72 @@ both_engines! {
         let run = verify(&world).await;
         assert!(run.fault.as_deref().unwrap().contains("was cut off after row 6"), "{run:?}");
         assert!(world.engine.check().await.unwrap().iter().any(|fault| fault.contains("cut off after row 6")));
+    }
+
+    async fn a_tail_that_was_cut_off_alone_is_found(on) {
+        let world = world(on).await;
+        tamper(&world, &format!("DELETE {OF_LOG} AND seq > 6")).await;
+        let run = verify(&world).await;
+        assert!(run.fault.as_deref().unwrap().contains("was cut off after row 6"), "{run:?}");
+        assert!(world.engine.check().await.unwrap().iter().any(|fault| fault.contains("cut off after row 6")));
+    }
+
+    async fn rows_after_the_last_checkpoint_are_missed_too(on) {
+        let world = world(on).await;
+        let end = log::end(&world.engine.0.cells["eu"].db, &world.made.workspace_id).await.unwrap().unwrap().seq;
+        tamper(&world, &format!("DELETE {OF_LOG} AND seq = {end}")).await;
+        let run = verify(&world).await;
+        assert!(run.fault.as_deref().unwrap().contains(&format!("row {end} was written")), "{run:?}");
+        assert!(!world.engine.check().await.unwrap().is_empty());
+    }
+
+    async fn a_head_that_was_cut_off_is_found_although_the_account_says_so(on) {
+        let world = world(on).await;
+        let cut = |seq: i64| format!(
+            "UPDATE accounts SET log_floor_seq = {seq}, log_floor_hash = (SELECT hash {OF_LOG} AND seq = {seq}) \
+             WHERE workspace_id = '{{ws}}'; DELETE {OF_LOG} AND seq <= {seq}"
+        );
+        let first = checkpoints::last(&world.engine.0.cells["eu"].db, &world.made.workspace_id, world.clock.now()).await;
+        let last = first.unwrap().unwrap().last_seq;
+        let found = async |words: &str| {
+            let run = verify(&world).await;
+            assert!(run.fault.as_deref().unwrap_or_default().contains(words), "{run:?}");
+            let faults = world.engine.check().await.unwrap();
+            assert!(faults.iter().any(|fault| fault.contains(words)), "{faults:?}");
+        };
+        tamper(&world, &cut(2)).await;
+        found("2 is gone before its time").await;
+        tamper(&world, &cut(last)).await;
+        found("is gone before its time").await;
+        tamper(&world, "UPDATE accounts SET log_retention_days = 0 WHERE workspace_id = '{ws}'").await;
+        found("is gone before its time").await;
+        tamper(&world, "UPDATE accounts SET log_floor_hash = log_head WHERE workspace_id = '{ws}'").await;
+        found("does not follow").await;
+        tamper(&world, &format!("UPDATE accounts SET log_floor_hash = (SELECT prev_hash {OF_LOG} ORDER BY seq LIMIT 1) \
+                                 WHERE workspace_id = '{{ws}}'; DELETE FROM log_checkpoints WHERE workspace_id = '{{ws}}'")).await;
+        found("no signed checkpoint vouches for them").await;
+    }
+
+    async fn a_log_that_was_signed_anew_with_a_key_of_ones_own_is_found(on) {
+        let world = world(on).await;
+        let (node, id) = (&world.engine.0.cells["eu"], &world.made.workspace_id);
+        let stranger = Signer::new(&MasterKey::from_hex(&"9".repeat(64)).unwrap()).unwrap();
+        let (key, public) = stranger.public();
+        // Whoever can write here can write the key down, but not make it ours.
+        let own = stranger.sign(&json!({ "key_id": key, "endorses": public })).unwrap();
+        signing_keys::insert(&world.engine.0.control, key, &public, world.clock.now()).await.unwrap();
+        signing_keys::endorse(&world.engine.0.control, key, &own.to_string()).await.unwrap();
+        for mut signed in checkpoints::following(&node.db, id, 0, 100).await.unwrap() {
+            let number = signed["number"].clone();
+            signed.as_object_mut().unwrap().remove("signature");
+            let body = stranger.sign(&signed).unwrap().to_string();
+            tamper(&world, &format!("UPDATE log_checkpoints SET body = '{body}' WHERE workspace_id = '{{ws}}' AND number = {number}")).await;
+        }
+        let run = verify(&world).await;
+        assert!(run.fault.as_deref().unwrap().contains("is not in the key set"), "{run:?}");
+        assert!(world.engine.check().await.unwrap().iter().any(|fault| fault.contains("is not in the key set")));
+        let served = world.engine.public_keys().await.unwrap();
+        assert!(!served.to_string().contains(&public), "nor is it served to others");
     }
 
     async fn a_log_that_was_written_anew_is_found_by_its_checkpoint(on) {

@@ -248,6 +248,7 @@ both_engines! {
         let disabled = state(&world, &made.endpoint.id).await;
         assert_eq!(disabled.state, EndpointState::Disabled);
         assert!(disabled.reason.unwrap().contains("five days"));
+        world.engine.tell_alerts().await.unwrap();
         let mails = mails(&world).await;
         assert_eq!(mails.iter().filter(|mail| mail.contains("failing")).count(), 1, "once, not at each retry");
         assert_eq!(mails.iter().filter(|mail| mail.contains("is disabled")).count(), 1);

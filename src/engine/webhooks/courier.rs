@@ -343,8 +343,8 @@ impl Courier<'_> {
             Step::Wait(why) | Step::Probe(why) => {
                 // Where events are refused, what is behind them is needed for the next probe.
                 self.retry_to(lane, Some(parcel.to_seq).filter(|_| self.row.progress.refused == 0));
+                statements.extend(self.alert_of_failures(&why));
                 self.save(lane, statements).await?;
-                self.tell_of_failures(&why).await?;
                 return Ok(Next::Rest);
             }
             Step::Pause(why) => return self.stop(lane, statements, EndpointState::Paused, &why).await,
@@ -405,23 +405,25 @@ impl Courier<'_> {
         let scope = self.scope().await?;
         let event = if state == EndpointState::Disabled { "webhook.disabled" } else { "webhook.changed" };
         let data = json!({ "id": self.row.id, "url": in_log(&self.row.url), "state": state, "reason": why });
-        let act = self.engine.act(&scope, event, data, vec![webhooks::stop(&self.row, state, why)]).await?;
+        let request = scope.origin.request_id.as_str();
+        let changes = vec![
+            webhooks::stop(&self.row, state, why),
+            self.engine.webhook_alert(&self.row, state.as_str(), why, request),
+        ];
+        let act = self.engine.act(&scope, event, data, changes).await?;
         match self.engine.submit_act(&scope, act).await {
             // An Admin changed it while the answer was on its way: what was wrong may be right.
             Err(Error::NotFound) => return Ok(Next::Rest),
             stopped => stopped?,
         };
-        self.engine.tell_webhook(&scope, &self.row, state.as_str(), why).await?;
         Ok(Next::Rest)
     }
 
     /// The Admins hear of an endpoint that fails once, not at each retry.
-    async fn tell_of_failures(&self, why: &str) -> Result<()> {
-        if self.row.progress.failures == TELL_AFTER {
-            let scope = self.scope().await?;
-            self.engine.tell_webhook(&scope, &self.row, "failing", why).await?;
-        }
-        Ok(())
+    fn alert_of_failures(&self, why: &str) -> Option<Statement> {
+        let progress = &self.row.progress;
+        let since = progress.failing_since.filter(|_| progress.failures == TELL_AFTER)?;
+        Some(self.engine.webhook_alert(&self.row, "failing", why, &since.to_string()))
     }
 
     async fn scope(&self) -> Result<Scope> {

@@ -14,6 +14,7 @@ pub(crate) use self::courier::KEEP as DELIVERIES_KEPT;
 use self::secrets::Secrets;
 pub(crate) use self::sender::Sender;
 use self::sender::{Request, kept};
+use crate::domain::alerts;
 use crate::domain::audit::Linked;
 use crate::domain::field::FieldError;
 use crate::domain::ids::{DeliveryId, EventId, WebhookId};
@@ -27,8 +28,10 @@ use crate::domain::webhooks::signature;
 use crate::engine::access::scope::Scope;
 use crate::engine::error::{Error, Result};
 use crate::engine::log::reading::{Page, Paged, cursor_of};
+use crate::engine::store;
 pub use crate::engine::store::deliveries::ParkedRow;
 use crate::engine::store::deliveries::{self, DeliveryRow, ReplayRow};
+use crate::engine::store::sql::Statement;
 pub use crate::engine::store::webhooks::EndpointState;
 use crate::engine::store::webhooks::{self, EndpointRow};
 use crate::engine::{Engine, random};
@@ -544,22 +547,21 @@ impl Engine {
         })
     }
 
-    /// Tells the Admins that an endpoint fails, was paused or was disabled.
-    async fn tell_webhook(&self, scope: &Scope, row: &EndpointRow, state: &str, why: &str) -> Result<()> {
+    /// What the Admins are told of an endpoint that fails, was paused or was disabled; `period` names since when.
+    fn webhook_alert(&self, row: &EndpointRow, state: &str, why: &str, period: &str) -> Statement {
         let host = url::Url::parse(&row.url)
             .ok()
             .and_then(|url| url.host_str().map(str::to_owned))
             .unwrap_or_default();
-        let subject = format!("Webhook to {host} is {state}");
         let text = format!(
-            "The webhook to {host} in “{}” is {state}: {why}.\n\nNo event is lost: what happens is delivered once it works again. \
+            "The webhook to {host} is {state}: {why}.\n\nNo event is lost: what happens is delivered once it works again. \
              See {}/w/{}/webhooks/{}",
-            scope.workspace.name,
             self.0.config.public_url(),
-            scope.workspace.id,
+            row.workspace_id,
             row.id
         );
-        self.tell_admins(scope, &subject, &text).await
+        let alert = alerts::webhook(state, &row.id, period, text);
+        store::alerts::fire(&row.workspace_id, &alert, self.0.clock.now())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is known of a request besides its entry: decision, price, time, money, and where it stands in the chain.
 
 use agentframer::domain::audit::{Entry, Linked};
+use agentframer::domain::webhooks::event::GENERATION_FAILED;
 use agentframer::engine::log::search::RequestDetails;
 use agentframer::engine::webhooks::DeliveryView;
 use leptos::prelude::*;
@@ -19,7 +20,8 @@ pub fn provider(ask: &Ask, entry: &Entry) -> Option<String> {
 
 /// What the rules said. Only what they allowed is in the log.
 pub fn decision(entry: &Entry) -> String {
-    match (&entry.event, entry.cost_usd.is_positive()) {
+    match (entry.event.as_deref(), entry.cost_usd.is_positive()) {
+        (Some(GENERATION_FAILED), _) => "allowed; the provider failed".into(),
         (Some(_), _) => "allowed by the role".into(),
         (None, true) => "allowed: tool, model, region, caps and balance".into(),
         (None, false) => "allowed; it costs nothing".into(),

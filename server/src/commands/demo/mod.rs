@@ -122,6 +122,7 @@ async fn play(
             stage.call(engine, &call).await?;
         }
         engine.watch_budgets().await?;
+        engine.tell_alerts().await?;
     }
     Ok(tally)
 }

@@ -52,7 +52,7 @@ impl Engine {
             data_keys,
             oldest,
             master_check: node.sealer.master_check().to_owned(),
-            signing_since: signers.iter().find(|(id, ..)| *id == own).map(|(.., since)| *since),
+            signing_since: signers.iter().find(|key| key.id == own).map(|key| key.made_at),
             signing_keys: signers.len(),
             signing_key: own,
         })
