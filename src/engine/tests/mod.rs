@@ -8,6 +8,7 @@ mod exports;
 mod faults;
 mod governed_call;
 pub(super) mod killed;
+mod people;
 mod random_sequences;
 mod receiver;
 mod residency;
