@@ -8,10 +8,13 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::field::{self, FieldError};
+use super::ids::{KeyId, RequestId, UserId};
 use super::time::Time;
 
 /// The most calls that a request may list.
 const MOST_REQUEST_IDS: usize = 1_000;
+/// The longest name of an agent, in bytes, without `agent.`.
+const LONGEST_NAME: usize = 60;
 
 /// What a subject asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +108,11 @@ impl State {
     /// Whether somebody still has to do something by the due date.
     pub const fn is_open(self) -> bool {
         !matches!(self, Self::Done | Self::Rejected | Self::Cancelled)
+    }
+
+    /// Whether a node has to begin it or to go on with it.
+    pub const fn is_executed(self) -> bool {
+        matches!(self, Self::Approved | Self::Running)
     }
 
     /// The state after `step`.
@@ -213,21 +221,38 @@ impl Match {
         }
         let short =
             |field, text: Option<String>, max| text.map(|text| field::text(field, &text, 1, max)).transpose();
-        if let Some(ids) = &self.request_ids
-            && !(1..=MOST_REQUEST_IDS).contains(&ids.len())
-        {
-            let message = format!("lists {} calls; 1 to {MOST_REQUEST_IDS} are allowed", ids.len());
-            return Err(FieldError::new("request_ids", message));
-        }
         if matches!((self.from, self.to), (Some(from), Some(to)) if from >= to) {
             return Err(FieldError::new("to", "is not after “from”"));
         }
         Ok(Self {
             subject: short("subject", self.subject, 200)?,
-            user_id: short("user_id", self.user_id, 80)?,
+            user_id: self.user_id.map(|text| caller(text.trim())).transpose()?,
+            request_ids: self.request_ids.map(calls).transpose()?,
             prompt_text: short("prompt_text", self.prompt_text, 32_000)?,
             ..self
         })
+    }
+}
+
+/// Who calls: `agent.NAME`, or the id of a person or of a REST key.
+fn caller(text: &str) -> Result<String, FieldError> {
+    let is_agent = text.strip_prefix("agent.").is_some_and(|name| {
+        (1..=LONGEST_NAME).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
+    });
+    let is_id = || text.parse::<UserId>().is_ok() || text.parse::<KeyId>().is_ok();
+    let wrong = || FieldError::new("user_id", "is not agent.NAME, nor an id of the form user_… or key_…");
+    if is_agent || is_id() { Ok(text.to_owned()) } else { Err(wrong()) }
+}
+
+fn calls(ids: Vec<String>) -> Result<Vec<String>, FieldError> {
+    let wrong = |message: String| FieldError::new("request_ids", message);
+    if !(1..=MOST_REQUEST_IDS).contains(&ids.len()) {
+        return Err(wrong(format!("lists {} calls; 1 to {MOST_REQUEST_IDS} are allowed", ids.len())));
+    }
+    match ids.iter().find(|id| id.parse::<RequestId>().is_err()) {
+        Some(id) => Err(wrong(format!("has “{}”, which is no id of the form req_…", field::shortened(id)))),
+        None => Ok(ids),
     }
 }
 
@@ -318,6 +343,20 @@ mod tests {
         assert_eq!(field(Match { request_ids: Some(Vec::new()), ..Match::default() }), "request_ids");
         let upside_down = Match { from: Some(Time(5)), to: Some(Time(5)), ..Match::default() };
         assert_eq!(field(upside_down), "to");
+        for wrong in ["a text", "agent.", "agent.a b", "user_", "growth-bot", ""] {
+            assert_eq!(
+                field(Match { user_id: Some(wrong.into()), ..Match::default() }),
+                "user_id",
+                "{wrong}"
+            );
+        }
+        for right in ["agent.growth-bot", "user_01h455vb4pex5v", " key_01h455vb4pex5v "] {
+            let wanted = Match { user_id: Some(right.into()), ..Match::default() };
+            assert_eq!(wanted.checked().unwrap().user_id.as_deref(), Some(right.trim()));
+        }
+        for wrong in [vec!["Grace Hopper".to_owned()], vec!["req_01h455vb4pex5v".to_owned(); 1_001]] {
+            assert_eq!(field(Match { request_ids: Some(wrong), ..Match::default() }), "request_ids");
+        }
     }
 
     #[test]

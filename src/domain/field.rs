@@ -19,6 +19,14 @@ impl FieldError {
     }
 }
 
+/// What a sentence quotes of a value that somebody sent: the first 80 characters.
+pub fn shortened(value: &str) -> String {
+    match value.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value.to_owned(),
+    }
+}
+
 /// A text of `min` to `max` characters after trimming.
 ///
 /// # Errors
@@ -64,6 +72,12 @@ mod tests {
         for wrong in ["", "ada", "ada@", "@x.com", "a b@x.com", "a@x", "a@.com", "a@b@c.com"] {
             assert_eq!(email("email", wrong).unwrap_err().field, "email", "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_long_value_is_quoted_in_part() {
+        assert_eq!(shortened("sketch-image-1"), "sketch-image-1");
+        assert_eq!(shortened(&"窓".repeat(81)), format!("{}…", "窓".repeat(80)));
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// Keys.
     pub security: Security,
+    /// What certificates state about the operator's own copies.
+    pub data: Data,
     /// Whether commits may be lost with the power: only where an empty installation is filled. No setting says so.
     #[serde(skip)]
     pub unsynced: bool,
@@ -125,6 +127,20 @@ pub struct Webhooks {
     pub allow_private_addresses: bool,
 }
 
+/// Copies of the data that the operator makes by other means than `backup`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Data {
+    /// The most days for which one is kept: until then it can hold what was erased, which certificates say.
+    pub backup_days: u32,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { backup_days: 35 }
+    }
+}
+
 /// Keys, and what is shown of the operator's own controls.
 #[derive(Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -176,6 +192,7 @@ impl Default for Config {
             limits: Limits::default(),
             webhooks: Webhooks::default(),
             security: Security::default(),
+            data: Data::default(),
             unsynced: false,
         }
     }

@@ -28,12 +28,23 @@ pub async fn serve(mut config: Config) -> Result<(), Failure> {
     // Port 0 means any free one: links need the real one.
     config.listen = listener.local_addr().map_err(Failure::failed)?;
     let engine = Engine::open(config, Clock::System).await.map_err(Failure::failed)?;
+    refuse_half_restored(&engine).await?;
     engine.start_background();
     greet(&engine).await?;
     let served = accept(listener, &engine, stopped).await;
     engine.shutdown().await;
     tracing::info!("stopped");
     served
+}
+
+/// Until a restore has ended, data that was erased since the backup may be there.
+async fn refuse_half_restored(engine: &Engine) -> Result<(), Failure> {
+    match engine.half_restored().await.map_err(Failure::failed)? {
+        None => Ok(()),
+        Some(backup_id) => Err(Failure::failed(format!(
+            "A restore of the backup {backup_id} was broken off, so nothing is served. Run “agentframer restore DIR” with that backup once more."
+        ))),
+    }
 }
 
 /// The token of the first start goes to the terminal only: the log redacts it.

@@ -131,6 +131,8 @@ struct ProgressDocument {
     files: i64,
     /// Copies in other cells there were.
     copies: i64,
+    /// The cells that held them.
+    copy_cells: Vec<String>,
     /// Derived rows that were removed.
     derived: u64,
     /// Data keys that were destroyed.

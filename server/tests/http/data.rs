@@ -1,6 +1,7 @@
 //! Where data lives and how it goes, through REST and the command line.
 
 use agentframer::domain::time::HOUR;
+use agentframer::engine::access::workspaces::NewWorkspace;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::tempdir;
@@ -79,6 +80,13 @@ both_engines! {
         assert_eq!((&settings["media_retention_days"], &settings["replicate_to"]), (&json!(7), &json!("us-east-1")));
         let (status, problem) = server.rest_json(Method::PATCH, "/settings", Some(json!({ "media_retention_days": 0 }))).await;
         assert_eq!((status, &problem["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("media_retention_days")));
+        let other = NewWorkspace { name: "Other".into(), region: "eu-west-1".into() };
+        server.engine.create_workspace(&server.made.user_id, other, server.origin()).await.unwrap();
+        let taken = json!({ "name": "Other", "media_retention_days": 1 });
+        let (status, problem) = server.rest_json(Method::PATCH, "/settings", Some(taken)).await;
+        assert_eq!((status, &problem["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("name")), "{problem}");
+        let (_, settings) = server.rest_json(Method::GET, "/settings", None).await;
+        assert_eq!(settings["media_retention_days"], 7, "nothing of it was changed");
         let try_it = Some(json!({ "media_retention_days": 1 }));
         assert_described(&server, Method::POST, "/retention/preview", "/retention/preview", try_it).await;
         let hold = Some(json!({ "kind": "agent", "target": "growth-bot", "reason": "case 7" }));

@@ -5,7 +5,6 @@ use serde_json::json;
 use crate::domain::access::Role;
 use crate::domain::field::{self, FieldError};
 use crate::domain::ids::UserId;
-use crate::engine::Engine;
 use crate::engine::access::passwords;
 use crate::engine::access::scope::{Origin, Scope};
 use crate::engine::error::{Error, Result};
@@ -13,6 +12,7 @@ pub use crate::engine::store::people::SessionView;
 use crate::engine::store::people::{self, User};
 use crate::engine::store::sql::Statement;
 use crate::engine::store::{alerts, keys, workspaces};
+use crate::engine::{CellNode, Engine};
 
 impl Engine {
     /// Changes a person's name.
@@ -82,11 +82,39 @@ impl Engine {
         }
         // Before the row, so that no restore brings the person back where the bucket does not answer now.
         self.mark_deleted_user(&user.id).await?;
-        people::remove(&self.0.control, &user.id).await?;
-        self.0.mailer.forget(&user.email).await?;
-        self.forget_cached();
+        self.forget_person(&user).await?;
         tracing::info!(user = %user.id, "an account was deleted");
         Ok(())
+    }
+
+    /// Removes what is left of a person besides the id, under every address of the person: keys, recipients of alerts in
+    /// whichever workspace, invitations, the account, files of mails. Also what a restore brought back of it.
+    pub(in crate::engine) async fn forget_person(&self, user: &User) -> Result<()> {
+        let addresses = people::addresses(&self.0.control, &user.id).await?;
+        for node in self.0.cells.values() {
+            keys::end_all_of(&node.db, &user.id, self.0.clock.now()).await?;
+            self.forget_in_alerts(node, &addresses).await?;
+        }
+        people::remove(&self.0.control, &user.id, &addresses).await?;
+        for address in &addresses {
+            self.0.mailer.forget(address).await?;
+        }
+        self.forget_cached();
+        // Bytes of removed rows leave the disk too.
+        self.0.control.scrub("users").await.map(drop)
+    }
+
+    async fn forget_in_alerts(&self, node: &CellNode, addresses: &[String]) -> Result<()> {
+        let told = alerts::told_by_mail(&node.db, addresses).await?;
+        if told.is_empty() {
+            return Ok(());
+        }
+        for workspace in workspaces::of_cell(&self.0.control, &node.cell.name).await? {
+            if told.contains(&workspace.id) {
+                self.forget_recipients(&self.system_scope(workspace), addresses).await?;
+            }
+        }
+        node.db.scrub("alert_settings").await.map(drop)
     }
 
     async fn scopes_to_leave(&self, user: &User, origin: &Origin) -> Result<Vec<Scope>> {
@@ -108,7 +136,7 @@ impl Engine {
         Ok(scopes)
     }
 
-    /// Ends the person's keys and takes the address out of the alerts' recipients.
+    /// Ends the person's keys.
     async fn leave(&self, scope: &Scope, user: &User) -> Result<()> {
         let (db, id) = (&self.cell(&scope.workspace)?.db, &scope.workspace.id);
         let own = keys::list(db, id)
@@ -116,12 +144,7 @@ impl Engine {
             .into_iter()
             .filter(|key| key.made_by == user.id && key.ended_at.is_none());
         let now = self.0.clock.now();
-        let mut changes: Vec<Statement> = own.map(|key| keys::end(id, &key.id, now)).collect();
-        let (mut alerts, slack) = alerts::settings(db, id).await?;
-        if alerts.recipients.contains(&user.email) {
-            alerts.recipients.retain(|recipient| *recipient != user.email);
-            changes.push(alerts::set(id, &alerts, slack));
-        }
+        let changes: Vec<Statement> = own.map(|key| keys::end(id, &key.id, now)).collect();
         let data = json!({ "user_id": user.id, "why": "account_deleted" });
         let act = self.act(scope, "member.left", data, changes).await?;
         self.submit_act(scope, act).await.map(|_| ())

@@ -216,8 +216,8 @@ impl Engine {
     /// Takes an invitation up: the person who is signed in with its address joins, or a new person is made.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when another address is signed in or the address has an account that is not; a field of the
-    /// new person.
+    /// [`Error::Conflict`] when another address is signed in, the address has an account that is not, or the person is a
+    /// member already; a field of the new person.
     pub async fn accept_invitation(
         &self,
         token: &str,
@@ -257,9 +257,21 @@ impl Engine {
         if let Some(hash) = hash {
             people::insert(&mut transaction, user, hash).await.map_err(taken_email)?;
         }
-        workspaces::set_member(&mut transaction, &invitation.workspace_id, &user.id, invitation.role, now)
-            .await?;
+        let (workspace, role) = (&invitation.workspace_id, invitation.role);
+        let joined = workspaces::insert_member(&mut transaction, workspace, &user.id, role, now).await;
+        joined.map_err(member_already)?;
         Ok(transaction.commit().await?)
+    }
+}
+
+/// An invitation changes nobody's role: it would get round what keeps a workspace's last Admin.
+fn member_already(error: sqlx::Error) -> Error {
+    match error.as_database_error() {
+        Some(fault) if fault.is_unique_violation() => Error::Conflict(
+            "You belong to this workspace already. Nothing was changed; an Admin changes roles under Members."
+                .into(),
+        ),
+        _ => error.into(),
     }
 }
 

@@ -31,10 +31,10 @@ impl Engine {
         let (token, until) = (random::secret("email_"), self.0.clock.now().plus(LINK));
         own_mail::wait(&self.0.control, user, &email, &random::fingerprint(&token), until).await?;
         let link = format!("{}/account?confirm={token}", self.0.config.public_url());
+        // Whose mailbox it is, is not known yet: the mail names nobody.
         let text = format!(
-            "Somebody who is signed in as {} on AgentFramer wants to use this address instead.\n\n\
-             If that was you, follow this link until {until}:\n{link}\n\nIf not, do nothing: nothing changes.\n",
-            person.name
+            "Somebody who is signed in on AgentFramer wants to use this address there.\n\n\
+             If that was you, follow this link until {until}:\n{link}\n\nIf not, do nothing: nothing changes.\n"
         );
         self.0.mailer.send(&email, "Use this address on AgentFramer", text).await?;
         let notice = "Another e-mail address was asked for with your password. It takes effect when the link sent there is followed.\n\n\

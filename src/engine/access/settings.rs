@@ -1,7 +1,7 @@
 //! What an Admin sets for a workspace besides caps (contract §3, `PATCH /settings`).
 
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::domain::field::{self, FieldError};
 use crate::domain::region::Region;
@@ -11,7 +11,8 @@ use crate::engine::Engine;
 use crate::engine::access::scope::Scope;
 use crate::engine::access::workspaces::taken_name;
 use crate::engine::error::Result;
-use crate::engine::store::{accounts, replicas, workspaces};
+use crate::engine::store::sql::Statement;
+use crate::engine::store::{accounts, replicas, retention, workspaces};
 
 /// A workspace's settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -95,27 +96,51 @@ impl Engine {
         self.change_settings(scope, &before, &after).await.map(|()| after)
     }
 
+    /// All at once, in one entry of the log. The name, which alone can be taken, is in the directory: it goes first, and
+    /// back again where the rest fails.
     async fn change_settings(&self, scope: &Scope, before: &Settings, after: &Settings) -> Result<()> {
+        let (from, to) = difference(before, after);
+        if to.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = to.keys().map(String::as_str).collect();
+        let data = json!({ "setting": names.join(", "), "from": from, "to": to });
+        let changes = self.setting_changes(scope, before, after)?;
+        let act = self.act(scope, "settings.changed", data, changes).await?;
+        let rename = async |name: &str| workspaces::rename(&self.0.control, &scope.workspace.id, name).await;
+        let is_renamed = before.name != after.name;
+        if is_renamed {
+            rename(&after.name).await.map_err(|error| taken_name("name", error))?;
+        }
+        let done = self.submit_act(scope, act).await.map(|_| ());
+        if done.is_err() && is_renamed {
+            rename(&before.name).await.map_err(|error| taken_name("name", error))?;
+        }
+        done
+    }
+
+    /// What a change writes in the workspace's cell.
+    fn setting_changes(&self, scope: &Scope, before: &Settings, after: &Settings) -> Result<Vec<Statement>> {
+        let (id, mut changes) = (&scope.workspace.id, Vec::new());
         if before.replicate_to != after.replicate_to {
-            self.set_replication(scope, after.replicate_to).await?;
+            // Turned off, the copies are deleted by the next replication.
+            changes.push(replicas::set(id, self.copies_cell(scope, after.replicate_to)?));
         }
         if before.retention != after.retention {
-            let (media, log) = (after.retention.media_retention_days, after.retention.log_retention_days);
-            self.set_retention(scope, Some(media), Some(log)).await?;
-        }
-        if before.name != after.name {
-            let renamed = workspaces::rename(&self.0.control, &scope.workspace.id, &after.name).await;
-            renamed.map_err(taken_name)?;
-            self.log_setting(scope, "name", &before.name, &after.name, Vec::new()).await?;
+            changes.push(retention::set(id, after.retention, self.0.clock.now()));
         }
         if (before.inference, &before.cost_centre) != (after.inference, &after.cost_centre) {
-            let change =
-                accounts::set_settings(&scope.workspace.id, after.inference, after.cost_centre.as_deref());
-            let (from, to) =
-                (json!([before.inference, before.cost_centre]), json!([after.inference, after.cost_centre]));
-            self.log_setting(scope, "inference_and_cost_centre", &from, &to, vec![change]).await?;
+            changes.push(accounts::set_settings(id, after.inference, after.cost_centre.as_deref()));
         }
-        Ok(())
+        Ok(changes)
+    }
+
+    /// The name of the cell that keeps copies in a region.
+    fn copies_cell(&self, scope: &Scope, region: Option<Region>) -> Result<Option<&str>> {
+        let Some(region) = region else { return Ok(None) };
+        let other = self.replica_cell(scope, region).map(|node| node.cell.name.as_str());
+        let none = || FieldError::new("replicate_to", format!("{region} has no other cell on this server"));
+        Ok(Some(other.ok_or_else(none)?))
     }
 
     pub(in crate::engine) async fn log_setting(
@@ -124,24 +149,27 @@ impl Engine {
         setting: &str,
         from: &impl Serialize,
         to: &impl Serialize,
-        changes: Vec<crate::engine::store::sql::Statement>,
+        changes: Vec<Statement>,
     ) -> Result<()> {
         let data = json!({ "setting": setting, "from": from, "to": to });
         let act = self.act(scope, "settings.changed", data, changes).await?;
         self.submit_act(scope, act).await.map(|_| ())
     }
+}
 
-    /// Where copies of the media go. Turned off, the copies are deleted, which the log then says.
-    async fn set_replication(&self, scope: &Scope, region: Option<Region>) -> Result<()> {
-        let cell = match region {
-            Some(region) => Some(self.replica_cell(scope, region).ok_or_else(|| {
-                FieldError::new("replicate_to", format!("{region} has no other cell on this server"))
-            })?),
-            None => None,
-        };
-        let cell = cell.map(|node| node.cell.name.as_str());
-        let before = self.account(&scope.workspace).await?.replicate_to;
-        let change = replicas::set(&scope.workspace.id, cell);
-        self.log_setting(scope, "replicate_to", &before, &cell, vec![change]).await
-    }
+/// The settings that differ, by name: as they were, and as they will be.
+fn difference(before: &Settings, after: &Settings) -> (Map<String, Value>, Map<String, Value>) {
+    let fields = |settings: &Settings| match json!(settings) {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    let (from, to) = (fields(before), fields(after));
+    let differs = |name: &String| from[name] != to[name];
+    let only = |of: &Map<String, Value>| {
+        of.iter()
+            .filter(|(name, _)| differs(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    };
+    (only(&from), only(&to))
 }

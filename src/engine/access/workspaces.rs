@@ -76,7 +76,7 @@ impl Engine {
     ) -> Result<Workspace> {
         let (name, region) = new.check()?;
         if workspaces::by_name(&self.0.control, maker, &name).await?.is_some() {
-            return Err(name_is_taken());
+            return Err(name_is_taken("workspace_name"));
         }
         let workspace = self.new_workspace(maker, name, region).await?;
         let account = self.new_account(region);
@@ -84,8 +84,9 @@ impl Engine {
         // The account first: a directory entry without one would be a workspace that cannot be opened.
         accounts::insert(&cell.db, &workspace.id, region, &account).await?;
         let mut transaction = self.0.control.begin().await?;
-        workspaces::insert(&mut transaction, &workspace).await.map_err(taken_name)?;
-        workspaces::set_member(&mut transaction, &workspace.id, maker, Role::Admin, workspace.created_at)
+        let inserted = workspaces::insert(&mut transaction, &workspace).await;
+        inserted.map_err(|error| taken_name("workspace_name", error))?;
+        workspaces::insert_member(&mut transaction, &workspace.id, maker, Role::Admin, workspace.created_at)
             .await?;
         transaction.commit().await?;
         let scope =
@@ -266,14 +267,14 @@ fn not_all_deleted() -> Error {
     Error::Unavailable(message.into())
 }
 
-fn name_is_taken() -> Error {
-    FieldError::new("workspace_name", "is the name of another workspace of yours").into()
+fn name_is_taken(field: &str) -> Error {
+    FieldError::new(field, "is the name of another workspace of yours").into()
 }
 
-/// Two requests at the same time with one name: the database knows.
-pub(crate) fn taken_name(error: sqlx::Error) -> Error {
+/// Two requests at the same time with one name: the database knows. `field` is where the name was given.
+pub(crate) fn taken_name(field: &str, error: sqlx::Error) -> Error {
     match error.as_database_error() {
-        Some(fault) if fault.is_unique_violation() => name_is_taken(),
+        Some(fault) if fault.is_unique_violation() => name_is_taken(field),
         Some(fault) => internal("workspace", fault),
         None => error.into(),
     }

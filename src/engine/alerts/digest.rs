@@ -27,17 +27,15 @@ impl Engine {
         let (from, to) = (now.months_back(1), now.month_start());
         let month = usage::totals(db, id, from, to).await?;
         let before = usage::totals(db, id, now.months_back(2), from).await?;
-        let account = self.account(&scope.workspace).await?;
         let mut text = format!(
-            "{} spent by {} calls in {} (the month before: {}).\n{} calls were refused and {} failed; nothing was charged for them.\n\
-             Balance now: {}.\n\nBy agent:\n",
+            "{} spent by {} calls in {} (the month before: {}).\n{} calls were refused and {} failed; nothing was charged for them.\n\n\
+             By agent:\n",
             month.cost.display(),
             month.calls,
             from.month_key(),
             before.cost.display(),
             month.refused,
             month.failed,
-            account.available.saturating_add(account.reserved).display()
         );
         let mut agents: std::collections::BTreeMap<String, Usd> = std::collections::BTreeMap::new();
         for day in usage::by_day(db, id, from, to).await? {

@@ -88,6 +88,27 @@ impl Engine {
         self.alerts(scope).await
     }
 
+    /// Takes addresses out of the recipients of a workspace; an act in its log.
+    pub(in crate::engine) async fn forget_recipients(
+        &self,
+        scope: &Scope,
+        addresses: &[String],
+    ) -> Result<()> {
+        let id = &scope.workspace.id;
+        let (before, slack) = alerts::settings(&self.cell(&scope.workspace)?.db, id).await?;
+        let mut after = before.clone();
+        after.recipients.retain(|recipient| !addresses.contains(recipient));
+        let changes = vec![alerts::set(id, &after, slack)];
+        self.log_setting(
+            scope,
+            "alerts",
+            &json!({ "alerts": logged(&before) }),
+            &json!({ "alerts": logged(&after) }),
+            changes,
+        )
+        .await
+    }
+
     fn slack_address(&self, url: &str) -> Result<String> {
         let read = endpoint::url(url, Format::Generic, self.0.config.webhooks.allow_private_addresses);
         Ok(read.map_err(|error| FieldError::new("slack_url", error.message))?.into())

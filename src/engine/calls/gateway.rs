@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::access::Role;
 use crate::domain::audit::Entry;
-use crate::domain::field::FieldError;
+use crate::domain::field::{self, FieldError};
 use crate::domain::ids::RequestId;
 use crate::domain::ledger::Refusal;
 use crate::domain::money::Usd;
@@ -33,13 +33,16 @@ pub struct CallError {
     pub retryable: bool,
     /// More fields of the code, such as `required_usd`.
     pub details: Map<String, Value>,
+    /// What is kept in place of a message that holds a provider's words: they may quote the prompt, and no erasure
+    /// could take that out of the log again.
+    kept: Option<&'static str>,
 }
 
 impl CallError {
     /// An error without further fields.
     pub fn new(code: &'static str, message: impl Into<String>, retryable: bool) -> Self {
         debug_assert!(codes::is_known(code), "{code} is not in the reference");
-        Self { code, message: message.into(), retryable, details: Map::new() }
+        Self { code, message: message.into(), retryable, details: Map::new(), kept: None }
     }
 
     /// With one more field.
@@ -47,6 +50,17 @@ impl CallError {
     pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.details.insert(field.to_owned(), value.into());
         self
+    }
+
+    /// With a sentence of ours for log and attempts; the message goes to the agent alone.
+    #[must_use]
+    pub fn keeping(self, kept: &'static str) -> Self {
+        Self { kept: Some(kept), ..self }
+    }
+
+    /// The sentence that log and attempts keep.
+    pub fn kept(&self) -> &str {
+        self.kept.unwrap_or(&self.message)
     }
 
     /// `{"error": {code, message, retryable, …}}`: a refused result's `structuredContent`.
@@ -186,7 +200,7 @@ impl Call {
             model: Some(model.to_owned()),
             prompt_hash: Some(prompt_hash.to_owned()),
             event: Some(GENERATION_FAILED.to_owned()),
-            data: Some(json!({ "code": error.code, "message": error.message })),
+            data: Some(json!({ "code": error.code, "message": error.kept() })),
             ..self.entry()
         }
     }
@@ -221,7 +235,7 @@ impl Call {
             tool: self.tool.as_str().to_owned(),
             model,
             code: error.code.to_owned(),
-            message: error.message.clone(),
+            message: error.kept().to_owned(),
             prompt_hash,
             request_id: self.request_id.clone(),
             failed: error.is_failure(),
@@ -422,7 +436,8 @@ impl<'a> Arguments<'a> {
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), FieldError> {
         match self.0.keys().find(|name| !known.contains(&name.as_str())) {
             Some(unknown) => {
-                Err(FieldError::new(unknown, format!("is not an argument; known are {}", known.join(", "))))
+                let message = format!("is not an argument; known are {}", known.join(", "));
+                Err(FieldError::new(field::shortened(unknown), message))
             }
             None => Ok(()),
         }

@@ -152,9 +152,9 @@ impl Engine {
         let kind = if tool == Tool::GenerateVideo { MediaKind::Video } else { MediaKind::Image };
         let catalog = &self.0.catalog;
         let model = match arguments.text("model")? {
-            Some(id) => catalog
-                .get(id)
-                .ok_or_else(|| FieldError::new("model", format!("“{id}” is not in the model library")))?,
+            Some(id) => catalog.get(id).ok_or_else(|| {
+                FieldError::new("model", format!("“{}” is not in the model library", field::shortened(id)))
+            })?,
             None => catalog.default_for(kind).ok_or(Error::Internal)?,
         };
         if model.kind != kind {
@@ -266,7 +266,7 @@ impl Engine {
         let made = self.produce(&priced).await;
         let result = match made {
             Ok(outputs) => self.keep(&priced, outputs).await.map_err(CallError::from),
-            Err(error) => Err(provider_error(&error.without(&priced.job.prompt))),
+            Err(error) => Err(provider_error(&error)),
         };
         match result {
             Ok(record) => self.settle(&priced, record).await,
@@ -512,6 +512,7 @@ async fn wait_for(
     }
 }
 
+/// The answer has the provider's own words; what is kept of it has not.
 fn provider_error(error: &ProviderError) -> CallError {
     let charged = "Nothing was charged";
     match error {
@@ -525,6 +526,7 @@ fn provider_error(error: &ProviderError) -> CallError {
                 "Sorry, {error}. {charged}; change the prompt, as the same one will be refused again."
             );
             CallError::new("provider_failed", message, false)
+                .keeping("The provider refused the prompt or its result. Nothing was charged.")
         }
         ProviderError::Unavailable(_) => {
             tracing::error!(%error, "a provider needs the operator");
@@ -534,10 +536,16 @@ fn provider_error(error: &ProviderError) -> CallError {
                 false,
             )
         }
-        _ => CallError::new(
+        ProviderError::Busy { .. } => CallError::new(
             "provider_failed",
             format!("Sorry, {error}. {charged}; try again once, then stop."),
             true,
         ),
+        ProviderError::Failed(_) => CallError::new(
+            "provider_failed",
+            format!("Sorry, {error}. {charged}; try again once, then stop."),
+            true,
+        )
+        .keeping("The provider failed. Nothing was charged."),
     }
 }

@@ -11,17 +11,19 @@ use serde_json::json;
 use crate::domain::ids::{RequestId, UserId, WorkspaceId};
 use crate::engine::data::backup_files as files;
 use crate::engine::error::{Error, Result, internal};
-use crate::engine::store::data_keys;
+use crate::engine::store::data_keys::{self, WrappedKey};
 use crate::engine::store::dump;
 use crate::engine::store::erasure::{self, MARKS};
 use crate::engine::store::workspaces::{self, Workspace};
-use crate::engine::store::{Db, people};
+use crate::engine::store::{Db, facts, people};
 use crate::engine::{CellNode, Engine};
 
 pub use crate::engine::data::backup_files::Manifest;
 
 /// The folder of the control database's tables.
 const CONTROL: &str = "control";
+/// The fact about a cell that stands while it is restored.
+const RESTORING: &str = "restoring";
 
 /// What a restore did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -59,7 +61,7 @@ impl Engine {
     }
 
     /// Brings a backup back into empty databases. What was erased since it was taken stays erased, and each workspace's
-    /// log says that it was restored.
+    /// log says that it was restored. One that was broken off begins anew; until it has ended, no server starts.
     ///
     /// # Errors
     /// [`Error::Conflict`] where a database is in use, the backup holds a cell that this node does not serve, or one of
@@ -68,17 +70,52 @@ impl Engine {
         let manifest = files::read_manifest(folder)?;
         self.check_restorable(&manifest).await?;
         files::check(folder, &manifest)?;
+        // What must not come back is known before anything does.
+        let beside = self.read_beside(&manifest.backup_id).await?;
         let mut report = RestoreReport::default();
         for part in manifest.databases.keys() {
-            report.rows += files::read_database(self.database(part)?, &folder.join(part)).await?;
+            let fact = (part != CONTROL).then(|| facts::note(RESTORING, &manifest.backup_id));
+            report.rows += files::read_database(self.database(part)?, &folder.join(part), fact).await?;
         }
-        for node in self.0.cells.values() {
-            report.keys += self.bring_keys_back(node, &manifest.backup_id).await?;
-            report.erased_again += self.erase_again(node).await?;
+        for (node, Beside { keys, marks }) in self.0.cells.values().zip(beside) {
+            report.keys += keys.len() as u64;
+            data_keys::insert(&node.db, keys).await?;
+            for mark in marks {
+                report.erased_again += self.follow(node, mark).await?;
+            }
         }
         workspaces::remove_without_account(&self.0.control, &self.accounts().await?).await?;
         self.tell_restored(&manifest).await?;
+        for node in self.0.cells.values() {
+            facts::remove(&node.db, RESTORING).await?;
+        }
         Ok(report)
+    }
+
+    /// The backup of which a restore was broken off: its data is there, and some that was erased since may be too.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn half_restored(&self) -> Result<Option<String>> {
+        for node in self.0.cells.values() {
+            if let Some(backup_id) = facts::get(&node.db, RESTORING).await? {
+                return Ok(Some(backup_id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// For each cell, what stands in its bucket about a backup.
+    async fn read_beside(&self, backup_id: &str) -> Result<Vec<Beside>> {
+        let mut all = Vec::with_capacity(self.0.cells.len());
+        for node in self.0.cells.values() {
+            let keys = match self.kept_keys(node, backup_id).await {
+                Err(Error::NotFound) => Vec::new(),
+                keys => keys?,
+            };
+            all.push(Beside { keys, marks: read_marks(node).await? });
+        }
+        Ok(all)
     }
 
     fn database(&self, part: &str) -> Result<&Db> {
@@ -99,9 +136,10 @@ impl Engine {
     }
 
     async fn check_restorable(&self, manifest: &Manifest) -> Result<()> {
+        let goes_on = self.half_restored().await?.as_ref() == Some(&manifest.backup_id);
         for part in manifest.databases.keys() {
             let table = if part == CONTROL { "users" } else { "accounts" };
-            if !dump::is_empty(self.database(part)?, table).await? {
+            if !dump::is_empty(self.database(part)?, table).await? && !goes_on {
                 let message = format!(
                     "The database {part} is in use. Nothing was changed; restore into empty databases."
                 );
@@ -111,33 +149,12 @@ impl Engine {
         Ok(())
     }
 
-    async fn bring_keys_back(&self, node: &CellNode, backup_id: &str) -> Result<u64> {
-        let keys = match self.kept_keys(node, backup_id).await {
-            Err(Error::NotFound) => Vec::new(),
-            keys => keys?,
-        };
-        let count = keys.len() as u64;
-        data_keys::insert(&node.db, keys).await.map(|()| count)
-    }
-
-    /// Follows every mark that an erasure left in the bucket.
-    async fn erase_again(&self, node: &CellNode) -> Result<u64> {
-        let marks: Vec<(String, u64)> = futures::TryStreamExt::try_collect(node.bucket.list(MARKS)).await?;
-        let mut count = 0;
-        for (key, _) in marks {
-            let bytes = node.bucket.read(&key).await?;
-            let mark: Mark =
-                serde_json::from_slice(&bytes).map_err(|error| internal("erasure mark", error))?;
-            count += self.follow(node, mark).await?;
-        }
-        Ok(count)
-    }
-
+    /// Does once more what a mark says was done; tells how much that was.
     async fn follow(&self, node: &CellNode, mark: Mark) -> Result<u64> {
         let now = self.0.clock.now();
         if let Some(user) = mark.user_id {
-            people::remove(&self.0.control, &user).await?;
-            return Ok(1);
+            let Some(user) = people::user(&self.0.control, &user).await? else { return Ok(0) };
+            return self.forget_person(&user).await.map(|()| 1);
         }
         let Some(workspace) = mark.workspace_id else { return Ok(0) };
         if mark.deleted {
@@ -188,8 +205,14 @@ impl Engine {
     /// The same for one call, of which somebody deleted the result and the prompt.
     pub(crate) async fn mark_deleted_call(&self, workspace: &Workspace, request: &RequestId) -> Result<()> {
         let mark = json!({ "workspace_id": workspace.id, "requests": [request], "at": self.0.clock.now() });
-        let key = format!("{MARKS}/calls/{request}.json");
-        self.cell(workspace)?.bucket.put(&key, mark.to_string().into()).await
+        self.cell(workspace)?.bucket.put(&call_mark(request), mark.to_string().into()).await
+    }
+
+    /// Takes back the mark of a call that was not deleted.
+    pub(crate) async fn unmark_call(&self, node: &CellNode, request: &RequestId) {
+        if let Err(error) = node.bucket.delete(vec![call_mark(request)]).await {
+            tracing::warn!(%error, %request, "the mark of a call that was not deleted stays");
+        }
     }
 
     /// Leaves a mark in every bucket of this node: a restore of any of them follows it.
@@ -211,6 +234,29 @@ struct Mark {
     deleted: bool,
     requests: Vec<String>,
     keys: Vec<String>,
+}
+
+/// Every mark that an erasure left in the cell's bucket.
+async fn read_marks(node: &CellNode) -> Result<Vec<Mark>> {
+    let listed: Vec<(String, u64)> = futures::TryStreamExt::try_collect(node.bucket.list(MARKS)).await?;
+    let mut marks = Vec::with_capacity(listed.len());
+    for (key, _) in listed {
+        let bytes = node.bucket.read(&key).await?;
+        marks.push(serde_json::from_slice(&bytes).map_err(|error| internal("erasure mark", error))?);
+    }
+    Ok(marks)
+}
+
+/// What a cell's bucket says about a backup.
+struct Beside {
+    /// Those of its data keys that were not destroyed since.
+    keys: Vec<WrappedKey>,
+    /// What was erased, whenever.
+    marks: Vec<Mark>,
+}
+
+fn call_mark(request: &RequestId) -> String {
+    format!("{MARKS}/calls/{request}.json")
 }
 
 fn cell_folder(name: &str) -> String {

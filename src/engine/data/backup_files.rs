@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::domain::time::Time;
 use crate::engine::error::{Error, Result, internal};
+use crate::engine::store::sql::Statement;
 use crate::engine::store::{Db, dump, usage};
 
 /// The form of a backup; raised when an older program could not read it.
@@ -124,16 +125,33 @@ pub(super) async fn write_database(db: &Db, folder: &Path) -> Result<BTreeMap<St
     Ok(rows)
 }
 
-/// Reads tables in rounds: one that refers to another waits until that one is there.
-pub(super) async fn read_database(db: &Db, folder: &Path) -> Result<u64> {
+/// Replaces all rows by those of the backup and notes `fact`, all in one transaction.
+pub(super) async fn read_database(db: &Db, folder: &Path, fact: Option<Statement>) -> Result<u64> {
     let mut transaction = db.begin().await?;
-    let mut waiting = dump::tables(&mut transaction, db.dialect).await?;
-    waiting.retain(|table| table_file(folder, table).is_file());
+    let mut tables = dump::tables(&mut transaction, db.dialect).await?;
+    tables.retain(|table| table_file(folder, table).is_file());
+    in_rounds(tables.clone(), async |table| dump::empty(&mut transaction, table).await).await?;
+    let rows = in_rounds(tables, async |table| read_table(&mut transaction, db, folder, table).await).await?;
+    if table_file(folder, "usage_hours").is_file() {
+        usage::rebuild_days(&mut transaction).await?;
+    }
+    if let Some(fact) = fact {
+        fact.run(&mut transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(rows)
+}
+
+/// Works on each table; one that refers to others, or that others refer to, waits until it is their turn. Tells the rows.
+async fn in_rounds(
+    mut waiting: Vec<String>,
+    mut work: impl AsyncFnMut(&str) -> Result<Option<u64>>,
+) -> Result<u64> {
     let mut rows = 0;
     while !waiting.is_empty() {
         let (before, mut later) = (waiting.len(), Vec::new());
         for table in waiting {
-            match read_table(&mut transaction, db, folder, &table).await? {
+            match work(&table).await? {
                 Some(count) => rows += count,
                 None => later.push(table),
             }
@@ -143,10 +161,6 @@ pub(super) async fn read_database(db: &Db, folder: &Path) -> Result<u64> {
         }
         waiting = later;
     }
-    if table_file(folder, "usage_hours").is_file() {
-        usage::rebuild_days(&mut transaction).await?;
-    }
-    transaction.commit().await?;
     Ok(rows)
 }
 

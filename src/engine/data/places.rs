@@ -162,6 +162,18 @@ impl Engine {
     fn bucket_place(&self, node: &CellNode) -> String {
         bucket(&self.0.config.cell_storage(&node.cell))
     }
+
+    /// A cell's database, as a certificate names it.
+    pub(in crate::engine) fn database_of(&self, node: &CellNode) -> String {
+        let (name, region) = (&node.cell.name, node.cell.region);
+        format!("database of cell {name} in {region} ({})", database(&self.0.config.cell_url(&node.cell)))
+    }
+
+    /// A cell's bucket, as a certificate names it.
+    pub(in crate::engine) fn storage_of(&self, node: &CellNode) -> String {
+        let (name, region) = (&node.cell.name, node.cell.region);
+        format!("storage of cell {name} in {region} ({})", self.bucket_place(node))
+    }
 }
 
 fn days(days: u32) -> String {

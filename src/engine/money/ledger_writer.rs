@@ -580,7 +580,7 @@ async fn run_all(on: &mut AnyConnection, changes: &[Statement]) -> Result<()> {
 /// Runs one change of an act.
 async fn run_change(on: &mut AnyConnection, change: &Statement) -> Result<()> {
     match change.clone().run(on).await {
-        Ok(0) => Err(Error::NotFound),
+        Ok(0) if !change.may_miss() => Err(Error::NotFound),
         Ok(_) => Ok(()),
         Err(sqlx::Error::Database(fault)) if fault.is_unique_violation() => Err(Error::Conflict(
             "That name is taken in this workspace. Nothing was changed; choose another.".into(),

@@ -46,6 +46,22 @@ pub fn set(workspace: &WorkspaceId, settings: &AlertSettings, slack: Option<Seal
     )
 }
 
+/// Workspaces of a cell whose recipients include one of these addresses.
+///
+/// # Errors
+/// The database's own.
+pub async fn told_by_mail(db: &CellDb, addresses: &[String]) -> Result<Vec<WorkspaceId>> {
+    let text = "SELECT workspace_id, settings FROM alert_settings WHERE settings LIKE '%@%'";
+    let mut found = Vec::new();
+    for row in Select::new(text, Vec::new()).all(&db.read).await? {
+        let settings: AlertSettings = serde_json::from_str(row.try_get("settings")?).unwrap_or_default();
+        if settings.recipients.iter().any(|recipient| addresses.contains(recipient)) {
+            found.push(parse(row.try_get::<String, _>("workspace_id")?)?);
+        }
+    }
+    Ok(found)
+}
+
 /// Keeps an alert; changes nothing where its key was told before.
 pub fn fire(workspace: &WorkspaceId, alert: &Alert, now: Time) -> Statement {
     let text = "INSERT INTO alerts (workspace_id, key, event, message, fired_us) VALUES ($1, $2, $3, $4, $5) \

@@ -103,7 +103,7 @@ pub fn insert(row: &RequestRow) -> Statement {
 pub fn update(row: &RequestRow, from: State) -> Statement {
     let text = "UPDATE data_requests SET state = $3, criteria = $4, sealed = $5, due_on = $6, extended = $7, \
                 decided_by = $8, decided_us = $9, four_eyes = $10, started_us = $11, ended_us = $12, progress = $13, \
-                certificate = $14, archive_until_us = $15 WHERE id = $1 AND state = $2";
+                certificate = $14, archive_until_us = $15, key_id = $16 WHERE id = $1 AND state = $2";
     let values = values![
         row.id.as_str(),
         from.as_str(),
@@ -119,12 +119,25 @@ pub fn update(row: &RequestRow, from: State) -> Statement {
         row.ended_at.map(Time::micros),
         row.progress.clone(),
         row.certificate.clone(),
-        row.archive_until.map(Time::micros)
+        row.archive_until.map(Time::micros),
+        row.key_id.as_str()
     ];
     Statement::new(text, values)
 }
 
-/// Notes how far a run is.
+/// Puts what is private of a request under another key.
+///
+/// # Errors
+/// The database's own.
+pub async fn reseal(db: &CellDb, row: &RequestRow) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    let text = "UPDATE data_requests SET key_id = $1, sealed = $2 WHERE id = $3";
+    let values = values![row.key_id.as_str(), row.sealed.clone(), row.id.as_str()];
+    Statement::new(text, values).run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Notes how far a run is, while it runs: one that was cancelled or has ended keeps what it says.
 ///
 /// # Errors
 /// The database's own.
@@ -136,7 +149,7 @@ pub async fn set_progress(db: &CellDb, id: &DataRequestId, progress: &str) -> Re
 
 /// As [`set_progress`], inside somebody's transaction.
 pub(super) fn keep_progress(id: &DataRequestId, progress: &str) -> Statement {
-    let text = "UPDATE data_requests SET progress = $1 WHERE id = $2";
+    let text = "UPDATE data_requests SET progress = $1 WHERE id = $2 AND state IN ('approved', 'running')";
     Statement::new(text, values![progress, id.as_str()])
 }
 
@@ -193,7 +206,7 @@ pub async fn remove_ended(db: &CellDb, cut: Time) -> Result<()> {
     Ok(transaction.commit().await?)
 }
 
-/// Notes the calls that a request is about; those that are noted stay as they are.
+/// Notes the calls that a request is about in this state, those that are noted too.
 ///
 /// # Errors
 /// The database's own.
@@ -205,15 +218,14 @@ pub async fn add_items(
 ) -> Result<()> {
     let rows = requests.iter().map(|request| values![id.as_str(), request.as_str(), state]).collect();
     let head = "INSERT INTO data_request_items (data_request_id, request_id, state)";
-    sql::insert(on, head, rows, "ON CONFLICT (data_request_id, request_id) DO NOTHING").await
+    let tail = "ON CONFLICT (data_request_id, request_id) DO UPDATE SET state = excluded.state";
+    sql::insert(on, head, rows, tail).await
 }
 
 /// Forgets the calls of a request, so that a retry finds them anew.
-///
-/// # Errors
-/// The database's own.
-pub async fn clear_items(db: &CellDb, id: &DataRequestId) -> Result<()> {
-    run(db, "DELETE FROM data_request_items WHERE data_request_id = $1", values![id.as_str()]).await
+pub fn clear_items(id: &DataRequestId) -> Statement {
+    let text = "DELETE FROM data_request_items WHERE data_request_id = $1";
+    Statement::new(text, values![id.as_str()]).or_nothing()
 }
 
 /// Calls of a request in this state, after the call `after`, in the order of ids.
@@ -282,7 +294,7 @@ pub async fn erase(
 }
 
 /// Refused and failed calls with the same prompts.
-async fn remove_attempts(
+pub(super) async fn remove_attempts(
     on: &mut AnyConnection,
     workspace: &WorkspaceId,
     requests: &[String],
@@ -340,10 +352,4 @@ fn request(row: &AnyRow) -> Result<RequestRow> {
         certificate: row.try_get("certificate")?,
         archive_until: time("archive_until_us")?,
     })
-}
-
-async fn run(db: &CellDb, text: &'static str, values: Vec<sql::Value>) -> Result<()> {
-    let mut transaction = db.begin().await?;
-    Statement::new(text, values).run(&mut transaction).await?;
-    Ok(transaction.commit().await?)
 }

@@ -147,7 +147,22 @@ fn takes(kind: &str) -> Takes {
     }
 }
 
-/// Replaces a table's rows by those that [`write`] wrote; tells how many.
+/// Removes a table's rows; `None` where others refer to some.
+///
+/// # Errors
+/// The database's own.
+pub async fn empty(on: &mut AnyConnection, table: &str) -> Result<Option<u64>> {
+    savepoint(on).await?;
+    match Statement::run_built(format!("DELETE FROM {table}"), on).await {
+        Ok(count) => keep(on).await.map(|()| Some(count)),
+        Err(error) => {
+            tracing::debug!(%error, table, "a table waits for those that refer to it");
+            undo(on).await.map(|()| None)
+        }
+    }
+}
+
+/// Fills an empty table with the rows that [`write`] wrote; tells how many.
 ///
 /// # Errors
 /// The database's own; the field `backup` where a line cannot be read or names an unknown column.
@@ -157,7 +172,6 @@ pub async fn read(
     columns: &HashMap<String, Takes>,
     file: impl BufRead,
 ) -> Result<u64> {
-    Statement::run_built(format!("DELETE FROM {table}"), on).await?;
     let (mut head, mut rows, mut count) = (String::new(), Vec::new(), 0);
     for line in file.lines() {
         let line = line.map_err(|error| internal("backup", error))?;

@@ -1,5 +1,9 @@
 //! What an erasure does to data keys, and what it counts.
 
+use std::collections::BTreeMap;
+
+use sqlx::Row;
+
 use crate::domain::ids::{DataRequestId, WorkspaceId};
 use crate::engine::error::Result;
 use crate::engine::store::CellDb;
@@ -65,7 +69,6 @@ pub async fn destroy_keys(db: &CellDb, id: &DataRequestId, keys: &[String], prog
 /// # Errors
 /// The database's own.
 pub async fn prompts_of(db: &CellDb, key_id: &str, limit: i64) -> Result<Vec<(String, Vec<u8>)>> {
-    use sqlx::Row;
     let select = Select::new("SELECT request_id, sealed FROM prompts WHERE key_id = $1", values![key_id]);
     let rows = select.limit(limit).all(&db.read).await?;
     rows.iter().map(|row| Ok((row.try_get("request_id")?, row.try_get("sealed")?))).collect()
@@ -96,14 +99,15 @@ pub async fn remove_prompt(db: &CellDb, request: &str) -> Result<()> {
     Ok(transaction.commit().await?)
 }
 
-/// How many copies in other cells a request's calls have.
+/// The copies of a request's calls: the cells that hold some, and how many.
 ///
 /// # Errors
 /// The database's own.
-pub async fn count_copies(db: &CellDb, id: &DataRequestId) -> Result<i64> {
-    let text = "SELECT COUNT(*) FROM replicas r JOIN generations g ON g.id = r.generation_id \
-                JOIN data_request_items i ON i.request_id = g.request_id WHERE i.data_request_id = $1";
-    Ok(sqlx::query_scalar(text).bind(id.as_str()).fetch_one(&db.read).await?)
+pub async fn copies(db: &CellDb, id: &DataRequestId) -> Result<BTreeMap<String, i64>> {
+    let text = "SELECT r.cell, COUNT(*) AS copies FROM replicas r JOIN generations g ON g.id = r.generation_id \
+                JOIN data_request_items i ON i.request_id = g.request_id WHERE i.data_request_id = $1 GROUP BY r.cell";
+    let rows = sqlx::query(text).bind(id.as_str()).fetch_all(&db.read).await?;
+    rows.iter().map(|row| Ok((row.try_get("cell")?, row.try_get("copies")?))).collect()
 }
 
 /// Removes everything that was erased since a backup was taken from what it brought back: content of these calls.
@@ -117,7 +121,7 @@ pub async fn forget_again(
     keys: &[String],
     now_us: i64,
 ) -> Result<()> {
-    use crate::engine::store::sql::change_in;
+    use crate::engine::store::sql::{change_in, select_in_after};
     let mut transaction = db.begin().await?;
     let first = || values![workspace.as_str()];
     change_in(
@@ -127,8 +131,15 @@ pub async fn forget_again(
         requests,
     )
     .await?;
+    data_requests::remove_attempts(&mut transaction, workspace, requests).await?;
     let head = "DELETE FROM idempotency_keys WHERE workspace_id = $1 AND request_id IN";
     change_in(&mut transaction, head, first(), requests).await?;
+    // The copies themselves went with the erasure.
+    let head = "SELECT id FROM generations WHERE workspace_id = $1 AND request_id IN";
+    let made = select_in_after(&mut transaction, head, first(), requests).await?;
+    let made: Vec<String> = made.iter().map(|row| Ok(row.try_get("id")?)).collect::<Result<_>>()?;
+    let head = "DELETE FROM replicas WHERE workspace_id = $1 AND generation_id IN";
+    change_in(&mut transaction, head, first(), &made).await?;
     let head = "UPDATE generations SET deleted_us = $2 WHERE deleted_us IS NULL AND workspace_id = $1 AND request_id IN";
     change_in(&mut transaction, head, values![workspace.as_str(), now_us], requests).await?;
     change_in(&mut transaction, "DELETE FROM data_keys WHERE workspace_id = $1 AND id IN", first(), keys)

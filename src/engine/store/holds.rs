@@ -4,18 +4,28 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::domain::holds::HoldTarget;
-use crate::domain::ids::{HoldId, WorkspaceId};
+use crate::domain::ids::{DataRequestId, HoldId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::engine::error::{Result, internal};
 use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{Select, Statement, values};
 
+/// True in SQL where the hold `h` keeps the generation `g` of its workspace.
+macro_rules! keeps {
+    () => {
+        "(h.kind = 'workspace' OR (h.kind = 'agent' AND h.target = g.user_id) \
+         OR (h.kind = 'subject' AND EXISTS (SELECT 1 FROM prompts p JOIN data_keys k ON k.id = p.key_id \
+         WHERE p.request_id = g.request_id AND (k.scope = h.target OR k.scope LIKE 'retired:%:' || h.target))))"
+    };
+}
+
 /// True in SQL for a generation `g` that a hold keeps.
-pub const KEEPS_GENERATION: &str = "EXISTS (SELECT 1 FROM legal_holds h WHERE h.workspace_id = g.workspace_id \
-    AND h.lifted_us IS NULL AND (h.kind = 'workspace' OR (h.kind = 'agent' AND h.target = g.user_id) \
-    OR (h.kind = 'subject' AND EXISTS (SELECT 1 FROM prompts p JOIN data_keys k ON k.id = p.key_id \
-    WHERE p.request_id = g.request_id AND (k.scope = h.target OR k.scope LIKE 'retired:%:' || h.target)))))";
+pub const KEEPS_GENERATION: &str = concat!(
+    "EXISTS (SELECT 1 FROM legal_holds h WHERE h.workspace_id = g.workspace_id AND h.lifted_us IS NULL AND ",
+    keeps!(),
+    ")"
+);
 
 /// A hold as it is stored; a subject is its keyed hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +88,23 @@ pub async fn list(db: &CellDb, workspace: &WorkspaceId, active: bool) -> Result<
         Select::new("SELECT * FROM legal_holds WHERE workspace_id = $1", values![workspace.as_str()]);
     let select = if active { select.tail("AND lifted_us IS NULL") } else { select };
     select.tail("ORDER BY placed_us DESC, id DESC").all(&db.read).await?.iter().map(hold).collect()
+}
+
+/// The holds in force that keep results which a data request is about, the newest first.
+///
+/// # Errors
+/// The database's own.
+pub async fn keeping(db: &CellDb, workspace: &WorkspaceId, request: &DataRequestId) -> Result<Vec<HoldRow>> {
+    const TEXT: &str = concat!(
+        "SELECT h.* FROM legal_holds h WHERE h.workspace_id = $1 AND h.lifted_us IS NULL AND EXISTS \
+         (SELECT 1 FROM data_request_items i JOIN generations g ON g.request_id = i.request_id \
+         WHERE i.data_request_id = $2 AND i.state = 'held' AND g.workspace_id = h.workspace_id \
+         AND g.deleted_us IS NULL AND ",
+        keeps!(),
+        ") ORDER BY h.placed_us DESC, h.id DESC"
+    );
+    let select = Select::new(TEXT, values![workspace.as_str(), request.as_str()]);
+    select.all(&db.read).await?.iter().map(hold).collect()
 }
 
 fn hold(row: &AnyRow) -> Result<HoldRow> {

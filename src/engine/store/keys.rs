@@ -63,6 +63,17 @@ pub fn end(workspace: &WorkspaceId, id: &KeyId, at: Time) -> Statement {
     )
 }
 
+/// Ends every key of a cell that this person made.
+///
+/// # Errors
+/// The database's own.
+pub async fn end_all_of(db: &CellDb, user: &UserId, at: Time) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    let text = "UPDATE api_keys SET ended_us = $1 WHERE made_by = $2 AND ended_us IS NULL";
+    Statement::new(text, values![at.micros(), user.as_str()]).run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
 /// Lets a key end at `at`, unless it ends before.
 pub fn end_by(workspace: &WorkspaceId, id: &KeyId, at: Time) -> Statement {
     let text = "UPDATE api_keys SET expires_us = $1 WHERE workspace_id = $2 AND id = $3 \

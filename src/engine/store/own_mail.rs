@@ -105,7 +105,7 @@ pub async fn waiting(db: &ControlDb, user: &UserId, token_hash: &str, now: Time)
     rows.first().map(|row| Ok(row.try_get("email")?)).transpose()
 }
 
-/// Makes the address that waits the person's own. A taken one is a unique violation.
+/// Makes the address that waits the person's own, and remembers the one before. A taken one is a unique violation.
 ///
 /// # Errors
 /// The database's own.
@@ -116,8 +116,11 @@ pub async fn take(
 ) -> std::result::Result<(), sqlx::Error> {
     let change = "UPDATE users SET email = (SELECT c.email FROM email_changes c WHERE c.user_id = $1 AND c.token_hash = $2) \
                   WHERE id = $1 AND EXISTS (SELECT 1 FROM email_changes c WHERE c.user_id = $1 AND c.token_hash = $2)";
+    let remember = "INSERT INTO former_emails (user_id, email) SELECT u.id, u.email FROM users u WHERE u.id = $1 \
+                    AND EXISTS (SELECT 1 FROM email_changes c WHERE c.user_id = $1 AND c.token_hash = $2) \
+                    ON CONFLICT (user_id, email) DO NOTHING";
     let forget = "DELETE FROM email_changes WHERE user_id = $1 AND token_hash = $2";
-    for text in [change, forget] {
+    for text in [remember, change, forget] {
         Statement::new(text, values![user.as_str(), token_hash]).run(on).await?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use crate::domain::time::Time;
 use crate::engine::error::Result;
 use crate::engine::store::ControlDb;
 use crate::engine::store::books::parse;
-use crate::engine::store::sql::{Statement, values};
+use crate::engine::store::sql::{self, Statement, values};
 
 /// A person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,12 +155,7 @@ pub async fn save_session(
     run(db, text, session_values(hash, row, holder, now)).await.map(|_| ())
 }
 
-fn session_values(
-    hash: &str,
-    row: &SessionRow,
-    holder: &SessionHolder,
-    now: Time,
-) -> Vec<crate::engine::store::sql::Value> {
+fn session_values(hash: &str, row: &SessionRow, holder: &SessionHolder, now: Time) -> Vec<sql::Value> {
     values![
         hash,
         row.data.as_str(),
@@ -277,18 +272,29 @@ pub async fn use_setup_token(on: &mut AnyConnection, fingerprint: &str, now: Tim
     Ok(Statement::new(text, values![now.micros(), fingerprint]).run(on).await? == 1)
 }
 
-/// Removes a person with memberships, sessions and invitations: nothing but the id in logs is left.
+/// A person's addresses, the one in force and those before it, but for what is another person's now.
 ///
 /// # Errors
 /// The database's own.
-pub async fn remove(db: &ControlDb, id: &UserId) -> Result<()> {
+pub async fn addresses(db: &ControlDb, id: &UserId) -> Result<Vec<String>> {
+    let text = "SELECT email FROM users WHERE id = $1 UNION SELECT f.email FROM former_emails f WHERE f.user_id = $1 \
+                AND NOT EXISTS (SELECT 1 FROM users u WHERE u.email = f.email)";
+    Ok(sqlx::query_scalar(text).bind(id.as_str()).fetch_all(&db.read).await?)
+}
+
+/// Removes a person with memberships, sessions and the invitations of these addresses: nothing but the id in logs is left.
+///
+/// # Errors
+/// The database's own.
+pub async fn remove(db: &ControlDb, id: &UserId, addresses: &[String]) -> Result<()> {
     let mut transaction = db.begin().await?;
+    sql::change_in(&mut transaction, "DELETE FROM invitations WHERE email IN", Vec::new(), addresses).await?;
     for text in [
-        "DELETE FROM invitations WHERE email IN (SELECT email FROM users WHERE id = $1)",
         "DELETE FROM memberships WHERE user_id = $1",
         "DELETE FROM sessions WHERE user_id = $1",
         "DELETE FROM sign_ins WHERE user_id = $1",
         "DELETE FROM email_changes WHERE user_id = $1",
+        "DELETE FROM former_emails WHERE user_id = $1",
         "DELETE FROM users WHERE id = $1",
     ] {
         Statement::new(text, values![id.as_str()]).run(&mut transaction).await?;
@@ -297,11 +303,7 @@ pub async fn remove(db: &ControlDb, id: &UserId) -> Result<()> {
     Ok(transaction.commit().await?)
 }
 
-async fn run(
-    db: &ControlDb,
-    text: &'static str,
-    values: Vec<crate::engine::store::sql::Value>,
-) -> Result<u64> {
+async fn run(db: &ControlDb, text: &'static str, values: Vec<sql::Value>) -> Result<u64> {
     let mut transaction = db.begin().await?;
     let rows = Statement::new(text, values).run(&mut transaction).await?;
     transaction.commit().await?;

@@ -93,12 +93,24 @@ fn query(text: String, values: impl IntoIterator<Item = Value>) -> BuiltQuery {
 pub struct Statement {
     text: &'static str,
     values: Vec<Value>,
+    may_miss: bool,
 }
 
 impl Statement {
     /// A fixed text and the values of its `$n`.
     pub const fn new(text: &'static str, values: Vec<Value>) -> Self {
-        Self { text, values }
+        Self { text, values, may_miss: false }
+    }
+
+    /// The same, where it is no fault of an act that no row is there to change.
+    #[must_use]
+    pub fn or_nothing(self) -> Self {
+        Self { may_miss: true, ..self }
+    }
+
+    /// Whether it may change nothing.
+    pub const fn may_miss(&self) -> bool {
+        self.may_miss
     }
 
     /// Runs it and tells how many rows it changed.

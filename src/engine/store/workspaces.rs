@@ -143,19 +143,18 @@ pub async fn delete(db: &ControlDb, id: &WorkspaceId, now: Time) -> Result<()> {
     Ok(transaction.commit().await?)
 }
 
-/// Puts a person into a workspace, or changes the role there.
+/// Puts a person into a workspace. One who belongs to it already is a unique violation.
 ///
 /// # Errors
 /// The database's own.
-pub async fn set_member(
+pub async fn insert_member(
     on: &mut AnyConnection,
     workspace: &WorkspaceId,
     user: &UserId,
     role: Role,
     now: Time,
 ) -> std::result::Result<(), sqlx::Error> {
-    let text = "INSERT INTO memberships (workspace_id, user_id, role, created_us) VALUES ($1, $2, $3, $4) \
-                ON CONFLICT (workspace_id, user_id) DO UPDATE SET role = excluded.role";
+    let text = "INSERT INTO memberships (workspace_id, user_id, role, created_us) VALUES ($1, $2, $3, $4)";
     let values = values![workspace.as_str(), user.as_str(), role.as_str(), now.micros()];
     Statement::new(text, values).run(on).await.map(|_| ())
 }

@@ -499,5 +499,6 @@ both_engines! {
         let digests: Vec<_> = mails(&world).await.into_iter().filter(|mail| mail.contains("vera@example.com") && mail.contains("spent by")).collect();
         assert!(!digests.is_empty() && digests[0].contains("$0.126"), "{digests:?}");
         assert_eq!(digests.len(), 1, "one month ended");
+        assert!(!digests[0].contains("Balance"), "Viewers have no billing: {digests:?}");
     }
 }

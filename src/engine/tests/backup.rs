@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use crate::domain::access::Role;
 use crate::domain::alerts::AlertSettings;
+use crate::domain::ids::UserId;
 use crate::domain::time::DAY;
 use crate::engine::Engine;
 use crate::engine::access::people::NewPerson;
@@ -14,7 +15,9 @@ use crate::engine::clock::Clock;
 use crate::engine::error::Error;
 use crate::engine::log::reading::Page;
 use crate::engine::store::data_keys;
-use crate::engine::tests::data_requests::{approved, files_with, image, prompt, second_admin};
+use crate::engine::tests::data_requests::{approved, file, files_with, image, prompt, second_admin, view};
+use crate::engine::tests::faults::Faulty;
+use crate::engine::tests::killed::killed_after;
 use crate::engine::tests::support::{Databases, World, add_member, bootstrap, both_engines, mails, usd};
 
 /// A node on `databases` with the buckets and the master key of `world`.
@@ -25,6 +28,21 @@ async fn beside(world: &World, databases: &Databases, clock: &Clock) -> Engine {
         cell.storage = Some(world.engine.config().cell_storage(cell));
     }
     Engine::open(config, clock.clone()).await.unwrap()
+}
+
+/// A node on `databases` with the master key of `world` and these buckets.
+async fn beside_buckets(world: &World, databases: &Databases, buckets: [(&str, &Faulty); 2]) -> Engine {
+    let mut config = databases.config();
+    config.security.master_key_file = Some(world.engine.config().data_dir.join("master.key"));
+    let mut engine = Engine::open(config, world.clock.clone()).await.unwrap();
+    for (cell, bucket) in buckets {
+        bucket.replace(&mut engine, cell);
+    }
+    engine
+}
+
+fn contains_all(all: &[String], some: &[String]) -> bool {
+    some.iter().all(|one| all.contains(one))
 }
 
 async fn world(on: Databases) -> World {
@@ -65,6 +83,83 @@ both_engines! {
         for text in ["the secret of the fox", "customer-42"] {
             assert_eq!(files_with(folder.path(), text), Vec::<String>::new());
         }
+    }
+
+    async fn a_restore_that_is_broken_off_anywhere_is_repeated_and_brings_nobody_back(on) {
+        let other = on.of_the_other_kind().await;
+        let (eu, us) = (Faulty::new(), Faulty::new());
+        let world = World::with_buckets(on, "100", &[("eu", &eu), ("us", &us)]).await;
+        let erased = image(&world, "the secret of the fox", Some("customer-42")).await;
+        let grace: UserId = second_admin(&world).await.actor.parse().unwrap();
+        let settings = AlertSettings { recipients: vec!["grace@example.com".into()], ..AlertSettings::default() };
+        world.engine.set_alerts(&world.admin().await, AlertChange { settings, slack_url: None }).await.unwrap();
+        let folder = TempDir::new().unwrap();
+        world.engine.backup(folder.path()).await.unwrap();
+        let origin = Origin::new(world.engine.new_request_id(), None);
+        world.engine.delete_account(&grace, "a long enough passphrase", origin).await.unwrap();
+        approved(&world, "erasure", json!({ "subject": "customer-42" })).await;
+        world.engine.execute_data_requests().await.unwrap();
+
+        let engine = beside_buckets(&world, &other, [("eu", &eu), ("us", &us)]).await;
+        eu.fail_after(0);
+        for step in 1.. {
+            let Err(Error::Unavailable(_)) = engine.restore(folder.path()).await else { break };
+            assert!(engine.setup_pending().await.unwrap() && engine.half_restored().await.unwrap().is_none(), "at step {step}");
+            eu.fail_after(step);
+        }
+        eu.mend();
+        assert_eq!(engine.user(&grace).await.unwrap(), None);
+        engine.shutdown().await;
+
+        let other = Databases::sqlite();
+        let engine = beside_buckets(&world, &other, [("eu", &eu), ("us", &us)]).await;
+        let (mut polls, mut half) = (1, 0);
+        while killed_after(polls, engine.restore(folder.path())).await.is_none() {
+            engine.forget_cached();
+            let is_half = engine.half_restored().await.unwrap().is_some();
+            assert!(is_half || engine.setup_pending().await.unwrap(), "a server would start after {polls} polls");
+            (polls, half) = (polls + polls / 4 + 1, half + usize::from(is_half));
+        }
+        assert!(half > 0, "it was killed in the middle at least once");
+        assert_eq!(engine.half_restored().await.unwrap(), None);
+        let restored = World { engine, clock: world.clock.clone(), made: world.made.clone(), _databases: other };
+        assert_eq!((restored.engine.user(&grace).await.unwrap(), prompt(&restored, &erased).await), (None, None));
+        assert_eq!(restored.tables_with("grace@example.com").await, Vec::<String>::new());
+        restored.assert_whole().await;
+    }
+
+    async fn what_an_erasure_destroyed_no_backup_opens_even_without_its_marks(on) {
+        let world = world(on).await;
+        let erased = image(&world, "the secret of the fox", Some("customer-42")).await;
+        let filed = file(&world, "erasure", json!({ "subject": "customer-42" })).await;
+        let folder = TempDir::new().unwrap();
+        let manifest = world.engine.backup(folder.path()).await.unwrap();
+        let (node, workspace) = (&world.engine.0.cells["eu"], &world.made.workspace_id);
+        let of_subject = node.sealer.subject_scope(workspace, "customer-42");
+        let of_request = format!("request:{}", filed.id);
+        let mut keys = Vec::new();
+        for scope in [of_subject, of_request] {
+            keys.push(data_keys::of_scope(&node.db, workspace, &scope).await.unwrap().unwrap().id);
+        }
+        let kept = async || -> Vec<String> {
+            world.engine.kept_keys(node, &manifest.backup_id).await.unwrap().into_iter().map(|key| key.id).collect()
+        };
+        assert!(contains_all(&kept().await, &keys));
+        world.engine.approve_data_request(&world.admin().await, &filed.id, Some("passport")).await.unwrap();
+        assert_eq!(world.engine.execute_data_requests().await.unwrap(), 1);
+        let kept = kept().await;
+        assert!(keys.iter().all(|key| !kept.contains(key)));
+        let done = view(&world, &filed.id).await;
+        assert_eq!((done.subject, done.requested_by.as_str(), done.decision.as_deref()), (None, "Grace Hopper", Some("passport")));
+
+        std::fs::remove_dir_all(world.engine.config().data_dir.join("media/eu/erased")).unwrap();
+        let other = Databases::sqlite();
+        let engine = beside(&world, &other, &world.clock).await;
+        engine.restore(folder.path()).await.unwrap();
+        let restored = World { engine, clock: world.clock.clone(), made: world.made.clone(), _databases: other };
+        assert_eq!(prompt(&restored, &erased).await, None);
+        let before = view(&restored, &filed.id).await;
+        assert_eq!((before.subject, before.requested_by.as_str()), (None, ""), "who it was about is readable in no backup");
     }
 
     async fn a_backup_that_is_not_whole_is_refused_before_anything_changes(on) {

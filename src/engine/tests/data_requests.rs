@@ -1,6 +1,8 @@
 //! Requests of data subjects, from filing to the certificate, and what is left of an erased prompt: nothing.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures::TryStreamExt;
 use serde_json::{Value, json};
@@ -10,17 +12,22 @@ use crate::domain::data_requests::State;
 use crate::domain::holds::HoldTarget;
 use crate::domain::ids::{DataRequestId, RequestId};
 use crate::domain::search::Field;
-use crate::domain::time::{DAY, HOUR};
+use crate::domain::time::{DAY, HOUR, SECOND};
 use crate::engine::Engine;
 use crate::engine::access::bootstrap::Bootstrap;
 use crate::engine::access::people::NewPerson;
 use crate::engine::access::scope::{Origin, Principal, Scope};
+use crate::engine::calls::providers::{
+    Act, Job, JobId, Null, Poll, Provider, ProviderError, Providers, Scripted, Submitted,
+};
 use crate::engine::data::data_requests::{DataRequestView, NewDataRequest};
 use crate::engine::data::reconcile::ReconcileReport;
 use crate::engine::error::Error;
 use crate::engine::log::reading::{AuditFilter, Page};
 use crate::engine::log::signing;
+use crate::engine::store::data_requests as store;
 use crate::engine::store::generations;
+use crate::engine::tests::faults::Faulty;
 use crate::engine::tests::support::{Databases, World, bootstrap, both_engines};
 
 fn asked(kind: &str, matching: Value, now: crate::domain::time::Time) -> NewDataRequest {
@@ -40,7 +47,7 @@ pub(super) async fn image(world: &World, prompt: &str, subject: Option<&str>) ->
     made["request_id"].as_str().unwrap().parse().unwrap()
 }
 
-async fn file(world: &World, kind: &str, matching: Value) -> DataRequestView {
+pub(super) async fn file(world: &World, kind: &str, matching: Value) -> DataRequestView {
     let new = asked(kind, matching, world.clock.now());
     world.engine.file_data_request(&world.admin().await, new).await.unwrap()
 }
@@ -54,7 +61,7 @@ pub(super) async fn approved(world: &World, kind: &str, matching: Value) -> Data
     filed.id
 }
 
-async fn view(world: &World, id: &DataRequestId) -> DataRequestView {
+pub(super) async fn view(world: &World, id: &DataRequestId) -> DataRequestView {
     world.engine.data_request(&world.admin().await, id).await.unwrap()
 }
 
@@ -84,6 +91,39 @@ pub(super) async fn second_admin(world: &World) -> Scope {
     let (user, _) = engine.accept_invitation(&token, None, Some(person), origin.clone()).await.unwrap();
     let principal = Principal::User(user.id);
     engine.scope(&principal, &world.made.workspace_id, Permission::DecideDataRequests, origin).await.unwrap()
+}
+
+/// A request's archive, behind the link that is shown now.
+async fn archive(world: &World, id: &DataRequestId) -> Result<Vec<u8>, Error> {
+    let link = url::Url::parse(&view(world, id).await.archive_url.unwrap()).unwrap();
+    let query: std::collections::HashMap<_, _> = link.query_pairs().into_owned().collect();
+    let key = link.path().trim_start_matches("/media/");
+    let pieces = world.engine.open_archive(key, &query["expires"], &query["signature"]).await?;
+    Ok(pieces.try_collect::<Vec<_>>().await.unwrap().concat())
+}
+
+/// Makes pictures that carry these words.
+struct Marked(&'static str);
+
+#[async_trait::async_trait]
+impl Provider for Marked {
+    async fn submit(&self, job: &Job, request_id: &str) -> Result<Submitted, ProviderError> {
+        let Submitted::Done(mut made) = Null.submit(job, request_id).await? else {
+            panic!("it is done at once")
+        };
+        for output in &mut made {
+            output.bytes = [&output.bytes, self.0.as_bytes()].concat().into();
+        }
+        Ok(Submitted::Done(made))
+    }
+
+    async fn poll(&self, id: &JobId) -> Result<Poll, ProviderError> {
+        Null.poll(id).await
+    }
+
+    async fn cancel(&self, id: &JobId) -> Result<(), ProviderError> {
+        Null.cancel(id).await
+    }
 }
 
 /// A file's bytes; those that were compressed, of a compressed one.
@@ -142,6 +182,11 @@ both_engines! {
         assert_eq!(counts, [1, 1, 0, 0, 1]);
         assert_eq!(certificate["second_search"]["prompts"], 0);
         assert_eq!(certificate["providers"][0]["provider"], "local");
+        let places: Vec<_> = certificate["deleted"].as_array().unwrap().iter().map(|line| line["place"].as_str().unwrap()).collect();
+        assert!(places[0].starts_with("database of cell eu in eu-west-1 (") && places[1].starts_with("storage of cell eu in eu-west-1 ("), "{places:?}");
+        assert_eq!((certificate["deleted"][1]["files"].as_i64(), places[2]), (Some(1), "no other cell held copies"));
+        let until = world.clock.now().plus(35 * DAY);
+        assert_eq!(certificate["backups"]["other_copies_until"], json!(until));
         assert!(certificate["log"]["seq"].is_number() && !certificate.to_string().contains("customer-42"));
         let log = world.engine.audit(&world.admin().await, &AuditFilter::default(), Page::default()).await.unwrap().items;
         let events: Vec<_> = log.iter().filter_map(|row| row.entry.event.as_deref()).take(4).collect();
@@ -155,6 +200,18 @@ both_engines! {
         world.clock.advance(3 * HOUR);
         assert_eq!(world.engine.reconcile().await.unwrap(), ReconcileReport::default());
         world.assert_whole().await;
+    }
+
+    async fn the_bytes_of_a_file_are_found_before_an_erasure_and_not_after(on) {
+        let marked = Arc::new(Marked("the marker in the file"));
+        let providers = Providers::default().with("local", marked.clone(), Duration::from_secs(5));
+        let world = World::new(on, "100", providers).await;
+        image(&world, "a portrait", Some("customer-42")).await;
+        let folder = world.engine.config().data_dir.clone();
+        assert_eq!(files_with(&folder, marked.0).len(), 1);
+        approved(&world, "erasure", json!({ "subject": "customer-42" })).await;
+        assert_eq!(world.engine.execute_data_requests().await.unwrap(), 1);
+        assert_eq!(files_with(&folder, marked.0), Vec::<String>::new());
     }
 
     async fn a_prompt_of_a_shared_day_key_goes_and_its_neighbours_stay(on) {
@@ -192,9 +249,102 @@ both_engines! {
         assert_eq!((bytes.len() % 512, &bytes[257..262]), (0, b"ustar".as_slice()));
         let certificate = world.engine.data_request_certificate(&world.admin().await, &id).await.unwrap();
         assert_eq!((&certificate["delivered"]["prompts"], certificate["deleted"].as_array().unwrap().len()), (&json!(1), 0));
-        world.clock.advance(8 * DAY);
+        world.engine.set_retention(&world.admin().await, Some(1), None).await.unwrap();
+        world.clock.advance(2 * DAY);
+        world.engine.purge().await.unwrap();
+        let purged = String::from_utf8(open().await.unwrap().try_collect::<Vec<_>>().await.unwrap().concat()).unwrap();
+        assert!(!purged.contains("a portrait") && purged.contains("gone_meanwhile") && purged.contains("\"what\": \"results\""), "{purged}");
+        world.clock.advance(6 * DAY);
         assert!(matches!(open().await.err(), Some(Error::Ended(_))));
         assert_eq!(view(&world, &id).await.archive_url, None);
+    }
+
+    async fn an_erasure_of_many_calls_ends_and_spares_what_came_after_it_began(on) {
+        let eu = Faulty::new();
+        let world = World::with_buckets(on, "100", &[("eu", &eu)]).await;
+        let world = &world;
+        futures::future::join_all((0..250).map(async |n| image(world, &format!("fox {n}"), None).await)).await;
+        let id = approved(world, "erasure", json!({ "user_id": "agent.growth-bot" })).await;
+        eu.fail_after(0);
+        assert_eq!(world.engine.execute_data_requests().await.unwrap(), 0);
+        assert_eq!(view(world, &id).await.state, State::Running);
+        eu.mend();
+        let of_that_moment = image(world, "written while the others were noted", None).await;
+        world.clock.advance(SECOND);
+        let later = image(world, "a later one", None).await;
+        assert_eq!(world.engine.execute_data_requests().await.unwrap(), 0, "one more is to be erased");
+        assert_eq!(world.engine.execute_data_requests().await.unwrap(), 1);
+
+        let done = view(world, &id).await;
+        let progress = done.progress.unwrap();
+        assert_eq!((done.state, progress.total, progress.done), (State::Done, 251, 251));
+        assert_eq!((prompt(world, &of_that_moment).await, prompt(world, &later).await.as_deref()), (None, Some("a later one")));
+        let certificate = world.engine.data_request_certificate(&world.admin().await, &id).await.unwrap();
+        assert_eq!((&certificate["deleted"][0]["count"], &certificate["second_search"]["media"]), (&json!(251), &json!(0)));
+        world.assert_whole().await;
+    }
+
+    async fn a_retry_that_is_refused_changes_nothing(on) {
+        let eu = Faulty::new();
+        let world = World::with_buckets(on, "100", &[("eu", &eu)]).await;
+        let hers = image(&world, "a portrait", Some("customer-42")).await;
+        let copy = approved(&world, "access", json!({ "subject": "customer-42" })).await;
+        assert_eq!(world.engine.execute_data_requests().await.unwrap(), 1);
+        let before = archive(&world, &copy).await.unwrap();
+        let admin = world.admin().await;
+        let refused = world.engine.retry_data_request(&admin, &copy).await;
+        assert!(matches!(&refused, Err(Error::Conflict(why)) if why.contains("Nothing was changed")), "{refused:?}");
+        assert!(before == archive(&world, &copy).await.unwrap() && String::from_utf8_lossy(&before).contains("a portrait"));
+
+        let erasure = approved(&world, "erasure", json!({ "subject": "customer-42" })).await;
+        eu.fail_after(0);
+        assert_eq!(world.engine.execute_data_requests().await.unwrap(), 0);
+        eu.mend();
+        assert!(matches!(world.engine.retry_data_request(&admin, &erasure).await, Err(Error::Conflict(_))));
+        assert_eq!(world.engine.execute_data_requests().await.unwrap(), 1);
+        assert_eq!((view(&world, &erasure).await.state, prompt(&world, &hers).await), (State::Done, None));
+        let certificate = world.engine.data_request_certificate(&admin, &erasure).await.unwrap();
+        assert_eq!(certificate["deleted"][0]["count"], 1);
+    }
+
+    async fn what_is_cancelled_while_another_runs_is_left_alone(on) {
+        let eu = Faulty::new();
+        let world = World::with_buckets(on, "100", &[("eu", &eu)]).await;
+        image(&world, "a portrait", Some("a")).await;
+        let first = approved(&world, "erasure", json!({ "subject": "a" })).await;
+        world.clock.advance(SECOND);
+        let second = approved(&world, "erasure", json!({ "subject": "b" })).await;
+        let gate = eu.gate.lock().await;
+        let cancelling = async {
+            eu.reached.notified().await;
+            world.engine.cancel_data_request(&world.admin().await, &second).await.unwrap();
+            drop(gate);
+        };
+        let (ended, ()) = tokio::join!(world.engine.execute_data_requests(), cancelling);
+        assert_eq!((ended.unwrap(), view(&world, &first).await.state), (1, State::Done));
+        let (second_row, node) = (view(&world, &second).await, &world.engine.0.cells["eu"]);
+        assert_eq!((second_row.state, second_row.progress), (State::Cancelled, None));
+        store::set_progress(&node.db, &second, "{}").await.unwrap();
+        assert_eq!(view(&world, &second).await.progress, None, "of a run that does not know it yet");
+    }
+
+    async fn words_of_a_prompt_that_a_provider_repeats_are_kept_nowhere(on) {
+        let scripted = Arc::new(Scripted::default());
+        let world = World::scripted(on, "100", &scripted).await;
+        for prompt in ["Rosalind Franklin", "窓辺の肖像"] {
+            for act in [ProviderError::Refused(format!("“{prompt}” is a real person")), ProviderError::Failed(prompt.into())] {
+                scripted.push(Act::Fail(act));
+                let error = world.image(json!({ "prompt": prompt, "width": 64, "height": 64 })).await.unwrap_err();
+                assert!(error.message.contains(prompt), "the agent, who wrote it, is told: {error:?}");
+            }
+            assert_eq!(world.places_with(prompt).await, Vec::<String>::new(), "{prompt}");
+        }
+        let log = world.engine.audit(&world.admin().await, &AuditFilter::default(), Page::default()).await.unwrap().items;
+        let told: Vec<Value> = log.into_iter().filter_map(|row| row.entry.data).filter(|data| data["code"] == "provider_failed").collect();
+        assert_eq!((told.len(), &told[0]["message"]), (4, &json!("The provider failed. Nothing was charged.")));
+        let long = "a".repeat(200);
+        let error = world.image(json!({ "prompt": "a fox", "model": long })).await.unwrap_err();
+        assert!(error.message.contains(&long[..80]) && !error.message.contains(&long[..81]), "{error:?}");
     }
 
     async fn whoever_files_does_not_approve_where_there_is_another_admin(on) {
@@ -237,6 +387,7 @@ both_engines! {
         image(&world, "two", Some("b")).await;
         let admin = world.admin().await;
         let hold = world.engine.place_hold(&admin, HoldTarget::Subject("a".into()), "case 7").await.unwrap();
+        world.engine.place_hold(&admin, HoldTarget::Subject("c".into()), "case 8").await.unwrap();
         let blocked = approved(&world, "erasure", json!({ "subject": "a" })).await;
         let both = approved(&world, "erasure", json!({ "user_id": "agent.growth-bot" })).await;
         world.engine.execute_data_requests().await.unwrap();
@@ -244,7 +395,9 @@ both_engines! {
         let partial = view(&world, &both).await;
         assert_eq!((partial.state, partial.progress.unwrap().held), (State::Partial, 1));
         let certificate = world.engine.data_request_certificate(&admin, &both).await.unwrap();
-        assert_eq!(certificate["held_back"][0]["results"], 1);
+        let held = &certificate["held_back"][0];
+        assert_eq!((&held["results"], &held["holds"][0]["reason"]), (&json!(1), &json!("case 7")));
+        assert_eq!(held["holds"].as_array().unwrap().len(), 1, "the other hold keeps nothing of this");
         world.engine.lift_hold(&admin, &hold.id, None).await.unwrap();
         for id in [&blocked, &both] {
             world.engine.retry_data_request(&admin, id).await.unwrap();
@@ -269,6 +422,8 @@ both_engines! {
             (json!({}), "match"),
             (json!({ "subject": "x".repeat(10_000) }), "subject"),
             (json!({ "request_ids": [] }), "request_ids"),
+            (json!({ "request_ids": ["the portrait of Grace"] }), "request_ids"),
+            (json!({ "user_id": "Grace Hopper" }), "user_id"),
             (json!({ "from": "2026-02-02T00:00:00Z", "to": "2026-02-01T00:00:00Z" }), "to"),
         ] {
             let error = world.engine.file_data_request(&admin, asked("erasure", matching, now)).await.unwrap_err();

@@ -60,7 +60,7 @@ impl World {
     }
 
     /// Where `text` still stands: files of the data folder, and tables.
-    async fn places_with(&self, text: &str) -> Vec<String> {
+    pub(super) async fn places_with(&self, text: &str) -> Vec<String> {
         let mut places = files_with(&self.engine.config().data_dir, text);
         places.extend(self.tables_with(text).await);
         places

@@ -9,6 +9,7 @@ mod faults;
 mod governed_call;
 pub(super) mod killed;
 mod mail_server;
+mod people;
 mod random_sequences;
 pub(crate) mod receiver;
 mod residency;

@@ -12,12 +12,14 @@ use tokio::net::TcpListener;
 use crate::domain::data_requests::State;
 use crate::domain::region::Region;
 use crate::domain::time::{DAY, HOUR};
+use crate::engine::Engine;
 use crate::engine::access::settings::SettingsChange;
 use crate::engine::calls::media::Bucket;
 use crate::engine::data::data_requests::DataRequestView;
 use crate::engine::data::reconcile::ReconcileReport;
 use crate::engine::error::Error;
-use crate::engine::store::Db;
+use crate::engine::log::reading::Page;
+use crate::engine::store::{Db, erasure};
 use crate::engine::tests::data_requests::{approved, image};
 use crate::engine::tests::faults::{Fault, Faulty};
 use crate::engine::tests::support::{Databases, World, both_engines, usd};
@@ -161,6 +163,22 @@ both_engines! {
         }
     }
 
+    async fn a_generation_that_is_not_deleted_leaves_no_mark(on) {
+        let own = Pictures::new(on).await;
+        let (engine, admin) = (&own.world.engine, own.world.admin().await);
+        let made = engine.generations(&admin, &Default::default(), Page::default()).await.unwrap().items.remove(0);
+        own.us.fail_after(0);
+        let refused = engine.delete_generation(&admin, &made.generation_id).await;
+        assert!(matches!(&refused, Err(Error::Unavailable(why)) if why.contains("Nothing was changed")), "{refused:?}");
+        own.us.mend();
+        assert!(own.eu.keys().await.iter().all(|key| !key.starts_with("erased/")));
+        // Its prompt may be gone already.
+        erasure::remove_prompt(&engine.0.cells["eu"].db, made.request_id.as_str()).await.unwrap();
+        engine.delete_generation(&admin, &made.generation_id).await.unwrap();
+        assert_eq!(own.eu.keys().await.iter().filter(|key| key.starts_with("erased/calls/")).count(), 1);
+        own.assert_reconciled().await;
+    }
+
     async fn an_erasure_that_fails_for_a_day_says_so_and_may_be_tried_again(on) {
         let own = Pictures::new(on).await;
         let (engine, admin) = (&own.world.engine, own.world.admin().await);
@@ -244,6 +262,35 @@ async fn a_full_disk_stops_what_writes_and_loses_nothing() {
     }
     assert_eq!((purged, own.files().await), (made, Vec::<String>::new()));
     own.assert_reconciled().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_onto_a_full_disk_is_told_and_goes_on_with_more_room() {
+    let own = Pictures::new(Databases::sqlite()).await;
+    let (folder, other) = (tempfile::tempdir().unwrap(), Databases::sqlite());
+    let admin = own.world.admin().await;
+    for n in 0..60 {
+        own.world.engine.invite(&admin, &format!("person-{n}@example.com"), "viewer").await.unwrap();
+    }
+    own.world.engine.backup(folder.path()).await.unwrap();
+    let mut config = other.config();
+    config.security.master_key_file = Some(own.world.engine.config().data_dir.join("master.key"));
+    let open = async || {
+        let mut engine = Engine::open(config.clone(), own.world.clock.clone()).await.unwrap();
+        own.eu.replace(&mut engine, "eu");
+        own.us.replace(&mut engine, "us");
+        engine
+    };
+    let engine = open().await;
+    fill_disk(&engine.0.control).await;
+    assert!(engine.restore(folder.path()).await.is_err());
+    engine.shutdown().await;
+    let engine = open().await;
+    assert!(engine.half_restored().await.unwrap().is_some(), "no server starts");
+    assert!(engine.setup_pending().await.unwrap(), "the directory is empty still");
+    assert!(engine.restore(folder.path()).await.unwrap().rows > 10);
+    assert_eq!(engine.half_restored().await.unwrap(), None);
+    assert_eq!(engine.check().await.unwrap(), Vec::<String>::new());
 }
 
 /// A server that takes connections and answers `answer`, or nothing.

@@ -88,8 +88,9 @@ fn summary(signed: &Value, workspace: &str, filed_by: String, approved_by: Strin
 
 fn counted(title: String, lines: &Value, none: &'static str) -> impl IntoView + use<> {
     let line = |line: Value| {
+        let files = line["files"].as_i64().map(|files| format!(", {files} files"));
         view! {
-            <tr><th scope="row">{text(&line["category"])}</th><td>{text(&line["place"])}</td><td class="num">{text(&line["count"])}</td><td>{text(&line["method"])}</td></tr>
+            <tr><th scope="row">{text(&line["category"])}</th><td>{text(&line["place"])}</td><td class="num">{text(&line["count"])}{files}</td><td>{text(&line["method"])}</td></tr>
         }
     };
     let lines = rows(lines);
@@ -138,7 +139,13 @@ fn kept(lines: &Value) -> impl IntoView + use<> {
 
 fn held(lines: &Value) -> impl IntoView + use<> {
     let hold = |hold: &Value| {
-        format!("{} ({}), since {}", text(&hold["hold_id"]), text(&hold["kind"]), moment(&hold["placed_at"]))
+        format!(
+            "{} ({}), since {}: {}",
+            text(&hold["hold_id"]),
+            text(&hold["kind"]),
+            moment(&hold["placed_at"]),
+            text(&hold["reason"])
+        )
     };
     let line = move |line: Value| {
         let holds: Vec<String> = rows(&line["holds"]).iter().map(hold).collect();
@@ -198,6 +205,13 @@ fn providers(lines: &Value) -> impl IntoView + use<> {
     })
 }
 
+/// Older certificates say nothing of these.
+fn backups_elsewhere(backups: &Value) -> Option<String> {
+    let until = backups["other_copies_until"].as_str()?;
+    let until = Time::parse(until).map(words::moment);
+    Some(format!("until {}: {}", words::or_dash(until), text(&backups["other_copies"])))
+}
+
 fn proof(signed: &Value) -> impl IntoView + use<> {
     let second = &signed["second_search"];
     let again = format!(
@@ -208,6 +222,7 @@ fn proof(signed: &Value) -> impl IntoView + use<> {
     );
     let backups =
         format!("{}; a restore {}", text(&signed["backups"]["why"]), text(&signed["backups"]["restore"]));
+    let others = backups_elsewhere(&signed["backups"]);
     let log = format!("entry {}, hash {}", text(&signed["log"]["seq"]), text(&signed["log"]["hash"]));
     let signature = &signed["signature"];
     view! {
@@ -216,6 +231,7 @@ fn proof(signed: &Value) -> impl IntoView + use<> {
             <dl class="in facts">
                 {fact("Searched again", again)}
                 {fact("Backups", backups)}
+                {others.map(|others| fact("Other copies", others))}
                 {fact("In the log", log)}
                 {fact("Signed with", format!("{} ({})", text(&signature["key_id"]), text(&signature["alg"])))}
                 {fact("Signature", text(&signature["value"]))}

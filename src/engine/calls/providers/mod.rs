@@ -72,8 +72,8 @@ pub enum Poll {
     Done(Vec<Output>),
 }
 
-/// Why there is no media. The texts are cleaned: fit for the model that called, without keys, addresses or
-/// prompts.
+/// Why there is no media. The texts are cleaned: fit for the model that called, without keys or addresses. They
+/// may quote the prompt, so nothing keeps them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
     /// Moderation refused the prompt or the result. Not a failure, and never tried again.
@@ -101,33 +101,6 @@ impl ProviderError {
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Busy { .. })
     }
-
-    /// The same without a reason that quotes `prompt`: what the log keeps of it, no erasure could take away again.
-    #[must_use]
-    pub fn without(self, prompt: &str) -> Self {
-        let told = |reason: String| match quotes(&reason, prompt) {
-            true => "its reason quotes the prompt".to_owned(),
-            false => reason,
-        };
-        match self {
-            Self::Refused(reason) => Self::Refused(told(reason)),
-            Self::Failed(reason) => Self::Failed(told(reason)),
-            Self::Unavailable(reason) => Self::Unavailable(told(reason)),
-            other => other,
-        }
-    }
-}
-
-/// Whether three words in a row of `prompt`, or all of a shorter one, stand in `text`.
-fn quotes(text: &str, prompt: &str) -> bool {
-    let [text, prompt] = [text, prompt].map(|text| text.to_lowercase());
-    let words = |text: &'_ str| -> Vec<String> {
-        let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-        words.map(str::to_owned).collect()
-    };
-    let (text, prompt) = (words(&text), words(&prompt));
-    let run = prompt.len().min(3);
-    run > 0 && prompt.windows(run).any(|part| text.windows(run).any(|seen| seen == part))
 }
 
 /// A maker of media.
@@ -279,19 +252,6 @@ mod tests {
             let error = parsed(text).err().unwrap();
             assert!(error.contains(fault), "{error}");
         }
-    }
-
-    #[test]
-    fn a_reason_that_quotes_the_prompt_is_not_told() {
-        let prompt = "Rosalind Franklin, at the window";
-        let told = |reason: &str| ProviderError::Refused(reason.into()).without(prompt).to_string();
-        let quoted = "the provider refused it: its reason quotes the prompt";
-        assert_eq!(told("“ROSALIND FRANKLIN, at the…” shows a real person"), quoted);
-        assert_eq!(told("the window is unsafe"), "the provider refused it: the window is unsafe");
-        let short = ProviderError::Failed("no fox today".into());
-        assert_eq!(short.clone().without("a fox").to_string(), "the provider failed: no fox today");
-        assert!(short.without("fox").to_string().ends_with("quotes the prompt"));
-        assert_eq!(told(""), "the provider refused it: ");
     }
 
     #[test]

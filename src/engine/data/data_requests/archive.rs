@@ -11,9 +11,11 @@ use tokio::sync::mpsc;
 use crate::domain::ids::{DataRequestId, RequestId};
 use crate::domain::time::{DAY, SECOND, Time};
 use crate::engine::calls::media::file_key;
+use crate::engine::data::data_requests::execute::progress_of;
 use crate::engine::error::{Error, Result, internal};
 use crate::engine::store::data_requests::{self as store, RequestRow};
-use crate::engine::store::{generations, log, workspaces};
+use crate::engine::store::generations::{self, NewGeneration};
+use crate::engine::store::{log, workspaces};
 use crate::engine::{CellNode, Engine};
 
 /// How long the link works.
@@ -54,7 +56,7 @@ impl Engine {
         let (chunks, received) = mpsc::channel(16);
         let now = self.0.clock.now();
         self.0.running.spawn(async move {
-            let mut archive = Archive { node, row, chunks, now, listed: Vec::new() };
+            let mut archive = Archive { node, row, chunks, now, listed: Vec::new(), gone: Vec::new() };
             if let Err(error) = archive.write().await {
                 // Breaks the stream off, so that nobody takes a part for the whole.
                 let _ = archive.chunks.send(Err(std::io::Error::other(error))).await;
@@ -72,6 +74,8 @@ struct Archive {
     now: Time,
     /// The manifest's lines.
     listed: Vec<Value>,
+    /// What a purge or an erasure took since the request was executed.
+    gone: Vec<Value>,
 }
 
 impl Archive {
@@ -90,6 +94,7 @@ impl Archive {
         let manifest = json!({
             "data_request_id": self.row.id, "workspace_id": self.row.workspace_id, "made_at": self.now,
             "match": serde_json::from_str::<Value>(&self.row.criteria).unwrap_or_default(), "files": self.listed,
+            "found": progress_of(&self.row).found, "gone_meanwhile": self.gone,
         });
         self.write_bytes("manifest.json", pretty(&manifest).into()).await?;
         self.send(Bytes::from_static(&[0; 2 * BLOCK])).await
@@ -100,15 +105,29 @@ impl Archive {
         let id: RequestId = request.parse().map_err(|error| internal("stored id", error))?;
         let rows = log::of_request(&self.node.db, &self.row.workspace_id, request).await?;
         let made = store::generations(&self.node.db, &[request.to_owned()]).await?.pop();
-        let mut files = Vec::new();
+        let (mut files, prompt) = (Vec::new(), self.prompt(&id).await?);
+        if let Some(made) = &made {
+            self.note_gone(request, made, prompt.is_some());
+        }
         if let Some(made) = made.filter(|made| made.deleted_at.is_none()) {
             for number in 1..=made.files {
                 files.extend(self.write_result(&file_key(&made.object_key, number)).await?);
             }
         }
         let entries: Vec<_> = rows.into_iter().map(|row| row.entry).collect();
-        let call = json!({ "request_id": request, "log": entries, "prompt": self.prompt(&id).await?, "results": files });
+        let call = json!({ "request_id": request, "log": entries, "prompt": prompt, "results": files });
         self.write_bytes(&format!("calls/{request}.json"), pretty(&call).into()).await
+    }
+
+    /// An archive is made while it is fetched: it says what it lacks of that which there was.
+    fn note_gone(&mut self, request: &str, made: &NewGeneration, has_prompt: bool) {
+        if let Some(at) = made.deleted_at {
+            self.gone
+                .push(json!({ "request_id": request, "what": "results", "files": made.files, "since": at }));
+        }
+        if !has_prompt {
+            self.gone.push(json!({ "request_id": request, "what": "prompt" }));
+        }
     }
 
     async fn prompt(&self, id: &RequestId) -> Result<Option<String>> {

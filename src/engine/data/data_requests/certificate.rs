@@ -11,7 +11,7 @@ use crate::engine::data::data_requests::execute::{Progress, Run, progress_of};
 use crate::engine::error::Result;
 use crate::engine::log::reading::{AuditFilter, Page};
 use crate::engine::store::data_requests::{self as store, Matches, RequestRow};
-use crate::engine::store::holds;
+use crate::engine::store::{erasure, holds};
 
 /// The shape of a certificate; raised when a field changes its meaning.
 const VERSION: &str = "1";
@@ -35,7 +35,7 @@ impl Run<'_> {
             "filed": { "by": row.filed_by, "at": row.filed_at },
             "approved": { "by": row.decided_by, "at": row.decided_at, "four_eyes": row.four_eyes },
             "executed": executed(row),
-            "deleted": self.deleted(left),
+            "deleted": self.deleted(left).await?,
             "earlier_runs": self.progress.earlier,
             "delivered": self.delivered(),
             "kept": self.kept(left).await?,
@@ -48,21 +48,47 @@ impl Run<'_> {
         self.engine.0.signer.sign(&statement)
     }
 
-    fn deleted(&self, left: Matches) -> Value {
+    /// What is gone, from where. A legal hold leaves a part.
+    async fn deleted(&self, left: Matches) -> Result<Value> {
         if self.row.kind == Kind::Access {
-            return json!([]);
+            return Ok(json!([]));
         }
-        let (found, cell) = (self.progress.found, &self.node.cell.name);
-        let (database, bucket) = (format!("database of cell {cell}"), format!("storage of cell {cell}"));
+        let (db, progress) = (&self.node.db, &self.progress);
+        let files_left = discover::count_files(db, &self.row.workspace_id, &self.criteria()?).await?;
+        let copies_left: i64 = erasure::copies(db, &self.row.id).await?.values().sum();
+        let (database, storage) = (self.engine.database_of(self.node), self.engine.storage_of(self.node));
         let line = |category: &str, place: &str, count: i64, method: &str| json!({ "category": category, "place": place, "count": count, "method": method, "result": "gone" });
-        let generations = found.media - left.media;
-        json!([
-            line("prompts", &database, found.prompts - left.prompts, "rows deleted, data keys destroyed"),
-            line("results", &bucket, generations, "files and small pictures deleted"),
-            line("replicas", "storage of other cells", self.progress.copies, "files deleted"),
-            line("derived data", &database, self.progress.derived as i64, "rows deleted"),
-            line("data keys", &database, self.progress.keys as i64, "destroyed"),
-        ])
+        let mut results =
+            line("results", &storage, progress.found.media - left.media, "files and small pictures deleted");
+        results["files"] = (progress.files - files_left).into();
+        let copies = progress.copies - copies_left;
+        Ok(json!([
+            line(
+                "prompts",
+                &database,
+                progress.found.prompts - left.prompts,
+                "rows deleted, data keys destroyed"
+            ),
+            results,
+            line("replicas", &self.copies_place(), copies, "files deleted"),
+            line("derived data", &database, progress.derived as i64, "rows deleted"),
+            line(
+                "data keys",
+                &format!("{database}, and their copies in its storage"),
+                progress.keys as i64,
+                "destroyed"
+            ),
+        ]))
+    }
+
+    /// Where copies were.
+    fn copies_place(&self) -> String {
+        let named = |cell: &String| match self.engine.0.cells.get(cell) {
+            Some(node) => self.engine.storage_of(node),
+            None => format!("storage of cell {cell}"),
+        };
+        let places: Vec<String> = self.progress.copy_cells.iter().map(named).collect();
+        if places.is_empty() { "no other cell held copies".into() } else { places.join("; ") }
     }
 
     fn delivered(&self) -> Value {
@@ -87,14 +113,20 @@ impl Run<'_> {
         }]))
     }
 
+    /// Results that stay, and the holds that keep them.
     async fn held_back(&self) -> Result<Value> {
         if self.progress.held == 0 {
             return Ok(json!([]));
         }
-        let active = holds::list(&self.node.db, &self.row.workspace_id, true).await?;
-        let holds: Vec<Value> = active
+        let holds: Vec<Value> = holds::keeping(&self.node.db, &self.row.workspace_id, &self.row.id)
+            .await?
             .into_iter()
-            .map(|hold| json!({ "hold_id": hold.id, "kind": hold.target.kind(), "placed_by": hold.placed_by, "placed_at": hold.placed_at }))
+            .map(|hold| {
+                json!({
+                    "hold_id": hold.id, "kind": hold.target.kind(), "reason": hold.reason,
+                    "placed_by": hold.placed_by, "placed_at": hold.placed_at,
+                })
+            })
             .collect();
         Ok(json!([{ "results": self.progress.held, "why": "legal hold", "holds": holds }]))
     }
@@ -120,19 +152,24 @@ impl Run<'_> {
             let answer = if name == "local" {
                 "nothing left this installation"
             } else {
-                "no interface to delete single calls; its own retention applies"
+                "not asked: it has no interface to delete single calls; its own retention applies"
             };
             json!({ "provider": name, "calls": calls, "asked": false, "answer": answer })
         };
         Ok(counts.into_iter().map(line).collect())
     }
 
+    /// Our own backups hold no keys; what the operator copies by other means we only know a period of.
     fn backups(&self) -> Value {
+        let days = self.engine.config().data.backup_days;
+        let erased_at = self.row.ended_at.filter(|_| self.row.kind == Kind::Erasure);
         json!({
             "readable": self.row.kind == Kind::Access,
-            "readable_until": self.row.ended_at.filter(|_| self.row.kind == Kind::Erasure),
-            "why": "backups hold no data keys; without these, which are destroyed, they hold no readable prompt and no file",
+            "readable_until": erased_at,
+            "why": "backups made by AgentFramer hold no data keys; without these, which are destroyed, they hold no readable prompt and no file",
             "restore": "refuses to bring back what this request erased",
+            "other_copies_until": erased_at.map(|at| at.plus(i64::from(days) * DAY)),
+            "other_copies": format!("copies that the operator makes by other means, such as dumps of the databases, snapshots of disks and versions of objects, can hold it until they are deleted; the operator states that this takes {days} days at most (setting data.backup_days)"),
         })
     }
 

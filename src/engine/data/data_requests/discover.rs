@@ -64,6 +64,12 @@ impl Criteria {
         }
     }
 
+    /// The same, but for what was logged after `moment`.
+    pub(super) fn until(self, moment: Time) -> Self {
+        let end = moment.plus(1);
+        Self { to: Some(self.to.map_or(end, |to| to.min(end))), ..self }
+    }
+
     /// The log rows `e` that match, joined with `join`.
     fn select(&self, columns: &str, join: &str, workspace: &WorkspaceId) -> Select {
         // Kinds and prompts have indexes of their own; as an expression the workspace does not lead away from them.
@@ -149,19 +155,42 @@ pub(super) async fn samples(
         .collect()
 }
 
-/// The calls behind the row `after`, in the order of the log: their ids and the last row's place. With `content` only
-/// calls that made something.
+/// Which of the calls that match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    /// Every one.
+    All,
+    /// Those that made something.
+    Content,
+    /// Those of which a prompt or a file is still there.
+    Left,
+}
+
+impl Of {
+    const fn condition(self) -> &'static str {
+        match self {
+            Self::All => "",
+            Self::Content => "AND e.prompt_hash IS NOT NULL",
+            Self::Left => {
+                "AND e.prompt_hash IS NOT NULL AND (EXISTS (SELECT 1 FROM prompts l WHERE l.request_id = e.request_id) \
+                 OR EXISTS (SELECT 1 FROM generations l WHERE l.request_id = e.request_id AND l.deleted_us IS NULL))"
+            }
+        }
+    }
+}
+
+/// The calls behind the row `after`, in the order of the log: their ids and the last row's place.
 pub(super) async fn batch(
     db: &CellDb,
     workspace: &WorkspaceId,
     criteria: &Criteria,
-    content: bool,
+    which: Of,
     after: i64,
     limit: i64,
 ) -> Result<(Vec<String>, Option<i64>)> {
     let select = criteria.select("e.request_id, e.seq", "", workspace).and("e.seq > ?", Some(after));
-    let select = if content { select.tail("AND e.prompt_hash IS NOT NULL") } else { select };
-    let rows = select.tail("ORDER BY e.seq").limit(limit).all(&db.read).await?;
+    let select = select.tail(which.condition()).tail("ORDER BY e.seq").limit(limit);
+    let rows = select.all(&db.read).await?;
     let mut ids: Vec<String> =
         rows.iter().map(|row| Ok(row.try_get("request_id")?)).collect::<Result<_>>()?;
     ids.dedup();

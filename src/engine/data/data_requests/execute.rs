@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use crate::domain::data_requests::{Kind, State, Step};
 use crate::domain::time::{DAY, Time};
 use crate::engine::access::scope::Scope;
-use crate::engine::data::data_requests::discover::{self, Criteria};
-use crate::engine::data::data_requests::{Private, about, archive, seal, step, unseal};
+use crate::engine::data::data_requests::discover::{self, Criteria, Of};
+use crate::engine::data::data_requests::{Own, Private, about, archive, seal, step, unseal};
 use crate::engine::error::{Error, Result, internal};
 use crate::engine::leases::Lease;
 use crate::engine::store::data_requests::{self as store, RequestRow};
-use crate::engine::store::{erasure, workspaces};
+use crate::engine::store::{data_keys, erasure, workspaces};
 use crate::engine::{CellNode, Engine};
 
 /// The job's name.
@@ -40,6 +40,8 @@ pub struct Progress {
     pub files: i64,
     /// Copies in other cells there were.
     pub copies: i64,
+    /// The cells that held them.
+    pub copy_cells: Vec<String>,
     /// Refused and failed calls, and kept answers, that were removed.
     pub derived: u64,
     /// Data keys that were destroyed.
@@ -65,12 +67,14 @@ impl Engine {
     pub async fn execute_data_requests(&self) -> Result<usize> {
         let mut ended = 0;
         for node in self.0.cells.values() {
-            let waiting = store::to_execute(&node.db).await?;
-            if waiting.is_empty() {
+            if store::to_execute(&node.db).await?.is_empty() {
                 continue;
             }
             let Some(lease) = self.lease(node, EXECUTE).await? else { continue };
-            for row in waiting {
+            // Read under the lease, and each once more before it begins: what ended or was cancelled meanwhile is done.
+            for waiting in store::to_execute(&node.db).await? {
+                let row = store::get(&node.db, &waiting.workspace_id, &waiting.id).await?;
+                let Some(row) = row.filter(|row| row.state.is_executed()) else { continue };
                 ended += usize::from(self.execute_one(node, &lease, row).await?);
             }
             lease.finish(&json!({ "ended": ended })).await?;
@@ -120,39 +124,54 @@ impl Run<'_> {
         self.engine.0.clock.now()
     }
 
+    /// What it is about: nothing that was logged after it began, so that it ends, and later calls are spared.
     pub(super) fn criteria(&self) -> Result<Criteria> {
-        serde_json::from_str(&self.row.criteria).map_err(|error| internal("stored criteria", error))
+        let criteria: Criteria =
+            serde_json::from_str(&self.row.criteria).map_err(|error| internal("stored criteria", error))?;
+        Ok(match self.row.started_at {
+            Some(began) => criteria.until(began),
+            None => criteria,
+        })
     }
 
     /// Notes every call that it is about, and what there is of them.
     async fn start(&mut self) -> Result<()> {
+        self.row.started_at = Some(self.now());
+        self.note_calls(if self.row.kind == Kind::Erasure { Of::Content } else { Of::All }).await?;
+        let (db, id, criteria) = (&self.node.db, &self.row.workspace_id, self.criteria()?);
+        let copies = erasure::copies(db, &self.row.id).await?;
+        self.progress = Progress {
+            total: store::count_items(db, &self.row.id, "pending").await?,
+            found: discover::count(db, id, &criteria).await?,
+            files: discover::count_files(db, id, &criteria).await?,
+            copies: copies.values().sum(),
+            copy_cells: copies.into_keys().collect(),
+            earlier: std::mem::take(&mut self.progress.earlier),
+            ..Progress::default()
+        };
+        self.move_on(Step::Start, "data_request.started").await
+    }
+
+    /// Notes the calls as waiting, batch by batch.
+    async fn note_calls(&self, which: Of) -> Result<()> {
         let (db, id, criteria) = (&self.node.db, &self.row.workspace_id, self.criteria()?);
         let mut after = Some(0);
         while let Some(from) = after {
-            let content = self.row.kind == Kind::Erasure;
-            let (requests, last) = discover::batch(db, id, &criteria, content, from, BATCH).await?;
+            let (requests, last) = discover::batch(db, id, &criteria, which, from, BATCH).await?;
             let mut transaction = db.begin().await?;
             store::add_items(&mut transaction, &self.row.id, &requests, "pending").await?;
             transaction.commit().await?;
             after = last;
         }
-        self.progress = Progress {
-            total: store::count_items(db, &self.row.id, "pending").await?,
-            found: discover::count(db, id, &criteria).await?,
-            files: discover::count_files(db, id, &criteria).await?,
-            copies: erasure::count_copies(db, &self.row.id).await?,
-            earlier: std::mem::take(&mut self.progress.earlier),
-            ..Progress::default()
-        };
-        self.row.started_at = Some(self.now());
-        self.move_on(Step::Start, "data_request.started").await
+        Ok(())
     }
 
     async fn move_on(&mut self, way: Step, event: &str) -> Result<()> {
         let from = self.row.state;
         self.row.state = step(from, way)?;
         self.row.progress = serde_json::to_string(&self.progress).ok();
-        self.engine.keep_data_request(&self.scope, from, &self.row, event).await
+        let changes = vec![store::update(&self.row, from)];
+        self.engine.keep_data_request(&self.scope, &self.row, changes, event).await
     }
 
     async fn save_progress(&mut self) -> Result<()> {
@@ -165,7 +184,13 @@ impl Run<'_> {
     /// A fault leaves the request running: what is done stays done, and the next round goes on.
     async fn note_fault(&mut self, error: &Error) -> Result<bool> {
         tracing::warn!(%error, request = %self.row.id, "a data request waits to be tried again");
-        self.progress.waiting_for = Some(error.to_string());
+        self.wait_for(error.to_string()).await
+    }
+
+    /// Leaves the rest to the next round, which is the last thing that it does where it took too long; tells whether it
+    /// has ended.
+    async fn wait_for(&mut self, what: String) -> Result<bool> {
+        self.progress.waiting_for = Some(what);
         let too_long = self.row.started_at.is_some_and(|began| began.plus(PATIENCE) < self.now());
         if self.row.state == State::Running && too_long {
             self.row.ended_at = Some(self.now());
@@ -201,19 +226,18 @@ impl Run<'_> {
         let left = discover::count(&self.node.db, &self.row.workspace_id, &self.criteria()?).await?;
         match (self.progress.held, left.prompts + left.media) {
             (0, 0) => self.finish(Step::Finish).await,
-            (0, _) => self.search_again().await,
+            (0, _) => self.search_again(left).await,
             (_, _) => self.finish(Step::FinishInPart).await,
         }
     }
 
-    /// A call that ended meanwhile is about the same subject: it is erased in the next round.
-    async fn search_again(&mut self) -> Result<bool> {
-        let (ids, _) =
-            discover::batch(&self.node.db, &self.row.workspace_id, &self.criteria()?, true, 0, BATCH).await?;
-        let mut transaction = self.node.db.begin().await?;
-        store::add_items(&mut transaction, &self.row.id, &ids, "pending").await?;
-        transaction.commit().await?;
-        Ok(false)
+    /// A call that was written while the others were noted is about the same subject: the next round erases it.
+    async fn search_again(&mut self, left: store::Matches) -> Result<bool> {
+        self.note_calls(Of::Left).await?;
+        self.progress.found.prompts += left.prompts;
+        self.progress.found.media += left.media;
+        self.recount().await?;
+        self.wait_for("Calls were written while it ran; they are erased next.".into()).await
     }
 
     async fn is_all_held(&self) -> Result<bool> {
@@ -257,6 +281,8 @@ impl Run<'_> {
         let (db, id) = (&self.node.db, &self.row.id);
         self.progress.done = store::count_items(db, id, "done").await?;
         self.progress.held = store::count_items(db, id, "held").await?;
+        let pending = store::count_items(db, id, "pending").await?;
+        self.progress.total = self.progress.done + self.progress.held + pending;
         Ok(())
     }
 
@@ -285,19 +311,33 @@ impl Run<'_> {
             erasure::destroy_keys(db, id, &ids, &self.progress.json()).await?;
             self.node.sealer.forget();
         }
+        self.forget_subject().await?;
         // What is left of a prompt on the disk is unreadable without its key; a key's own bytes are not.
         db.scrub("data_keys").await?;
         self.save_progress().await
     }
 
-    /// The certificate and the last log entry; the subject's name goes from an erasure's own record too.
+    /// The subject's name goes from the request's own record, which is sealed anew. The key of the old one is destroyed
+    /// as those of the prompts are: a backup may hold the record.
+    async fn forget_subject(&mut self) -> Result<()> {
+        let private = Private { subject: None, ..unseal(self.node, &self.row).await? };
+        let now = self.now();
+        seal(self.node, &mut self.row, &private, Own::Erased, now).await?;
+        let db = &self.node.db;
+        store::reseal(db, &self.row).await?;
+        let filed = Own::Filed.scope(&self.row.id);
+        if let Some(old) = data_keys::of_scope(db, &self.row.workspace_id, &filed).await? {
+            let ids = [old.id];
+            self.engine.destroy_kept_keys(self.node, &ids).await?;
+            data_keys::destroy(db, &ids).await?;
+            self.node.sealer.forget();
+        }
+        Ok(())
+    }
+
+    /// The certificate and the last log entry.
     async fn finish(&mut self, way: Step) -> Result<bool> {
         self.row.ended_at = Some(self.now());
-        if self.row.kind == Kind::Erasure {
-            let private = Private { subject: None, ..unseal(self.node, &self.row).await? };
-            self.row.sealed =
-                seal(self.node, &self.scope, &self.row.id, &private, self.row.filed_at).await?.1;
-        }
         let certificate = self.certificate(step(self.row.state, way)?).await?;
         self.row.certificate = Some(certificate.to_string());
         self.move_on(way, "data_request.completed").await.map(|()| true)

@@ -21,6 +21,7 @@ use crate::engine::log::reading::{Page, Paged, cursor_of};
 use crate::engine::random;
 use crate::engine::store::data_requests::{self as store, RequestRow};
 use crate::engine::store::keys;
+use crate::engine::store::sql::Statement;
 use crate::engine::{CellNode, Engine};
 
 pub use self::archive::PREFIX as ARCHIVES;
@@ -174,17 +175,15 @@ impl Engine {
             subject: checked.matching.subject,
             ..Private::default()
         };
-        let id: DataRequestId = random::id(now);
-        let (key_id, sealed) = seal(cell, scope, &id, &private, now).await?;
-        let row = RequestRow {
-            id,
+        let mut row = RequestRow {
+            id: random::id(now),
             workspace_id: scope.workspace.id.clone(),
             kind: checked.kind,
             state: step(State::Preview, Step::File)?,
             matches: discover::count(&cell.db, &scope.workspace.id, &criteria).await?,
             criteria: serde_json::to_string(&criteria).map_err(|error| internal("criteria", error))?,
-            key_id,
-            sealed,
+            key_id: String::new(),
+            sealed: Vec::new(),
             received_on: checked.received_on.to_string(),
             due_on: due_on(checked.received_on, false).to_string(),
             extended: false,
@@ -200,6 +199,7 @@ impl Engine {
             certificate: None,
             archive_until: None,
         };
+        seal(cell, &mut row, &private, Own::Filed, now).await?;
         let act = self.act(scope, "data_request.filed", about(&row), vec![store::insert(&row)]).await?;
         self.submit_act(scope, act).await?;
         self.data_request_view(scope, row).await
@@ -329,10 +329,11 @@ impl Engine {
         let cell = self.cell(&scope.workspace)?;
         row.state = step(from, way)?;
         row.decided_by = Some(scope.actor.clone());
-        row.decided_at = Some(self.0.clock.now());
+        let now = self.0.clock.now();
+        row.decided_at = Some(now);
         let private = Private { decision, ..unseal(cell, &row).await? };
-        row.sealed = seal(cell, scope, &row.id, &private, row.filed_at).await?.1;
-        self.keep_data_request(scope, from, &row, event).await?;
+        seal(cell, &mut row, &private, Own::Filed, now).await?;
+        self.keep_data_request(scope, &row, vec![store::update(&row, from)], event).await?;
         self.data_request_view(scope, row).await
     }
 
@@ -355,10 +356,12 @@ impl Engine {
     /// [`Error::Conflict`] in any other state.
     pub async fn retry_data_request(&self, scope: &Scope, id: &DataRequestId) -> Result<DataRequestView> {
         let row = self.data_request_row(scope, id).await?;
+        let (from, state) = (row.state, step(row.state, Step::Retry)?);
         let progress = Some(Progress { earlier: certificate::runs(&row), ..Progress::default() }.json());
-        let next = RequestRow { started_at: None, ended_at: None, progress, ..row.clone() };
-        store::clear_items(&self.cell(&scope.workspace)?.db, id).await?;
-        self.move_data_request(scope, next, Step::Retry, "data_request.retried").await
+        let next = RequestRow { state, started_at: None, ended_at: None, progress, ..row };
+        let changes = vec![store::update(&next, from), store::clear_items(id)];
+        self.keep_data_request(scope, &next, changes, "data_request.retried").await?;
+        self.data_request_view(scope, next).await
     }
 
     /// Moves the due date by two calendar months, of which the subject has to be told with the reason (GDPR article 12(3)).
@@ -380,8 +383,9 @@ impl Engine {
         }
         (row.extended, row.due_on) = (true, due_on(received, true).to_string());
         let private = Private { extension_reason: Some(reason), ..unseal(cell, &row).await? };
-        row.sealed = seal(cell, scope, &row.id, &private, row.filed_at).await?.1;
-        self.keep_data_request(scope, row.state, &row, "data_request.extended").await?;
+        seal(cell, &mut row, &private, Own::Filed, self.0.clock.now()).await?;
+        let changes = vec![store::update(&row, row.state)];
+        self.keep_data_request(scope, &row, changes, "data_request.extended").await?;
         self.data_request_view(scope, row).await
     }
 
@@ -394,7 +398,7 @@ impl Engine {
     ) -> Result<DataRequestView> {
         let from = row.state;
         row.state = step(from, way)?;
-        self.keep_data_request(scope, from, &row, event).await?;
+        self.keep_data_request(scope, &row, vec![store::update(&row, from)], event).await?;
         self.data_request_view(scope, row).await
     }
 
@@ -402,11 +406,11 @@ impl Engine {
     async fn keep_data_request(
         &self,
         scope: &Scope,
-        from: State,
         row: &RequestRow,
+        changes: Vec<Statement>,
         event: &str,
     ) -> Result<()> {
-        let act = self.act(scope, event, about(row), vec![store::update(row, from)]).await?;
+        let act = self.act(scope, event, about(row), changes).await?;
         self.submit_act(scope, act).await.map(|_| ()).map_err(|error| match error {
             Error::NotFound => {
                 Error::Conflict("Somebody else was faster. Look again; nothing was changed.".into())
@@ -477,17 +481,30 @@ fn stored_day(text: &str) -> Result<jiff::civil::Date> {
     text.parse().map_err(|error| internal("stored day", error))
 }
 
-/// Seals what is private of a request under the request's own key.
-async fn seal(
-    cell: &CellNode,
-    scope: &Scope,
-    id: &DataRequestId,
-    private: &Private,
-    now: Time,
-) -> Result<(String, Vec<u8>)> {
+/// A request's own keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Own {
+    /// The one that it is filed with.
+    Filed,
+    /// The one after an erasure, under which the subject's name never stood.
+    Erased,
+}
+
+impl Own {
+    fn scope(self, id: &DataRequestId) -> String {
+        match self {
+            Self::Filed => format!("request:{id}"),
+            Self::Erased => format!("request:{id}:erased"),
+        }
+    }
+}
+
+/// Seals what is private of a request under one of its own keys.
+async fn seal(cell: &CellNode, row: &mut RequestRow, private: &Private, own: Own, now: Time) -> Result<()> {
     let plain = serde_json::to_vec(private).map_err(|error| internal("data request", error))?;
-    let key = format!("request:{id}");
-    cell.sealer.seal_in(&scope.workspace.id, &key, id.as_str(), &plain, now).await
+    let (key, place) = (own.scope(&row.id), row.id.as_str());
+    (row.key_id, row.sealed) = cell.sealer.seal_in(&row.workspace_id, &key, place, &plain, now).await?;
+    Ok(())
 }
 
 async fn unseal(cell: &CellNode, row: &RequestRow) -> Result<Private> {
