@@ -8,9 +8,12 @@ import { promisify } from 'node:util';
 import * as v2 from '@modelcontextprotocol/client';
 import * as v1 from '@modelcontextprotocol/sdk/client/index.js';
 import * as v1http from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import compiler from 'typescript';
 
 import { journey } from './clients/journey.js';
-import { startServer } from './support/server.js';
+import { unescaped } from './support/html.js';
+import { ADMIN, startServer } from './support/server.js';
+import { signIn } from './support/world.js';
 
 const PRICE = 0.042;
 const TOOLS = ['generate_image', 'generate_video', 'get_credits', 'list_recent_generations'];
@@ -25,6 +28,7 @@ test('Python client, 2025-11-25', () => python('legacy', '2025-11-25'));
 test('TypeScript client, 2026-07-28', () => typescript('auto', '2026-07-28'));
 test('TypeScript client, 2025-11-25', () => typescript('legacy', '2025-11-25'));
 test('TypeScript SDK of the first generation', sdk);
+test('the programs that the agent’s page shows, as they stand there', shownPrograms);
 test('the books are clean', async () => {
   assert.match(await server.command(['check']), /^Clean/);
 });
@@ -52,6 +56,26 @@ async function sdk() {
   await client.connect(new v1http.StreamableHTTPClientTransport(new URL(server.made.mcp_url), authorized()));
   expectJourney(await journey(client));
   await client.close();
+}
+
+async function shownPrograms() {
+  const { workspace_id, agent_id, agent_token } = server.made;
+  const cookie = await signIn(server.base, ADMIN);
+  const answer = await fetch(`${server.base}/w/${workspace_id}/agents/${agent_id}`, { headers: { Accept: 'text/html', Cookie: cookie } });
+  const found = (await answer.text()).matchAll(/data-client="([^"]+)"[^>]*>([^<]*)</g);
+  const shown = Object.fromEntries([...found].map(([, name, text]) => [name, unescaped(text).replaceAll('YOUR_TOKEN', agent_token)]));
+  assert.deepEqual(Object.keys(shown), ['Claude Code', 'Cursor', 'VS Code', 'Python', 'TypeScript']);
+  const { outputText, diagnostics } = compiler.transpileModule(shown.TypeScript, {
+    reportDiagnostics: true,
+    compilerOptions: { module: compiler.ModuleKind.ESNext, target: compiler.ScriptTarget.ES2022 },
+  });
+  assert.deepEqual(diagnostics, []);
+  // Imports of a text are looked up in the folder it is run in.
+  const options = { cwd: path('.'), timeout: 60_000 };
+  for (const [program, given] of [[process.env.PYTHON, ['-c', shown.Python]], [process.execPath, ['--input-type=module', '-e', outputText]]]) {
+    const { stdout } = await promisify(execFile)(program, given, options);
+    assert.ok((await fetch(stdout.trim())).ok, stdout);
+  }
 }
 
 function authorized() {

@@ -4,10 +4,14 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 
 import { launch, watched } from './support/browser.js';
+import { filled } from './support/table.js';
 import { context, fill, startWorld } from './support/world.js';
 
 /** No page has more stops than this. */
 const MOST_STOPS = 200;
+/** So long, the same form from the same session counts as the same act. */
+const REMEMBERED_MS = 3_100;
+const JSON_LABEL = 'The same as JSON. Saving either form replaces the whole policy.';
 
 let world, browser, page, complaints, ids;
 
@@ -153,9 +157,155 @@ test('the chart’s legend and bars', async () => {
   await page.waitForURL('**/audit?q=*');
 });
 
-/** Opens a page and skips its navigation, by its first stop. */
-async function open(below) {
-  await page.goto(`/w/${ids.ws}${below}`);
+// Each line: what is done, on which page, and its steps. `{ws}` and the like are the world's ids. A later line may stand on
+// what an earlier one made.
+const FLOWS = [
+  ['changing a role, and back', '/w/{ws}/members',
+    ['select', 'Role of Vera Stone', 'Developer'], ['press', 'Change'], ['see', 'Vera Stone is Developer now'],
+    ['open', '/w/{ws}/members'],
+    ['select', 'Role of Vera Stone', 'Viewer'], ['press', 'Change'], ['see', 'Vera Stone is Viewer now']],
+  ['sending an invitation again, and withdrawing it', '/w/{ws}/members',
+    ['press', 'Send again'], ['see', 'has a new link'], ['open', '/w/{ws}/members'], ['press', 'Withdraw'], ['see', 'Withdrawn.']],
+  ['inviting a list', '/w/{ws}/members',
+    ['press', 'Invite a list'], ['type', 'One person a line: email,role', 'list@example.com,viewer'], ['press', 'Check the list'],
+    ['there', 'button:has-text("Send 1 invitation")'], ['open'], ['press', 'Send 1 invitation'], ['see', '1 invitation is on its way']],
+  ['setting an allowance', '/w/{ws}/billing',
+    ['type', 'Balance on the first, in US dollars', '250'], ['key', 'Enter'], ['see', 'brought up to $250.00']],
+  ['topping up the same twice is asked about', '/w/{ws}/billing',
+    ['type', 'Amount in US dollars', '7'], ['type', 'Reference', 'INV-twice'], ['key', 'Enter'], ['see', '$7.00 added'],
+    ['wait', REMEMBERED_MS], ['open', '/w/{ws}/billing'],
+    ['type', 'Amount in US dollars', '7'], ['type', 'Reference', 'INV-twice'], ['key', 'Enter'], ['see', 'Nothing was added now'],
+    ['on', 'Add it once more'], ['key', 'Space'], ['press', 'Add to the balance'], ['see', '$7.00 added']],
+  ['filtering the ledger', '/w/{ws}/billing',
+    ['select', /^What\b/, 'Charges'], ['press', 'Filter'], ['at', '**kind=charge**']],
+  ['trying and saving a policy as JSON', '/w/{ws}/agents/{agent}',
+    ['tab', JSON_LABEL], ['press', 'Try on the last 30 days'], ['see', 'Not saved yet'],
+    ['open', '/w/{ws}/agents/{agent}'], ['tab', JSON_LABEL], ['press', 'Save policy'], ['see', 'The policy is saved']],
+  ['rotating a token', '/w/{ws}/agents/{agent}',
+    ['press', 'Rotate token'], ['type', 'Hours that the old token still works', '1'], ['key', 'Enter'], ['see', 'This is the new token']],
+  ['pausing an agent, and resuming it', '/w/{ws}/agents/{agent}',
+    ['press', 'Pause'], ['press', 'Pause'], ['see', 'Paused. Its calls'],
+    ['open', '/w/{ws}/agents/{agent}'], ['press', 'Resume'], ['press', 'Resume'], ['see', 'Resumed.']],
+  ['revoking an agent', '/w/{ws}/agents',
+    ['press', 'agent.typed-bot'], ['there', 'h1:has-text("agent.typed-bot")'], ['open'], ['press', 'Revoke'], ['press', 'Revoke for good'], ['see', 'Revoked.']],
+  ['who is told of alerts', '/w/{ws}/caps',
+    ['type', 'Recipients', 'ada@example.com'], ['key', 'Enter'], ['see', 'Saved.']],
+  ['testing a webhook', '/w/{ws}/webhooks/{webhook}',
+    ['press', 'Send test event'], ['see', 'did not arrive']],
+  ['rotating a webhook’s secret', '/w/{ws}/webhooks/{webhook}',
+    ['press', 'Rotate secret'], ['type', 'Hours that the old secret still signs', '0'], ['key', 'Enter'], ['see', 'This is the new secret']],
+  ['replaying a range', '/w/{ws}/webhooks/{webhook}',
+    ['press', 'Replay a range'], ['type', 'From place in the log', '1'], ['key', 'Enter'], ['see', 'sent once more']],
+  ['deleting a webhook', '/w/{ws}/webhooks/{webhook}',
+    ['press', 'Delete'], ['press', 'Delete this webhook'], ['see', 'Deleted, with its delivery log']],
+  ['changing how long data is kept', '/w/{ws}/retention',
+    ['type', 'Media and prompts, in days', '25'], ['press', 'Show what this deletes'], ['see', 'not saved yet'],
+    ['open'], ['press', 'Save'], ['see', 'Saved. What is past its time']],
+  ['lifting both holds', '/w/{ws}/retention',
+    ['press', /Lift$/], ['type', 'Why it is lifted', 'closed'], ['key', 'Enter'], ['see', 'Lifted.'],
+    ['open', '/w/{ws}/retention'], ['press', /Lift$/], ['type', 'Why it is lifted', 'closed'], ['key', 'Enter'], ['see', 'Lifted.']],
+  ['deleting a generation', '/w/{ws}/generations',
+    ['press', 'Delete'], ['press', 'Delete now'], ['see', 'Deleted: the files']],
+  ['forbidding a model, and allowing it', '/w/{ws}/models/{model}',
+    ['press', 'Forbid in this workspace'], ['press', 'Forbid in this workspace'], ['see', 'Forbidden.'],
+    ['open', '/w/{ws}/models/{model}'],
+    ['press', 'Allow in this workspace'], ['press', 'Allow in this workspace'], ['see', 'Allowed.']],
+  ['saving a search, and removing it', '/w/{ws}/audit?tab=calls&q=tool%3Agenerate_image',
+    ['press', 'Saved searches'], ['type', 'Save this search as', 'mine'], ['key', 'Enter'], ['see', '“mine” is saved.'],
+    ['open', '/w/{ws}/audit'], ['press', 'Saved searches'], ['press', 'Remove mine'], ['see', 'The saved search is removed.']],
+  ['rejecting a data request', '/w/{ws}/data-requests/{rejected}',
+    ['press', 'Reject'], ['type', 'Reason', 'not the person'], ['key', 'Enter'], ['see', 'Rejected.']],
+  ['approving a data request', '/w/{ws}/data-requests/{approved}',
+    ['type', 'How the person’s identity was verified', 'passport'], ['key', 'Enter'], ['see', 'Approved.']],
+  ['a cost centre', '/w/{ws}/settings',
+    ['type', 'Cost centre', 'cc-9'], ['key', 'Enter'], ['see', 'Saved.']],
+  ['replacing the MCP address', '/w/{ws}/settings',
+    ['press', 'Replace it'], ['type', 'Hours that the old address still works', '24'], ['key', 'Enter'], ['see', 'The MCP address is new']],
+  ['one’s own name', '/account',
+    ['type', 'Your name', 'Ada K'], ['key', 'Enter'], ['see', 'Saved.']],
+  ['which mails come', '/account',
+    ['tab', /^Alerts/], ['key', 'Space'], ['press', 'Save'], ['see', 'Saved.']],
+  ['the colours', '/account',
+    ['press', 'Dark'], ['there', 'html[data-theme=dark]'], ['open'], ['press', 'Auto'], ['there', 'html:not([data-theme=dark])']],
+  ['making a workspace', '/',
+    ['press', 'New workspace'], ['type', 'Name', 'Typed'], ['tab', /^European Union/], ['key', 'Space'], ['press', 'Create workspace'],
+    ['there', 'h1:has-text("Typed")']],
+  ['switching to it', '/w/{ws}',
+    ['fresh', '/w/{ws}'], ['press', /Growth.*Admin$/], ['press', 'Typed'], ['there', '.switch:has-text("Typed")']],
+  ['deleting it', '/',
+    ['press', 'Typed'], ['there', '.switch:has-text("Typed")'], ['press', 'Settings'], ['there', 'h1:has-text("Settings")'],
+    ['open'], ['press', 'Delete this workspace'], ['type', 'Type the workspace’s name', 'Typed'], ['key', 'Enter'], ['see', 'Typed is deleted']],
+];
+
+const STEPS = {
+  /** Another page, or the one that has just come, with its navigation skipped. */
+  open: (path) => visit(path),
+  /** Another page from its very beginning. */
+  fresh: (path) => page.goto(filled(path, ids)),
+  tab: tabTo,
+  on: async (name) => assert.equal((await focused()).name, name),
+  key: (key) => page.keyboard.press(key),
+  press,
+  type,
+  /** A choice by the beginning of its name. */
+  select: async (label, option) => { await tabTo(label); await page.keyboard.type(option); },
+  see: (text) => page.getByText(text).first().waitFor(),
+  there: (selector) => page.locator(selector).first().waitFor(),
+  at: (url) => page.waitForURL(url),
+  wait: (ms) => page.waitForTimeout(ms),
+};
+
+test('the flows of every page', async (each) => {
+  const file = (subject) => world.rest('POST', '/data-requests', {
+    kind: 'access', match: { subject }, received_on: new Date().toISOString().slice(0, 10), requested_by: 'Grace Hopper',
+  });
+  [ids.rejected, ids.approved] = [(await file('customer-8')).id, (await file('customer-9')).id];
+  for (const [name, path, ...steps] of FLOWS) {
+    await each.test(name, async () => {
+      await visit(path);
+      for (const [step, ...given] of steps) await STEPS[step](...given);
+      assert.deepEqual(complaints.splice(0), []);
+    });
+  }
+});
+
+test('accepting an invitation, signing out and in', async () => {
+  const admins = page;
+  page = await (await context(browser, world.base)).newPage();
+  try {
+    await page.goto(`/invite/${ids.invite}`);
+    await type('Your name', 'Kim Keys');
+    await type('Password', 'a passphrase by keyboard');
+    await page.keyboard.press('Enter');
+    await page.locator('h1:has-text("Growth")').waitFor();
+    await press('Sign out');
+    await page.locator('h1:has-text("Sign in")').waitFor();
+    await type('E-mail', 'somebody.with.a.long.address@department.example.com');
+    await type('Password', 'a passphrase by keyboard');
+    await page.keyboard.press('Enter');
+    await page.locator('h1:has-text("Workspaces")').waitFor();
+  } finally {
+    await page.context().close();
+    page = admins;
+  }
+});
+
+test('removing a member', async () => {
+  await open('/members');
+  await tabTo('Role of Kim Keys');
+  await press('Remove');
+  await press('Remove now');
+  await page.getByText('The person has no access any more').waitFor();
+});
+
+/** Opens a page of the workspace and skips its navigation. */
+function open(below) {
+  return visit(`/w/{ws}${below}`);
+}
+
+/** Opens a page, or takes the one that has just come, and skips its navigation by its first stop. */
+async function visit(path) {
+  if (path) await page.goto(filled(path, ids));
   await page.keyboard.press('Tab');
   assert.equal((await focused()).name, 'Skip to the page');
   await page.keyboard.press('Enter');

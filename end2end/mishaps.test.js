@@ -50,12 +50,16 @@ test('a double click makes one agent, and its token is shown', async () => {
   assert.match(await page.locator('#secret').innerText(), /^af_agent_/);
 });
 
-test('the same again, later, is another act', async () => {
+test('the same again, later, is another act, which is asked about first', async () => {
   await typeTopUp('INV-again');
   await page.getByRole('button', { name: 'Add to the balance' }).click();
   await page.getByText('$5.00 added').waitFor();
   await page.waitForTimeout(REMEMBERED_MS);
   await typeTopUp('INV-again');
+  await page.getByRole('button', { name: 'Add to the balance' }).click();
+  await page.getByRole('status').getByText('Nothing was added now').waitFor();
+  assert.equal(await topUps('INV-again'), 1);
+  await page.getByLabel('Add it once more').check();
   await page.getByRole('button', { name: 'Add to the balance' }).click();
   await page.getByText('$5.00 added').waitFor();
   assert.equal(await topUps('INV-again'), 2);

@@ -14,6 +14,7 @@ import { Webhook } from 'standardwebhooks';
 import typescript from 'typescript';
 
 import { callTools } from './support/agent.js';
+import { unescaped } from './support/html.js';
 import { startServer } from './support/server.js';
 
 const PATIENCE_MS = 5_000;
@@ -100,9 +101,6 @@ test('the verifiers that the reference shows accept what we deliver, and nothing
   assert.ok(!isOurs('whsec_strange', header, Buffer.from(got.body)));
   assert.ok(!isOurs(secret, header, Buffer.from(`${got.body} `)));
 });
-
-const unescaped = (html) =>
-  html.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&quot;', '"').replaceAll('&#x27;', "'").replaceAll('&amp;', '&');
 
 /** A receiver that keeps what comes. */
 async function receive() {

@@ -22,6 +22,8 @@ pub const SESSION_USER: &str = "user";
 pub struct RequestInfo {
     /// Who is signed in.
     pub user: Option<UserId>,
+    /// The session's name in the list of the person's sessions.
+    pub session: Option<String>,
     /// The client's address.
     pub address: Option<IpAddr>,
     /// Names the request in the log.

@@ -21,6 +21,8 @@ use crate::{ask, words};
 const NAME: &str = "af_flash";
 /// Browsers drop a cookie above 4096 bytes.
 const LONGEST: usize = 3_800;
+/// What was typed before a session ended travels once more, with what signing in has to say.
+const LONGEST_PACKED: usize = 3_000;
 /// What a deflated cookie begins with; base64 never does.
 const DEFLATED: &str = "~";
 /// The most that a deflated cookie may hold.
@@ -44,6 +46,9 @@ pub struct Flash {
     /// What was typed, except passwords.
     #[serde(default)]
     pub kept: BTreeMap<String, String>,
+    /// The inputs whose text was too long to be kept.
+    #[serde(default)]
+    pub lost: Vec<String>,
 }
 
 impl Flash {
@@ -53,21 +58,33 @@ impl Flash {
             Error::Field(FieldError { field, message }) => (Some(field.clone()), message.clone()),
             error => (None, error.to_string()),
         };
-        let kept = kept.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { problem: Some(problem), field, kept, ..Self::default() }
+        Self { problem: Some(problem), field, ..Self::typed(kept) }
     }
 
     /// What was typed, as one input that is sent along.
     pub fn pack(kept: &[(&str, &str)]) -> String {
-        let kept: BTreeMap<&str, &str> = kept.iter().copied().collect();
-        serde_json::to_string(&kept).unwrap_or_default()
+        let mut packed = Self::typed(kept);
+        packed.shorten_to(LONGEST_PACKED);
+        serde_json::to_string(&packed).unwrap_or_default()
+    }
+
+    fn typed(kept: &[(&str, &str)]) -> Self {
+        let kept = kept.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self { kept: kept.collect(), ..Self::default() }
     }
 
     /// After signing in: what was typed before, where there is any.
     pub fn unpack(packed: &str) -> Option<Self> {
-        let kept: BTreeMap<String, String> = serde_json::from_str(packed).ok()?;
+        let Self { kept, lost, .. } = serde_json::from_str(packed).ok()?;
         let problem = "Your session had ended, so nothing was done. What you typed is here again: look at it and send it once more.";
-        (!kept.is_empty()).then(|| Self { problem: Some(problem.into()), kept, ..Self::default() })
+        let is_something = !kept.is_empty() || !lost.is_empty();
+        is_something.then(|| Self { problem: Some(problem.into()), kept, lost, ..Self::default() })
+    }
+
+    /// For a form that its function cannot read.
+    pub fn unreadable() -> Self {
+        let problem = "The server could not read this form; the page may be older than the server’s last update. Nothing was done and no money moved: fill it in once more.";
+        Self { problem: Some(problem.into()), ..Self::default() }
     }
 
     /// A sentence about what was done.
@@ -119,14 +136,31 @@ impl Flash {
         self.kept.get(field).cloned().unwrap_or_default()
     }
 
-    /// The cookie. What was typed is dropped where it would not fit.
+    /// The cookie.
     pub fn cookie(mut self) -> String {
-        let mut text = self.encode();
-        if text.len() > LONGEST {
-            self.kept.clear();
-            text = self.encode();
+        self.shorten_to(LONGEST);
+        format!("{NAME}={}; Path=/; HttpOnly; SameSite=Strict", self.encode())
+    }
+
+    /// Leaves out the longest of what was typed until the rest fits.
+    fn shorten_to(&mut self, limit: usize) {
+        while self.encode().len() > limit {
+            let longest = self.kept.iter().max_by_key(|(_, value)| value.len());
+            let Some(name) = longest.map(|(name, _)| name.clone()) else { return };
+            self.kept.remove(&name);
+            self.lost.push(name);
         }
-        format!("{NAME}={text}; Path=/; HttpOnly; SameSite=Strict")
+    }
+
+    /// What has to be typed again, as a sentence.
+    pub fn lost_words(&self) -> Option<String> {
+        let names: Vec<String> = self.lost.iter().map(|name| words::field(name)).collect();
+        let too_long = "too long to come back: type";
+        match names.as_slice() {
+            [] => None,
+            [one] => Some(format!("{one} was {too_long} it again.")),
+            more => Some(format!("{} were {too_long} them again.", more.join(", "))),
+        }
     }
 
     /// Whether what was typed fits.
@@ -188,8 +222,20 @@ mod tests {
             let (parts, ()) =
                 http::Request::builder().header("cookie", &cookie).body(()).unwrap().into_parts();
             let read = Flash::read(&parts).unwrap();
-            assert_eq!((read.field.as_deref(), read.value("people")), (Some("email"), kept));
+            assert_eq!((read.field.as_deref(), &read.value("people")), (Some("email"), &kept));
+            let lost = kept.is_empty().then(|| "List was too long to come back: type it again.".to_owned());
+            assert_eq!((read.value("email"), read.lost_words()), ("a".to_owned(), lost));
         }
+    }
+
+    #[test]
+    fn what_was_typed_before_a_session_ended_comes_back_but_for_what_is_too_long() {
+        let noise: String = (0..9_000u32).map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761))).collect();
+        let packed = Flash::pack(&[("subject", "customer-42"), ("prompt_text", &noise)]);
+        let back = Flash::unpack(&packed).unwrap();
+        assert_eq!((back.value("subject").as_str(), back.value("prompt_text").as_str()), ("customer-42", ""));
+        assert_eq!(back.lost_words().unwrap(), "Prompt text was too long to come back: type it again.");
+        assert!(Flash::unpack(&Flash::pack(&[])).is_none(), "nothing was typed");
     }
 
     #[test]

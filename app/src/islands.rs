@@ -168,19 +168,66 @@ fn as_png(image: &web_sys::HtmlImageElement, canvas: &web_sys::HtmlCanvasElement
     canvas.to_data_url().ok()
 }
 
-/// Links with a filter over their names.
+/// Links with a filter over their names; it shows itself once it is awake.
 #[island]
 pub fn FilteredLinks(
     /// Name and address of each.
     links: Vec<(String, String)>,
 ) -> impl IntoView {
-    let typed = RwSignal::new(String::new());
+    let (typed, is_awake) = (RwSignal::new(String::new()), RwSignal::new(false));
+    Effect::new(move |_| is_awake.set(true));
     let shown =
         move || links.iter().filter(|(name, _)| holds(name, &typed.get())).cloned().collect::<Vec<_>>();
     view! {
-        <input type="search" aria-label="Filter" placeholder="Filter" on:input=move |event| typed.set(event_target_value(&event))/>
+        <input type="search" aria-label="Filter" placeholder="Filter" hidden=move || !is_awake.get() on:input=move |event| typed.set(event_target_value(&event))/>
         <ul>{move || shown().into_iter().map(|(name, href)| view! { <li><a href=href>{name}</a></li> }).collect_view()}</ul>
     }
+}
+
+/// Fills the text area called `into` with a file of the reader's, which is not sent anywhere; it shows itself once it is awake.
+#[island]
+pub fn FileInto(
+    /// The id of the text area.
+    into: String,
+    /// The input's label.
+    label: String,
+    /// Which files are offered, such as `.csv`.
+    accept: String,
+) -> impl IntoView {
+    let is_awake = RwSignal::new(false);
+    Effect::new(move |_| is_awake.set(true));
+    let read = move |event| {
+        if let Some(file) = chosen_file(&event) {
+            read_into(&file, into.clone());
+        }
+    };
+    view! {
+        <label class="file" hidden=move || !is_awake.get()>{label}" "<input type="file" accept=accept on:change=read/></label>
+    }
+}
+
+fn chosen_file(event: &web_sys::Event) -> Option<web_sys::Blob> {
+    use web_sys::js_sys::Reflect;
+    use web_sys::wasm_bindgen::JsCast;
+    let files = Reflect::get(&event.target()?.into(), &"files".into()).ok()?;
+    Reflect::get_u32(&files, 0).ok()?.dyn_into().ok()
+}
+
+fn read_into(file: &web_sys::Blob, id: String) {
+    use web_sys::wasm_bindgen::JsCast;
+    use web_sys::wasm_bindgen::closure::Closure;
+    let Ok(reader) = web_sys::FileReader::new() else { return };
+    let read = reader.clone();
+    let loaded = Closure::once_into_js(move || {
+        let area = document().get_element_by_id(&id);
+        let area = area.and_then(|area| area.dyn_into::<web_sys::HtmlTextAreaElement>().ok());
+        let text = read.result().ok().and_then(|text| text.as_string());
+        if let (Some(area), Some(text)) = (area, text) {
+            area.set_value(&text);
+        }
+    });
+    reader.set_onload(Some(loaded.unchecked_ref()));
+    let _ = reader.read_as_text(file);
 }
 
 fn holds(name: &str, typed: &str) -> bool {

@@ -24,11 +24,13 @@ mod words;
 #[cfg(feature = "ssr")]
 pub use app::{App, shell};
 #[cfg(feature = "ssr")]
-pub use ask::{RequestInfo, SESSION_USER};
+pub use ask::{RequestInfo, SESSION_USER, login};
 #[cfg(feature = "ssr")]
 pub use components::nav::places;
 #[cfg(feature = "ssr")]
 pub use components::problem::refusal;
+#[cfg(feature = "ssr")]
+pub use flash::Flash;
 #[cfg(feature = "ssr")]
 pub use pages::reference::Interface;
 #[cfg(feature = "ssr")]

@@ -11,10 +11,12 @@ use crate::reader;
 /// What an input is about, from its name: `Log retention days`.
 pub fn field(name: &str) -> String {
     let words = match name {
+        "again" => "the same top-up",
         "confirm" => "workspace’s name",
         "day_usd" => "cap a day",
         "email" => "e-mail",
         "ip_allowlist" => "network",
+        "key" => "API key",
         "key_name" => "name",
         "key_role" => "role",
         "match" => "request",

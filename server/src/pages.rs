@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use agentframer::domain::ids::UserId;
 use agentframer::engine::Engine;
-use agentframer_app::{App, Interface, RequestInfo, shell};
+use agentframer_app::{App, Flash, Interface, RequestInfo, shell};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request};
@@ -21,7 +21,7 @@ use tower_sessions::Session;
 use crate::headers::SecurityHeaders;
 use crate::mcp::transport;
 use crate::rest;
-use crate::session_store::USER;
+use crate::session_store::{USER, listed_as};
 use crate::visit::Visit;
 
 /// Every page and server function; an unknown path gives the app's own not-found page.
@@ -88,6 +88,7 @@ async fn introduce(
         session.get::<UserId>(USER).await.inspect_err(|error| tracing::error!(%error, "no session")).ok();
     request.extensions_mut().insert(RequestInfo {
         user: user.flatten(),
+        session: session.id().map(listed_as),
         address: Some(visit.address),
         request_id: visit.request_id,
     });
@@ -96,7 +97,8 @@ async fn introduce(
     response
 }
 
-/// A form that is refused is answered with the not-found page, which says so; its function alone answers nothing.
+/// A form that is refused is answered with the not-found page, which says so; its function alone answers nothing. One that
+/// its function cannot read goes back to its page, which says so too.
 async fn refusal_told<Page>(page: impl FnOnce(Request) -> Page, request: Request, next: Next) -> Response
 where
     Page: Future<Output = Response>,
@@ -107,7 +109,32 @@ where
     let (parts, body) = request.into_parts();
     let again = Request::from_parts(parts.clone(), Body::empty());
     let response = next.run(Request::from_parts(parts, body)).await;
-    if response.status() == StatusCode::NOT_FOUND { page(again).await } else { response }
+    match response.status() {
+        StatusCode::NOT_FOUND => page(again).await,
+        StatusCode::FOUND => unreadable(response),
+        _ => response,
+    }
+}
+
+/// Leptos puts its own words behind the address of the page that the form was on, where nobody reads them.
+fn unreadable(mut response: Response) -> Response {
+    let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+    let Some(page) = location.and_then(page_of_fault) else { return response };
+    let said = HeaderValue::from_str(&Flash::unreadable().cookie());
+    let (Ok(page), Ok(said)) = (HeaderValue::from_str(&page), said) else { return response };
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    response.headers_mut().insert(header::LOCATION, page);
+    response.headers_mut().append(header::SET_COOKIE, said);
+    response
+}
+
+/// The address without leptos's words; `None` where it has none.
+fn page_of_fault(location: &str) -> Option<String> {
+    let (path, query) = location.split_once('?')?;
+    let pairs = url::form_urlencoded::parse(query.as_bytes());
+    let (words, own): (Vec<_>, Vec<_>) = pairs.partition(|(name, _)| name == "__path" || name == "__err");
+    let own = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(own).finish();
+    (!words.is_empty()).then(|| if own.is_empty() { path.to_owned() } else { format!("{path}?{own}") })
 }
 
 fn not_found(mut response: Response) -> Response {
@@ -115,4 +142,20 @@ fn not_found(mut response: Response) -> Response {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page_of_fault;
+
+    #[test]
+    fn an_address_loses_what_leptos_says_and_keeps_the_rest() {
+        let page = |location| page_of_fault(location);
+        assert_eq!(
+            page("http://h/w/x/audit?q=a+b&__path=%2Fapi&__err=e").as_deref(),
+            Some("http://h/w/x/audit?q=a+b")
+        );
+        assert_eq!(page("http://h/login?__path=a&__err=b").as_deref(), Some("http://h/login"));
+        assert_eq!(page("http://h/w/x/audit?q=a"), None);
+    }
 }

@@ -5,9 +5,11 @@ use agentframer::domain::ids::{UserId, WorkspaceId};
 use agentframer::engine::Engine;
 use agentframer::engine::access::scope::{Principal, Scope};
 use agentframer::engine::error::{Error, Result};
+use agentframer_app::login;
 use axum::extract::{Extension, FromRequestParts};
 use axum::response::{IntoResponse, Redirect, Response};
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use tower_sessions::Session;
 
 use crate::rest::problem::Problem;
@@ -18,6 +20,8 @@ use crate::visit::Visit;
 pub struct Reader {
     session: Session,
     visit: Visit,
+    /// What was asked for.
+    path: String,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Reader {
@@ -27,7 +31,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Reader {
         let session = Session::from_request_parts(parts, state).await.map_err(IntoResponse::into_response)?;
         let visit = Extension::<Visit>::from_request_parts(parts, state).await;
         let Extension(visit) = visit.map_err(IntoResponse::into_response)?;
-        Ok(Self { session, visit })
+        let path = parts.uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned();
+        Ok(Self { session, visit, path })
     }
 }
 
@@ -44,13 +49,14 @@ impl Reader {
         let workspace: WorkspaceId = workspace.parse().map_err(|_| Error::NotFound)?;
         engine.scope(&user, &workspace, permission, self.visit.origin()).await
     }
-}
 
-/// As pages answer a refusal: who is not signed in is sent to do so; what the reader may not know of is not there.
-pub fn refused(error: Error) -> Response {
-    match error {
-        Error::Unauthenticated => Redirect::to("/login").into_response(),
-        Error::Forbidden(_) => Problem::from(Error::NotFound).into_response(),
-        error => Problem::from(error).into_response(),
+    /// As pages answer a refusal: who is not signed in is sent to do so and comes back; what the reader may not know of is
+    /// not there.
+    pub fn refused(&self, error: Error) -> Response {
+        match error {
+            Error::Unauthenticated => Redirect::to(&login(&self.path)).into_response(),
+            Error::Forbidden(_) => Problem::from(Error::NotFound).into_response(),
+            error => Problem::from(error).into_response(),
+        }
     }
 }

@@ -7,7 +7,7 @@ use agentframer::domain::ids::UserId;
 use agentframer::domain::time::{DAY, HOUR, MINUTE, Time};
 use agentframer::engine::Engine;
 use agentframer::engine::error::Error;
-use agentframer::engine::store::people::{SessionHolder, SessionRow};
+use agentframer::engine::store::people::{SessionHolder, SessionRow, SessionView};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -127,6 +127,11 @@ impl SessionStore for EngineSessions {
     async fn delete(&self, id: &Id) -> Result<()> {
         self.0.session_delete(&fingerprint(*id)).await.map_err(backend)
     }
+}
+
+/// The name under which a session is listed.
+pub fn listed_as(id: Id) -> String {
+    SessionView::id_of(&fingerprint(id))
 }
 
 fn fingerprint(id: Id) -> String {

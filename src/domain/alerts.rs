@@ -60,8 +60,11 @@ impl AlertSettings {
         }
         self.further_thresholds.sort_unstable();
         self.further_thresholds.dedup();
-        if self.further_thresholds.len() > 10 || self.recipients.len() > 20 {
-            return Err(FieldError::new("recipients", "at most 20 addresses and 10 thresholds are allowed"));
+        if self.further_thresholds.len() > 10 {
+            return Err(FieldError::new("further_thresholds", "has more than 10 percentages"));
+        }
+        if self.recipients.len() > 20 {
+            return Err(FieldError::new("recipients", "has more than 20 addresses"));
         }
         for recipient in &mut self.recipients {
             *recipient = field::email("recipients", recipient)?;
@@ -373,7 +376,9 @@ mod tests {
         };
         assert!(with(|_| ()).is_ok());
         assert_eq!(with(|s| s.further_thresholds = vec![0]).unwrap_err(), "further_thresholds");
+        assert_eq!(with(|s| s.further_thresholds = (1..=11).collect()).unwrap_err(), "further_thresholds");
         assert_eq!(with(|s| s.recipients = vec!["nobody".into()]).unwrap_err(), "recipients");
+        assert_eq!(with(|s| s.recipients = vec!["a@example.com".into(); 21]).unwrap_err(), "recipients");
         assert_eq!(with(|s| s.runaway.repeats = 1).unwrap_err(), "repeats");
     }
 }

@@ -4,9 +4,9 @@ use agentframer::domain::field::FieldError;
 use agentframer::engine::access::own_mail::MailChoices;
 use agentframer::engine::access::people::NewPerson;
 use agentframer::engine::access::workspaces::NewWorkspace;
-use agentframer::engine::error::Result;
+use agentframer::engine::error::{Error, Result};
 use http::header;
-use leptos::prelude::{ServerFnError, server};
+use leptos::prelude::server;
 use tower_sessions::Session;
 
 use super::{Answer, Next, answer, form_before, here, own_path};
@@ -63,8 +63,9 @@ pub async fn sign_in(email: String, password: String, next: Option<String>, kept
 pub async fn sign_out() -> Answer {
     let ask = here()?;
     let session: Session = leptos_axum::extract().await?;
-    session.flush().await.map_err(|_| ServerFnError::new("You are still signed in. Try again."))?;
-    answer(&ask, Ok(Next::page("/login")), &[])
+    let ended =
+        session.flush().await.map_err(|_| Error::Unavailable("You are still signed in. Try again.".into()));
+    answer(&ask, ended.map(|()| Next::page("/login")), &[])
 }
 
 /// Joins a workspace by an invitation, with a new account or the one that is signed in.

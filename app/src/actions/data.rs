@@ -11,7 +11,7 @@ use agentframer::engine::data::data_requests::NewDataRequest;
 use agentframer::engine::error::{Error, Result};
 use leptos::prelude::server;
 
-use super::{Answer, Next, answer, here};
+use super::{Answer, Next, answer, at_input, here};
 use crate::ask::Ask;
 use crate::flash::Flash;
 
@@ -196,20 +196,13 @@ pub async fn extend_data_request(workspace: String, request: String, extension: 
     let ask = here()?;
     let done = async {
         let (scope, id) = right(&ask, &workspace, &request, Permission::DecideDataRequests).await?;
+        // The page has two reasons; each error stands at its own.
         let extended = ask.engine.extend_data_request(&scope, &id, &extension).await;
         let extended = extended.map_err(|error| at_input(error, "reason", "extension"))?;
         let text = format!("Due on {} now. Tell the person, with the reason.", extended.due_on);
         Ok(Next::saying(own_page(&scope, &id), Flash::done(text)))
     };
     answer(&ask, done.await, &[("extension", &extension)])
-}
-
-/// The page has two reasons; each error stands at its own.
-fn at_input(error: Error, field: &str, input: &str) -> Error {
-    match error {
-        Error::Field(fault) if fault.field == field => FieldError::new(input, fault.message).into(),
-        error => error,
-    }
 }
 
 /// Withdraws a request that has not begun.

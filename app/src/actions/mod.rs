@@ -106,6 +106,14 @@ fn amount(field: &str, text: &str) -> Result<Option<Usd>> {
     Ok(Some(amount))
 }
 
+/// The engine's `field` is the form's `input`.
+fn at_input(error: Error, field: &str, input: &str) -> Error {
+    match error {
+        Error::Field(fault) if fault.field == field => FieldError::new(input, fault.message).into(),
+        error => error,
+    }
+}
+
 fn read_json(text: &str) -> Result<serde_json::Value> {
     let broken = |error: serde_json::Error| FieldError::new("policy", format!("is not JSON: {error}"));
     Ok(serde_json::from_str(text).map_err(broken)?)

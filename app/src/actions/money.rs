@@ -7,15 +7,29 @@ use leptos::prelude::server;
 
 use super::{Answer, Next, amount, answer, here};
 use crate::flash::Flash;
+use crate::words;
 
-/// Adds money to the balance.
+/// Adds money to the balance; the same once more within a day only with `again`.
 #[server(endpoint = "top_up")]
-pub async fn top_up(workspace: String, amount_usd: String, reference: String) -> Answer {
+pub async fn top_up(
+    workspace: String,
+    amount_usd: String,
+    reference: String,
+    again: Option<String>,
+) -> Answer {
     let ask = here()?;
     let done = async {
         let scope = ask.scope(&workspace, Permission::ChangeBilling).await?;
         let amount =
             amount("amount_usd", &amount_usd)?.ok_or_else(|| FieldError::new("amount_usd", "is missing"))?;
+        if again.is_none()
+            && let Some(done) = ask.engine.same_top_up(&scope, amount, &reference).await?
+        {
+            let at = words::moment(done.ts);
+            let text =
+                format!("was made on {at} already. Nothing was added now; tick the box to add it once more");
+            return Err(FieldError::new("again", text).into());
+        }
         let made = ask.engine.top_up(&scope, amount, &reference).await?;
         let text = format!("{} added. The balance is {} now.", amount.display(), made.balance_usd.display());
         Ok(Next::saying(format!("/w/{workspace}/billing"), Flash::done(text)))

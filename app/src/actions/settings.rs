@@ -6,7 +6,7 @@ use agentframer::engine::access::settings::SettingsChange;
 use agentframer::engine::error::Error;
 use leptos::prelude::server;
 
-use super::{Answer, Next, answer, here};
+use super::{Answer, Next, answer, at_input, here};
 use crate::flash::Flash;
 use crate::words;
 
@@ -29,7 +29,8 @@ pub async fn set_settings(workspace: String, name: String, cost_centre: String, 
             ),
             ..SettingsChange::default()
         };
-        ask.engine.set_settings(&scope, change).await?;
+        let saved = ask.engine.set_settings(&scope, change).await;
+        saved.map_err(|error| at_input(error, "workspace_name", "name"))?;
         Ok(Next::saying(settings_page(&workspace), Flash::done("Saved.")))
     };
     answer(&ask, done.await, &[("name", &name), ("cost_centre", &cost_centre), ("inference", &inference)])
@@ -72,21 +73,14 @@ pub async fn create_api_key(
                     FieldError::new("expires_in_days", "is not a number of days from 1 to 3650")
                 })?),
             };
-        let made = ask.engine.create_key(&scope, &key_name, &role, days).await.map_err(at_form_of_keys)?;
+        // The page has another `name`.
+        let made = ask.engine.create_key(&scope, &key_name, &role, days).await;
+        let made = made.map_err(|error| at_input(at_input(error, "name", "key_name"), "role", "key_role"))?;
         let text = "The key is ready. Copy it now: it is not shown again.";
         Ok(Next::saying(settings_page(&workspace), Flash::secret(text, made.key)))
     };
     let kept = [("key_name", &*key_name), ("key_role", &role), ("expires_in_days", &expires_in_days)];
     answer(&ask, done.await, &kept)
-}
-
-/// The engine's `name` and `role` are this form's `key_name` and `key_role`; the page has another `name`.
-fn at_form_of_keys(error: Error) -> Error {
-    match error {
-        Error::Field(field) if field.field == "name" => FieldError::new("key_name", field.message).into(),
-        Error::Field(field) if field.field == "role" => FieldError::new("key_role", field.message).into(),
-        error => error,
-    }
 }
 
 /// Makes an API key in the place of another and shows it once; the older one works until the overlap ends.
@@ -99,7 +93,9 @@ pub async fn rotate_api_key(workspace: String, key: String, overlap_hours: Strin
         let hours =
             hours.map_err(|_| FieldError::new("overlap_hours", "is not a number of hours from 0 to 168"))?;
         let id = key.parse().map_err(|_| Error::NotFound)?;
-        let made = ask.engine.rotate_key(&scope, &id, hours).await?;
+        // The form has no role: it is the key’s own that is too high.
+        let made = ask.engine.rotate_key(&scope, &id, hours).await;
+        let made = made.map_err(|error| at_input(error, "role", "key"))?;
         let text = "This is the new key. Copy it now: it is not shown again.";
         Ok(Next::saying(settings_page(&workspace), Flash::secret(text, made.key)))
     };

@@ -38,6 +38,29 @@ fn describes(name: &str, has_hint: bool) -> String {
     format!("{hint}{name}-error")
 }
 
+/// Radio buttons of one name; their error stands under them and the group has the focus then.
+#[component]
+pub fn ChoiceGroup(
+    name: &'static str,
+    legend: &'static str,
+    wrong: Option<String>,
+    #[prop(optional)] hint: Option<&'static str>,
+    children: Children,
+) -> impl IntoView {
+    let (error, is_wrong) = (format!("{name}-error"), wrong.is_some());
+    view! {
+        <fieldset
+            class="field" id=name role="radiogroup" tabindex="-1" aria-invalid=is_wrong.then_some("true")
+            aria-describedby=describes(name, false) autofocus=is_wrong
+        >
+            <legend>{legend}</legend>
+            <div class="choices">{children()}</div>
+            {hint.map(|hint| view! { <p class="hint">{hint}</p> })}
+            <p class="error" id=error>{wrong}</p>
+        </fieldset>
+    }
+}
+
 /// The regions, as radio buttons; none is chosen for the reader, for it never changes.
 #[component]
 pub fn RegionChoice(flash: Flash) -> impl IntoView {
@@ -51,12 +74,9 @@ pub fn RegionChoice(flash: Flash) -> impl IntoView {
         }
     };
     view! {
-        <fieldset class="field" id="region">
-            <legend>"Region"</legend>
-            <div class="choices">{agentframer::domain::region::Region::ALL.map(choice).collect_view()}</div>
-            <p class="hint">"Prompts, media and the log stay there. It cannot be changed later."</p>
-            <p class="error">{wrong}</p>
-        </fieldset>
+        <ChoiceGroup name="region" legend="Region" wrong=wrong hint="Prompts, media and the log stay there. It cannot be changed later.">
+            {agentframer::domain::region::Region::ALL.map(choice).collect_view()}
+        </ChoiceGroup>
     }
 }
 
@@ -70,6 +90,7 @@ pub fn Said(flash: Flash) -> impl IntoView {
     view! {
         <div role="status">
             {wrong.map(|wrong| view! { <p class="note bad"><span class="tag bad">"not done"</span>{wrong}</p> })}
+            {flash.lost_words().map(|text| view! { <p class="note warn"><span class="tag warn">"type again"</span>{text}</p> })}
             {flash.done.map(|text| view! { <p class="note good"><span class="tag good">"done"</span>{text}</p> })}
         </div>
         {flash.secret.map(|secret| view! {

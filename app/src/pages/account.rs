@@ -39,7 +39,7 @@ pub fn AccountPage() -> impl IntoView {
                     {email(flash.clone()).into_any()}
                     {mails(choices).into_any()}
                     {password(flash.clone()).into_any()}
-                    {signed_in(sessions).into_any()}
+                    {signed_in(sessions, ask.info.session.as_deref()).into_any()}
                     {end(flash).into_any()}
                     {foot(&ask)}
                 </div>
@@ -152,11 +152,12 @@ fn password(flash: Flash) -> impl IntoView {
     }
 }
 
-fn signed_in(sessions: Vec<SessionView>) -> impl IntoView {
+fn signed_in(sessions: Vec<SessionView>, here: Option<&str>) -> impl IntoView + use<> {
     let line = |session: SessionView| {
+        let is_here = here == Some(session.id.as_str());
         view! {
             <tr>
-                <td>{words::or_dash(session.user_agent.map(|agent| browser(&agent)))}</td>
+                <td>{words::or_dash(session.user_agent.map(|agent| browser(&agent)))}{is_here.then(|| view! { " " <span class="tag">"this one"</span> })}</td>
                 <td class="mono">{words::or_dash(session.address)}</td>
                 <td><When at=session.created_at/></td>
                 <td><When at=session.last_seen_at/></td>

@@ -14,6 +14,7 @@ use super::{list_page, older};
 use crate::actions::{SetAllowance, TopUp};
 use crate::ask::Ask;
 use crate::components::field::{Field, Said};
+use crate::components::filter::{FilterInput, WrongFilter};
 use crate::components::frame::{page, workspace_page};
 use crate::flash::Flash;
 use crate::words;
@@ -55,10 +56,7 @@ pub fn Billing() -> impl IntoView {
     page(|ask| async move {
         let scope = ask.scope(ask.segment(1), Permission::ReadBilling).await?;
         let (flash, filters) = (ask.flash(), Filters::of(&ask));
-        let (filter, wrong) = match filters.read(ask.engine.clock().now()) {
-            Ok(filter) => (filter, None),
-            Err(wrong) => (LedgerFilter::default(), Some(wrong)),
-        };
+        let (filter, wrong) = WrongFilter::or(filters.read(ask.engine.clock().now()), LedgerFilter::default);
         let credits = ask.engine.credits(&scope).await?;
         let allowance = ask.engine.allowance(&scope).await?;
         let agents = ask.engine.agents(&scope).await?.into_iter().map(|agent| agent.name).collect();
@@ -67,9 +65,10 @@ pub fn Billing() -> impl IntoView {
         let ledger = ledger.map(|row| LedgerRow { actor: words::name_of(&row.actor, &members), ..row });
         let body = view! {
             <Said flash=flash.clone()/>
+            {wrong.note("Everything is shown.")}
             {figures(&credits).into_any()}
             {money_in(&scope, allowance, ask.engine.clock().now(), flash)}
-            {ledger_card(&ask, &scope, ledger, &filters, wrong, agents)}
+            {ledger_card(&ask, &scope, ledger, &filters, &wrong, agents)}
         };
         let statement = format!("/w/{}/billing/statement", scope.workspace.id);
         let actions = view! { <a class="btn" href=statement>"Statements"</a> };
@@ -116,6 +115,7 @@ fn money_in(scope: &Scope, allowance: Option<Usd>, now: Time, flash: Flash) -> A
                     <input type="hidden" name="workspace" value=id.clone()/>
                     <Field name="amount_usd" label="Amount in US dollars" flash=flash.clone()/>
                     <Field name="reference" label="Reference" hint="An invoice or order number; it stays in the ledger." flash=flash.clone()/>
+                    {again(&flash)}
                     <div><button class="btn first">"Add to the balance"</button></div>
                 </form>
             </section>
@@ -133,27 +133,39 @@ fn money_in(scope: &Scope, allowance: Option<Usd>, now: Time, flash: Flash) -> A
     .into_any()
 }
 
+/// What an equal top-up within a day asks for first.
+fn again(flash: &Flash) -> Option<impl IntoView + use<>> {
+    let wrong = flash.error_at("again", "The same top-up")?;
+    Some(view! {
+        <div class="field">
+            <p class="error" id="again-error">{wrong}</p>
+            <label class="choice">
+                <input type="checkbox" id="again" name="again" value="yes" aria-invalid="true" aria-describedby="again-error" autofocus/>
+                <span>"Add it once more"</span>
+            </label>
+        </div>
+    })
+}
+
 fn ledger_card(
     ask: &Ask,
     scope: &Scope,
     ledger: Paged<LedgerRow>,
     filters: &Filters,
-    wrong: Option<FieldError>,
+    wrong: &WrongFilter,
     agents: Vec<String>,
 ) -> AnyView {
     let base = format!("/w/{}", scope.workspace.id);
     let audit = format!("{base}/audit");
-    let csv = format!("{base}/billing/export?{}", filters.to_query());
+    // What is not shown is not saved either.
+    let query = if wrong.is_some() { String::new() } else { filters.to_query() };
+    let csv = format!("{base}/billing/export?{query}");
     let is_empty = ledger.items.is_empty();
-    let wrong = wrong.map(|wrong| {
-        format!("The filter’s “{}” {}. Everything is shown.", words::field(&wrong.field), wrong.message)
-    });
     let next = older(ask, ledger.next_cursor);
     view! {
         <section class="card scroll" id="ledger">
-            <header><h2>"Ledger"</h2><a class="btn grow" href=csv download="">"CSV"</a></header>
-            {filter_form(filters, &base, agents)}
-            {wrong.map(|text| view! { <p class="error in" role="alert">{text}</p> })}
+            <header><h2>"Ledger"</h2><a class="btn grow" href=csv>"CSV"</a></header>
+            {filter_form(filters, wrong, &base, agents)}
             {is_empty.then(|| view! { <p class="empty">"No entry matches. Take a filter away to see more."</p> })}
             <table class="opens">
                 <thead><tr><th>{words::time_head()}</th><th>"What"</th><th>"Who"</th><th>"Reference"</th><th class="num">"Amount"</th><th class="num">"Balance"</th></tr></thead>
@@ -165,12 +177,15 @@ fn ledger_card(
     .into_any()
 }
 
-fn filter_form(filters: &Filters, base: &str, agents: Vec<String>) -> AnyView {
+fn filter_form(filters: &Filters, wrong: &WrongFilter, base: &str, agents: Vec<String>) -> AnyView {
     let option = |value: &str, label: &str, chosen: &str| {
         view! { <option value=value.to_owned() selected=value == chosen>{label.to_owned()}</option> }
     };
-    let kinds = [("", "Everything"), ("charge", "Charges"), ("top_up", "Money in")]
-        .map(|(value, label)| option(value, label, &filters.kind));
+    const KINDS: [(&str, &str); 3] = [("", "Everything"), ("charge", "Charges"), ("top_up", "Money in")];
+    let mut kinds = KINDS.map(|(value, label)| option(value, label, &filters.kind)).to_vec();
+    let other = KINDS.iter().all(|(value, _)| *value != filters.kind);
+    kinds.extend(other.then(|| option(&filters.kind, &filters.kind, &filters.kind)));
+    let kind_error = wrong.at("kind");
     let mut everybody = vec![option("", "Everybody", &filters.agent)];
     everybody.extend(agents.iter().map(|name| option(name, name, &filters.agent)));
     // A link may name somebody who is no agent.
@@ -180,10 +195,11 @@ fn filter_form(filters: &Filters, base: &str, agents: Vec<String>) -> AnyView {
     let clear = filters.is_set().then(|| view! { <a class="link" href=path.clone()>"Clear"</a> });
     view! {
         <form method="get" action=path class="filters in">
-            <label>"What" <select name="kind">{kinds.collect_view()}</select></label>
+            <label>"What" <select id="kind" name="kind" aria-invalid=kind_error.is_some().then_some("true") aria-describedby="kind-error" autofocus=kind_error.is_some()>{kinds}</select></label>
+            <p class="error" id="kind-error">{kind_error}</p>
             <label>"Who" <select name="agent">{everybody}</select></label>
-            <label>"From" <input type="date" name="from" value=filters.from.clone()/></label>
-            <label>"To" <input type="date" name="to" value=filters.to.clone()/></label>
+            <FilterInput name="from" label="From" kind="date" value=filters.from.clone() wrong=wrong.at("from")/>
+            <FilterInput name="to" label="To" kind="date" value=filters.to.clone() wrong=wrong.at("to")/>
             <button class="btn">"Filter"</button>
             {clear}
         </form>

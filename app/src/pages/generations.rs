@@ -138,7 +138,7 @@ fn actions(made: &GenerationView, place: &Place) -> impl IntoView + use<> {
     let link = |number: usize| {
         let label = if many { format!("Download {number}") } else { "Download".to_owned() };
         let href = format!("/w/{}/generations/{}/files/{number}", place.workspace, made.generation_id);
-        view! { <a class="link" href=href download="">{label}</a> }
+        view! { <a class="link" href=href>{label}</a> }
     };
     let links: Vec<_> = (1..=made.result_urls.len()).map(link).collect();
     let delete = place.may_delete.then(|| delete(made, place));

@@ -1,16 +1,20 @@
 //! `/w/{id}/members`
 
+use std::collections::HashSet;
+
 use agentframer::domain::access::{Permission, Role};
+use agentframer::domain::time::Time;
 use agentframer::engine::access::members::{Invitation, Member, people_list};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use crate::actions::{ChangeRole, Invite, InviteList, RemoveMember, ResendInvitation, WithdrawInvitation};
-use crate::components::field::{Field, Said};
+use crate::components::field::{ChoiceGroup, Field, Said};
 use crate::components::frame::{page, workspace_page};
 use crate::components::text_area::TextArea;
 use crate::components::when::When;
 use crate::flash::Flash;
+use crate::islands::FileInto;
 use crate::words;
 
 /// The people of a workspace, those who are invited, and forms for more.
@@ -23,13 +27,14 @@ pub fn Members() -> impl IntoView {
         let invitations = if may { ask.engine.invitations(&scope).await? } else { Vec::new() };
         let workspace = scope.workspace.id.to_string();
         let me = ask.info.user.as_ref().map(ToString::to_string).unwrap_or_default();
+        let known = Known::of(&members, &invitations, ask.engine.clock().now());
         let lines: Vec<_> =
             members.into_iter().map(|member| line(&workspace, member, may, &me).into_any()).collect();
         let now = ask.engine.clock().now();
         let forms = may.then(|| {
             view! {
                 {invite(workspace.clone(), flash.clone()).into_any()}
-                {list(workspace.clone(), flash.clone()).into_any()}
+                {list(workspace.clone(), &known, flash.clone()).into_any()}
             }
         });
         let open = (!invitations.is_empty()).then(|| open(&workspace, invitations, now).into_any());
@@ -104,11 +109,7 @@ fn removal(workspace: String, user: String, is_me: bool) -> impl IntoView {
     }
 }
 
-fn open(
-    workspace: &str,
-    invitations: Vec<Invitation>,
-    now: agentframer::domain::time::Time,
-) -> impl IntoView + use<> {
+fn open(workspace: &str, invitations: Vec<Invitation>, now: Time) -> impl IntoView + use<> {
     let lines: Vec<_> =
         invitations.into_iter().map(|open| invitation(workspace, open, now).into_any()).collect();
     view! {
@@ -122,11 +123,7 @@ fn open(
     }
 }
 
-fn invitation(
-    workspace: &str,
-    open: Invitation,
-    now: agentframer::domain::time::Time,
-) -> impl IntoView + use<> {
+fn invitation(workspace: &str, open: Invitation, now: Time) -> impl IntoView + use<> {
     let (workspace, id) = (workspace.to_owned(), open.id.to_string());
     let link = if open.expires_at > now {
         format!("works until {}", words::moment(open.expires_at))
@@ -151,7 +148,7 @@ fn invitation(
 
 fn invite(workspace: String, flash: Flash) -> impl IntoView {
     let is_open = flash.is_about(&["email", "role"]);
-    let chosen = flash.value("role");
+    let (chosen, wrong) = (flash.value("role"), flash.error_at("role", "Role"));
     let about = |role: Role| match role {
         Role::Admin => "changes everything",
         Role::Developer => "agents and their tokens",
@@ -172,30 +169,64 @@ fn invite(workspace: String, flash: Flash) -> impl IntoView {
             <form method="post" action=Invite::url() class="in stack narrow">
                 <input type="hidden" name="workspace" value=workspace/>
                 <Field name="email" label="E-mail" kind="email" hint="They get a link that works for 7 days." flash=flash/>
-                <fieldset class="field"><legend>"Role"</legend><div class="choices">{Role::ALL.map(choice).collect_view()}</div></fieldset>
+                <ChoiceGroup name="role" legend="Role" wrong=wrong>{Role::ALL.map(choice).collect_view()}</ChoiceGroup>
                 <div><button class="btn first">"Send invitation"</button></div>
             </form>
         </details>
     }
 }
 
+/// Whose address is known here already.
+struct Known {
+    members: HashSet<String>,
+    invited: HashSet<String>,
+}
+
+impl Known {
+    fn of(members: &[Member], invitations: &[Invitation], now: Time) -> Self {
+        let open = invitations.iter().filter(|invitation| invitation.expires_at > now);
+        Self {
+            members: members.iter().map(|member| member.email.clone()).collect(),
+            invited: open.map(|invitation| invitation.email.clone()).collect(),
+        }
+    }
+
+    fn tag(&self, email: &str) -> impl IntoView + use<> {
+        let (class, text) = match email {
+            email if self.members.contains(email) => ("tag warn", "member"),
+            email if self.invited.contains(email) => ("tag warn", "invited"),
+            _ => ("tag good", "new"),
+        };
+        view! { <span class=class>{text}</span> }
+    }
+}
+
 /// Two steps: the list is shown as it was read, then it is sent.
-fn list(workspace: String, flash: Flash) -> impl IntoView {
+fn list(workspace: String, known: &Known, flash: Flash) -> impl IntoView + use<> {
     let typed = flash.value("people");
     let wrong = flash.error_at("people", "The list");
     let read = people_list(&typed).ok().filter(|_| wrong.is_none());
     let is_open = !typed.is_empty() || wrong.is_some();
     let send = read.map(|people| {
-        let count = people.len();
-        let line = |(email, role): (String, Role)| view! { <tr><td>{email}</td><td>{role.title()}</td></tr> };
-        view! {
-            <div class="in stack">
-                <table><thead><tr><th>"E-mail"</th><th>"Role"</th></tr></thead><tbody>{people.into_iter().map(line).collect_view()}</tbody></table>
+        let (count, has_member) = (people.len(), people.iter().any(|(email, _)| known.members.contains(email)));
+        let send = (!has_member).then(|| {
+            view! {
                 <form method="post" action=InviteList::url()>
                     <input type="hidden" name="workspace" value=workspace.clone()/>
                     <input type="hidden" name="people" value=typed.clone()/>
                     <button class="btn first" name="send" value="yes">{format!("Send {}", words::count(count, "invitation"))}</button>
                 </form>
+            }
+        });
+        let take_out = has_member.then(|| view! { <p class="note warn"><span class="tag warn">"member"</span>"Take out who is a member already, and check the list again. Nobody was invited."</p> });
+        let line = |(email, role): (String, Role)| {
+            let tag = known.tag(&email);
+            view! { <tr><td>{email}</td><td>{role.title()}</td><td>{tag}</td></tr> }
+        };
+        view! {
+            <div class="in stack">
+                <table><thead><tr><th>"E-mail"</th><th>"Role"</th><th>"Here"</th></tr></thead><tbody>{people.into_iter().map(line).collect_view()}</tbody></table>
+                {send} {take_out}
             </div>
         }
     });
@@ -207,6 +238,7 @@ fn list(workspace: String, flash: Flash) -> impl IntoView {
                 <label for="people">"One person a line: email,role"</label>
                 <TextArea name="people" value=typed.clone() rows=6 wrong=wrong.is_some()/>
                 <p class="error" id="people-error">{wrong}</p>
+                <FileInto into="people".to_owned() label="From a CSV file".to_owned() accept=".csv,text/csv,text/plain".to_owned()/>
                 <div><button class="btn">"Check the list"</button></div>
             </form>
             {send}

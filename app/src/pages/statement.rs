@@ -6,12 +6,12 @@ use agentframer::domain::money::thousands;
 use agentframer::domain::time::Time;
 use agentframer::engine::access::members::Member;
 use agentframer::engine::access::scope::Scope;
-use agentframer::engine::error::Result;
 use agentframer::engine::money::billing::LedgerRow;
 use agentframer::engine::money::statement::{Statement, StatementPart};
 use leptos::prelude::*;
 
 use crate::ask::Ask;
+use crate::components::filter::{FilterInput, WrongFilter};
 use crate::components::frame::{page, workspace_page};
 use crate::words;
 
@@ -20,11 +20,18 @@ use crate::words;
 pub fn StatementPage() -> impl IntoView {
     page(|ask| async move {
         let scope = ask.scope(ask.segment(1), Permission::ReadBilling).await?;
-        let month = month(&ask)?;
+        let last = ask.engine.clock().now().months_back(1);
+        let (month, wrong) = WrongFilter::or(month(&ask, last), || last);
+        let typed = ask.query("month").unwrap_or_else(|| month.month_key());
         let statement = ask.engine.statement(&scope, month).await?;
         let members = ask.engine.members(&scope).await?;
         let base = format!("/w/{}/billing", scope.workspace.id);
         let body = view! {
+            {wrong.note("The last whole month is shown.")}
+            <form method="get" class="filters">
+                <FilterInput name="month" label="Month" kind="month" value=typed wrong=wrong.at("month")/>
+                <button class="btn">"Show"</button>
+            </form>
             {head(&statement, &scope).into_any()}
             {balance(&statement).into_any()}
             {statement.parts.iter().map(|part| charges(part).into_any()).collect_view()}
@@ -37,10 +44,9 @@ pub fn StatementPage() -> impl IntoView {
 }
 
 /// The month that the query names; the last whole one where it names none.
-fn month(ask: &Ask) -> Result<Time> {
-    let Some(text) = ask.query("month") else { return Ok(ask.engine.clock().now().months_back(1)) };
-    let wrong = || FieldError::new("month", "is not a month, such as 2026-11");
-    Ok(Time::parse_month(&text).ok_or_else(wrong)?)
+fn month(ask: &Ask, last: Time) -> Result<Time, FieldError> {
+    let Some(text) = ask.query("month") else { return Ok(last) };
+    Time::parse_month(&text).ok_or_else(|| FieldError::new("month", "is not a month, such as 2026-11"))
 }
 
 fn actions(month: Time, base: &str, ask: &Ask) -> impl IntoView + use<> {
@@ -51,8 +57,8 @@ fn actions(month: Time, base: &str, ask: &Ask) -> impl IntoView + use<> {
     view! {
         <a class="btn" rel="prev" href=other(month.months_back(1))>"Month before"</a>
         {next.map(|href| view! { <a class="btn" rel="next" href=href>"Month after"</a> })}
-        <a class="btn" href=format!("{base}/focus?month={key}") download="">"FOCUS CSV"</a>
-        <a class="btn" href=format!("{base}/export?from={key}-01&to={}", month.next_month().plus(-1).day_key()) download="">"Ledger CSV"</a>
+        <a class="btn" href=format!("{base}/focus?month={key}") >"FOCUS CSV"</a>
+        <a class="btn" href=format!("{base}/export?from={key}-01&to={}", month.next_month().plus(-1).day_key())>"Ledger CSV"</a>
     }
 }
 

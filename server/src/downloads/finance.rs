@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::attachment::attachment;
 use super::finance_sheets as sheets;
-use crate::reader::{Reader, refused};
+use crate::reader::Reader;
 use crate::rest::UsageAnswer;
 
 /// The paths, as the access expectation names them.
@@ -55,7 +55,7 @@ async fn usage(
             _ => Err(FieldError::new("format", "is not csv, json or svg").into()),
         }
     };
-    made.await.unwrap_or_else(refused)
+    made.await.unwrap_or_else(|error| reader.refused(error))
 }
 
 async fn picture(engine: &Engine, scope: &Scope, state: &UsageState) -> Result<Response> {
@@ -93,7 +93,7 @@ async fn ledger(
         let rows = engine.ledger_stream(&scope, &filters.read(engine.clock().now())?)?;
         Ok(sheets::ledger(rows))
     };
-    made.await.unwrap_or_else(refused)
+    made.await.unwrap_or_else(|error| reader.refused(error))
 }
 
 /// Which month.
@@ -120,7 +120,7 @@ async fn focus_of_month(
         let (payer, charges) = engine.charges(&scope, month).await?;
         Ok(sheets::focus(month, &payer, &charges))
     };
-    made.await.unwrap_or_else(refused)
+    made.await.unwrap_or_else(|error| reader.refused(error))
 }
 
 /// The table of `/`.
@@ -129,5 +129,5 @@ async fn workspaces(State(engine): State<Engine>, reader: Reader) -> Response {
         let rows = engine.portfolio(&reader.user().await?).await?;
         Ok(sheets::workspaces(&rows))
     };
-    made.await.unwrap_or_else(refused)
+    made.await.unwrap_or_else(|error| reader.refused(error))
 }

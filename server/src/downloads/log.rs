@@ -23,7 +23,7 @@ use http::{HeaderMap, header};
 use serde::Deserialize;
 
 use super::list::Form;
-use crate::reader::{Reader, refused};
+use crate::reader::Reader;
 
 /// The paths, as the access expectation names them.
 pub const PATHS: [&str; 2] = ["/w/{ws}/audit/export", "/w/{ws}/audit/live"];
@@ -96,7 +96,7 @@ async fn export(
         }
         Ok(form.answer(&name("audit"), own.engine.audit_stream(&scope, &asked.filter()?)?))
     };
-    made.await.unwrap_or_else(refused)
+    made.await.unwrap_or_else(|error| reader.refused(error))
 }
 
 /// New entries that match, as they are written (server-sent events). Each event's id is the log's place
@@ -125,7 +125,7 @@ async fn live(
         )
             .into_response())
     };
-    made.await.unwrap_or_else(refused)
+    made.await.unwrap_or_else(|error| reader.refused(error))
 }
 
 /// `Last-Event-ID`, which browsers send when they connect again (HTML, server-sent events).

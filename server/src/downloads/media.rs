@@ -10,7 +10,7 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::attachment::attachment;
-use crate::reader::{Reader, refused};
+use crate::reader::Reader;
 
 /// The path, as the access expectation names it.
 pub const PATHS: [&str; 1] = ["/w/{ws}/generations/{id}/files/1"];
@@ -27,7 +27,7 @@ async fn file(
     reader: Reader,
     Path((workspace, id, number)): Path<(String, String, String)>,
 ) -> Response {
-    saved(&engine, &reader, &workspace, &id, &number).await.unwrap_or_else(refused)
+    saved(&engine, &reader, &workspace, &id, &number).await.unwrap_or_else(|error| reader.refused(error))
 }
 
 async fn saved(

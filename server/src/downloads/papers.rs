@@ -3,13 +3,14 @@
 use agentframer::domain::access::Permission;
 use agentframer::engine::Engine;
 use agentframer::engine::error::Error;
+use agentframer_app::login;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
 use super::attachment::attachment;
-use crate::reader::{Reader, refused};
+use crate::reader::Reader;
 
 /// The paths that are fetched, as the access expectation names them.
 pub const PATHS: [&str; 1] = ["/w/{ws}/data-requests/{id}/certificate.json"];
@@ -26,6 +27,7 @@ pub fn routes(engine: &Engine) -> Router {
 }
 
 async fn report(State(engine): State<Engine>, Path(workspace): Path<String>, reader: Reader) -> Response {
+    let page = format!("/w/{workspace}/security");
     let copy = async {
         let scope = reader.scope(&engine, &workspace, Permission::ChangeSettings).await?;
         engine.download_report(&scope).await
@@ -33,8 +35,10 @@ async fn report(State(engine): State<Engine>, Path(workspace): Path<String>, rea
     match copy.await {
         Ok(report) => attachment(&report.file_name, "application/pdf", report.bytes),
         // The page says what is to be done first.
-        Err(Error::Conflict(_)) => Redirect::to(&format!("/w/{workspace}/security")).into_response(),
-        Err(error) => refused(error),
+        Err(Error::Conflict(_)) => Redirect::to(&page).into_response(),
+        // A form's path is no page to come back to.
+        Err(Error::Unauthenticated) => Redirect::to(&login(&page)).into_response(),
+        Err(error) => reader.refused(error),
     }
 }
 
@@ -53,6 +57,6 @@ async fn certificate(
             let name = format!("certificate-{request}.json");
             attachment(&name, "application/json", format!("{signed:#}\n"))
         }
-        Err(error) => refused(error),
+        Err(error) => reader.refused(error),
     }
 }

@@ -59,6 +59,23 @@ impl Endpoint {
         self.place.starts_with("/api/")
     }
 
+    /// What somebody of this role gets.
+    pub fn of(&self, role: Role) -> &'static str {
+        let caller = match role {
+            Role::Admin => Caller::Admin,
+            Role::Developer => Caller::Developer,
+            Role::Viewer => Caller::Viewer,
+        };
+        self.expected[caller as usize]
+    }
+
+    /// The names of what a form sends; `tools` for `tools[generate_image]`.
+    pub fn fields(&self) -> BTreeSet<String> {
+        let body = self.body(0).unwrap_or_default();
+        let names = body.as_object().into_iter().flatten().map(|(name, _)| name);
+        names.map(|name| name.split('[').next().unwrap_or(name).to_owned()).collect()
+    }
+
     fn name(&self) -> String {
         format!("{} {}", self.method, self.place)
     }

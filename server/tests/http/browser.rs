@@ -153,6 +153,25 @@ both_engines! {
         assert!(html.contains("ada@example.com") && !html.contains("not the right one"));
     }
 
+    async fn a_form_from_before_an_update_comes_back_with_a_sentence(on) {
+        let server = TestServer::start(on).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let ws = server.made.workspace_id.as_str();
+        let answer = send(&server, "top_up", &form(&[("workspace", ws), ("amount_usd", "5")]), Some(&session)).await;
+        assert_eq!((became(&answer).as_str(), answer.headers()["location"].to_str().unwrap()), ("back", &*format!("{}/form", server.base)));
+        let page = open(&server, &format!("/w/{ws}/billing"), Some(&session.with_flash(&answer))).await.text().await.unwrap();
+        assert!(page.contains("The server could not read this form") && page.contains("$100.00"), "{page}");
+    }
+
+    async fn who_signs_in_for_a_file_comes_back_to_it(on) {
+        let server = TestServer::start(on).await;
+        let ws = server.made.workspace_id.as_str();
+        let file = open(&server, &format!("/w/{ws}/billing/export?kind=charge"), None).await;
+        assert_eq!(file.headers()["location"], format!("/login?next=%2Fw%2F{ws}%2Fbilling%2Fexport%3Fkind%3Dcharge"));
+        let report = post(&server, &format!("/w/{ws}/security/report"), "", None).await;
+        assert_eq!(report.headers()["location"], format!("/login?next=%2Fw%2F{ws}%2Fsecurity"));
+    }
+
     async fn a_used_set_up_link_says_so(on) {
         let server = TestServer::start(on).await;
         let page = open(&server, "/setup?token=setup_old", None).await;

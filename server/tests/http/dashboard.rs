@@ -4,6 +4,7 @@
 use agentframer::domain::access::Role;
 use agentframer::domain::holds::HoldTarget;
 use agentframer::domain::policy::{Policy, Tool};
+use agentframer::domain::time::DAY;
 use agentframer::engine::log::reading::{GenerationFilter, GenerationView, Page};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -119,6 +120,28 @@ both_engines! {
         let page = html(&server, &place(&server, &format!("/agents/{}", server.made.agent_id)), &session.with_flash(&answer)).await;
         assert!(page.contains("Not saved yet. Of 1 successful call in the last 30 days: generate_image is denied (1 call, $0.042)."), "{page}");
         assert_eq!(policy(&server).await, before);
+    }
+
+    async fn a_trial_holds_each_cap_against_what_was_done_and_says_what_it_cannot_try(on) {
+        let server = TestServer::start(on).await;
+        server.mcp().image().await;
+        server.clock.advance(DAY);
+        server.mcp().image().await;
+        let session = ada(&server).await;
+        let path = place(&server, &format!("/agents/{}", server.made.agent_id));
+        let tried = async |changed: &[(&str, &str)]| {
+            let sent = controls(&server, &[changed, &[("step", "try")]].concat());
+            let answer = send(&server, "set_policy", &sent, Some(&session)).await;
+            html(&server, &path, &session.with_flash(&answer)).await
+        };
+        let page = tried(&[("call_usd", "0.04"), ("day_usd", "0.041"), ("month_usd", "0.05"), ("ip_allowlist", "10.0.0.0/8")]).await;
+        let says = "Of 2 successful calls in the last 30 days: a call above $0.04 (2 calls, $0.084); \
+            2 days over the cap of $0.041, the dearest of $0.042; 1 month over the cap of $0.05, the dearest of $0.084. \
+            Networks are not tried: the addresses of calls are not kept.";
+        assert!(page.contains(says), "{page}");
+        let none = "It would have refused none of 2 successful calls in the last 30 days.";
+        assert!(tried(&[("call_usd", "0.042"), ("day_usd", "0.042")]).await.contains(&format!("Not saved yet. {none}")));
+        assert!(html(&server, &path, &session).await.contains(none), "the policy in force is tried on its page, always");
     }
 
     async fn an_agents_page_shows_spend_calls_and_refusals(on) {

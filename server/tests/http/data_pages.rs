@@ -65,6 +65,21 @@ async fn step(
 }
 
 both_engines! {
+    async fn a_prompt_that_is_too_long_to_come_back_takes_nothing_else_along(on) {
+        let server = TestServer::start(on).await;
+        let viewer = browser::session_of(&server, Role::Viewer).await;
+        let prompt: String = (0..9_000_u32).map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761))).collect();
+        let typed = [("prompt_text", prompt.as_str()), ("note", "By letter."), ("from", "2026-10-01")];
+        let looked = send(&server, "file_data_request", &request(&server, "preview", &typed), Some(&viewer)).await;
+        assert_eq!(became(&looked), "back");
+        let page = after(&server, &list(&server), &looked, &viewer).await;
+        let kept = ["value=\"customer-42\"", "value=\"Grace Hopper\"", "By letter.</textarea>", "value=\"2026-10-01\""];
+        for text in [&kept[..], &["href=\"#prompt_text\"", "Prompt text was too long to come back: type it again."]].concat() {
+            assert!(page.contains(text), "{text}: {page}");
+        }
+        assert!(!page.contains(&prompt));
+    }
+
     async fn looking_shows_what_matches_and_stores_nothing(on) {
         let server = TestServer::start(on).await;
         portrait(&server, "customer-42").await;

@@ -167,5 +167,76 @@ both_engines! {
         let developer = session_of(&server, Role::Developer).await;
         let text = open(&server, &page, Some(&developer)).await.text().await.unwrap();
         assert!(text.contains("MCP address") && !text.contains("Make a new address") && !text.contains("Delete for good"));
+        for facts in ["Cost centre", "eu-west-1", "Models infer"] {
+            assert!(text.contains(facts) && !text.contains("disabled"), "{facts}: {text}");
+        }
+    }
+
+    async fn a_taken_name_is_marked_where_it_was_typed(on) {
+        let server = TestServer::start(on).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        send(&server, "create_workspace", &form(&[("workspace_name", "Second"), ("region", "eu-west-1")]), Some(&session)).await;
+        let ws = server.made.workspace_id.as_str();
+        let rename = form(&[("workspace", ws), ("name", "Second"), ("cost_centre", "cc"), ("inference", "any")]);
+        let answer = send(&server, "set_settings", &rename, Some(&session)).await;
+        let page = open(&server, &format!("/w/{ws}/settings"), Some(&session.with_flash(&answer))).await.text().await.unwrap();
+        assert!(page.contains("href=\"#name\"") && page.contains("Name is the name of another workspace of yours."), "{page}");
+        assert!(page.contains("value=\"Second\"") && page.contains("value=\"cc\""), "{page}");
+    }
+
+    async fn a_developer_rotates_no_key_that_may_more(on) {
+        let server = TestServer::start(on).await;
+        let (session, page) = (session_of(&server, Role::Developer).await, format!("/w/{}/settings", server.made.workspace_id));
+        let text = async |session: &Session| open(&server, &page, Some(session)).await.text().await.unwrap();
+        assert!(!text(&session).await.contains("Rotate a key"), "there is an Admin’s key only");
+        server.key(Role::Developer).await;
+        let admins = server.engine.keys(&server.admin().await).await.unwrap().into_iter().find(|key| key.role == Role::Admin).unwrap();
+        let shown = text(&session).await;
+        assert!(shown.contains("Rotate a key") && !shown.contains(&format!("<option value=\"{}\"", admins.id)), "{shown}");
+        let rotate = form(&[("workspace", server.made.workspace_id.as_str()), ("key", admins.id.as_str()), ("overlap_hours", "1")]);
+        let answer = send(&server, "rotate_api_key", &rotate, Some(&session)).await;
+        let back = text(&session.with_flash(&answer)).await;
+        assert!(back.contains("href=\"#key\"") && back.contains("API key is above your own"), "{back}");
+    }
+
+    async fn a_key_tells_when_it_ends_and_stays_listed_afterwards(on) {
+        let server = TestServer::start(on).await;
+        let (session, admin) = (Session::begin(&server, "ada@example.com").await, server.admin().await);
+        let base = format!("/w/{}", server.made.workspace_id);
+        let text = async |below: &str| open(&server, &format!("{base}{below}"), Some(&session)).await.text().await.unwrap();
+        assert!(!text("").await.contains("The API key"));
+        let key = server.engine.create_key(&admin, "nightly", "viewer", Some(10)).await.unwrap();
+        assert!(text("").await.contains("The API key nightly ends in 10 days. Programs that use it are refused then."));
+        let settings = text("/settings").await;
+        for shown in ["<span class=\"tag warn\">in 10 days</span>", "curl -H \"Authorization: Bearer YOUR_KEY\""] {
+            assert!(settings.contains(shown), "{shown}: {settings}");
+        }
+        let new = server.engine.rotate_key(&admin, &key.id, 24).await.unwrap();
+        assert!(text("").await.contains("ends in 10 days"), "the new key ends too; the old one is replaced and not told");
+        server.engine.end_key(&admin, &new.id).await.unwrap();
+        assert!(text("").await.contains("The API key nightly ends in 1 day."));
+        server.engine.end_key(&admin, &key.id).await.unwrap();
+        assert!(!text("").await.contains("The API key") && text("/settings").await.contains("Ended keys"));
+    }
+
+    async fn a_list_says_who_is_new_before_it_is_sent(on) {
+        let server = TestServer::start(on).await;
+        let (session, ws) = (Session::begin(&server, "ada@example.com").await, server.made.workspace_id.as_str());
+        server.engine.invite(&server.admin().await, "open@example.com", "viewer").await.unwrap();
+        let looked = async |people: &str| {
+            let answer = send(&server, "invite_list", &form(&[("workspace", ws), ("people", people)]), Some(&session)).await;
+            open(&server, &format!("/w/{ws}/members"), Some(&session.with_flash(&answer))).await.text().await.unwrap()
+        };
+        let page = looked("new@example.com,viewer\nopen@example.com,developer").await;
+        assert!(page.contains(">new</span>") && page.contains(">invited</span>") && page.contains("Send 2 invitations"), "{page}");
+        let page = looked("new@example.com,viewer\nada@example.com,viewer").await;
+        assert!(page.contains(">member</span>") && page.contains("Take out who is a member already") && !page.contains("Send 2"), "{page}");
+    }
+
+    async fn the_session_in_use_is_marked(on) {
+        let server = TestServer::start(on).await;
+        let (here, _) = (Session::begin(&server, "ada@example.com").await, Session::begin(&server, "ada@example.com").await);
+        let page = open(&server, "/account", Some(&here)).await.text().await.unwrap();
+        assert_eq!((page.matches("action=\"/api/end_session\"").count(), page.matches("this one").count()), (2, 1), "{page}");
     }
 }

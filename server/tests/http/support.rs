@@ -182,6 +182,13 @@ impl TestServer {
         Engine::open(databases.config(), Clock::manual(START)).await.unwrap()
     }
 
+    /// A running server that nobody has set up, and the path of its set-up page.
+    pub async fn bare(databases: &Databases) -> (String, String) {
+        let (base, engine) = serve(databases.config(), &Clock::manual(START), Providers::default()).await;
+        let token = engine.issue_setup_token().await.unwrap().unwrap();
+        (base, format!("/setup?token={token}"))
+    }
+
     /// A second node on the same databases.
     pub async fn second_node(&self, change: impl FnOnce(&mut Config)) -> String {
         let mut config = self.databases.config();
@@ -205,6 +212,13 @@ impl TestServer {
 
     pub async fn admin(&self) -> Scope {
         self.scope(&self.made.user_id, Permission::ChangeSettings).await
+    }
+
+    /// What the member who came as `role` may do everywhere.
+    pub async fn scope_of(&self, role: Role) -> Scope {
+        let members = self.engine.members(&self.admin().await).await.unwrap();
+        let member = members.iter().find(|member| member.email == format!("{role}@example.com")).unwrap();
+        self.scope(&member.user_id, Permission::ReadWorkspace).await
     }
 
     /// A person with `role`, who came by an invitation.

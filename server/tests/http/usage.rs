@@ -1,10 +1,12 @@
 //! Usage, billing and the list of workspaces over HTTP: REST, pages and downloads say the same amounts.
 
 use agentframer::domain::access::Role;
+use agentframer::domain::time::DAY;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::browser::{self, Session, form, open, send};
+use super::html::Page;
 use super::support::{Databases, TestServer, both_engines};
 
 /// Two images by the agent, one refusal.
@@ -18,6 +20,21 @@ async fn text(server: &TestServer, path: &str, session: &Session) -> (StatusCode
     let answer = open(server, path, Some(session)).await;
     let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
     (answer.status(), kind, answer.text().await.unwrap())
+}
+
+/// The input holds what was typed, is marked, has its error and the focus, and the summary leads to it.
+fn assert_marked(html: &str, name: &str, typed: &str) {
+    let page = Page::read(html);
+    let input = page.all("input", None).find(|input| input.get("id") == Some(name)).expect(name);
+    let error = format!("{name}-error");
+    assert_eq!((input.get("value"), input.get("aria-invalid")), (Some(typed), Some("true")), "{html}");
+    assert_eq!(
+        (input.get("aria-describedby"), input.get("autofocus")),
+        (Some(error.as_str()), Some("")),
+        "{html}"
+    );
+    let said = page.all("p", None).find(|one| one.get("id") == Some(&error)).unwrap().label();
+    assert!(said.starts_with("This ") && html.contains(&format!("href=\"#{name}\"")), "{said}: {html}");
 }
 
 both_engines! {
@@ -111,8 +128,57 @@ both_engines! {
         for part in ["$0.000", "+ $100.000", "− $0.084", "$99.916", "Charges by agent", "Charges by model", "Charges by tool", "sketch-image-1"] {
             assert!(html.contains(part), "{part}: {html}");
         }
-        let wrong = open(&server, &path.replace(&month, "soon"), Some(&session)).await;
-        assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
+        let (status, _, html) = text(&server, &path.replace(&month, "soon"), &session).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_marked(&html, "month", "soon");
+        assert!(html.contains("The last whole month is shown.") && html.contains("Opening balance"), "{html}");
+    }
+
+    async fn a_wrong_filter_is_named_at_its_control_and_the_page_shows_all_the_same(on) {
+        let server = TestServer::start(on).await;
+        used(&server).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let base = format!("/w/{}", server.made.workspace_id);
+        for (query, name, typed) in [("from=soon", "from", "soon"), ("from=2026-02-02&to=2026-02-01", "to", "2026-02-01")] {
+            for (page, shown) in [("billing", "Everything is shown."), ("usage", "This month is shown instead.")] {
+                let (status, _, html) = text(&server, &format!("{base}/{page}?{query}"), &session).await;
+                assert_eq!(status, StatusCode::OK, "{page}?{query}");
+                assert_marked(&html, name, typed);
+                assert!(html.contains(shown) && html.contains("0.042"), "{page}?{query}: {html}");
+            }
+        }
+        let (_, _, html) = text(&server, &format!("{base}/billing?kind=gift"), &session).await;
+        assert!(html.contains("href=\"#kind\"") && html.contains("<option value=\"gift\" selected"), "{html}");
+        assert!(html.contains("/billing/export?\""), "the file is what is shown");
+        let (_, _, html) = text(&server, &format!("{base}/usage?interval=week"), &session).await;
+        assert!(html.contains("href=\"#interval\"") && html.contains("id=\"interval\""), "{html}");
+        let (_, _, html) = text(&server, &format!("{base}/billing?from=2026-01-01"), &session).await;
+        assert!(!html.contains("aria-invalid") && html.contains("/billing/export?from=2026-01-01\""), "{html}");
+    }
+
+    async fn the_same_top_up_within_a_day_is_asked_about_first(on) {
+        let server = TestServer::start(on).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let id = server.made.workspace_id.to_string();
+        let pay_by = async |session: &Session, reference: &str, more: &[(&str, &str)]| {
+            let own = [("workspace", id.as_str()), ("amount_usd", "25"), ("reference", reference)];
+            send(&server, "top_up", &form(&[&own, more].concat()), Some(session)).await
+        };
+        let pay = async |reference: &str, more: &[(&str, &str)]| pay_by(&session, reference, more).await;
+        assert_eq!(browser::became(&pay("INV-7", &[]).await), "done");
+        assert_eq!(browser::became(&pay("INV-8", &[]).await), "done", "another invoice");
+        let asked = pay(" INV-7 ", &[("later", "1")]).await;
+        assert_eq!((browser::became(&asked).as_str(), server.balance().await.as_str()), ("back", "150"));
+        let (_, _, html) = text(&server, &format!("/w/{id}/billing"), &session.with_flash(&asked)).await;
+        for part in ["Nothing was added now", "href=\"#again\"", "name=\"again\"", "value=\"25\""] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+        assert_eq!(browser::became(&pay("INV-7", &[("again", "yes")]).await), "done");
+        server.clock.advance(DAY + 1);
+        let tomorrow = Session::begin(&server, "ada@example.com").await;
+        assert_eq!(browser::became(&pay_by(&tomorrow, "INV-7", &[]).await), "done", "a day later it is no slip");
+        let (status, _) = server.rest_json(Method::POST, "/top-ups", Some(json!({ "amount_usd": 25, "reference": "INV-7" }))).await;
+        assert_eq!((status, server.balance().await.as_str()), (StatusCode::CREATED, "225"), "programs are not asked");
     }
 
     async fn an_allowance_is_set_by_a_form_and_shown(on) {

@@ -14,6 +14,8 @@ use crate::engine::store::keys;
 pub use crate::engine::store::keys::KeyRow;
 use crate::engine::{CellNode, Engine};
 
+/// How long before its end people are told of a key.
+pub const ENDING_NOTICE: i64 = 14 * DAY;
 /// Hours that a key may work on beside the one that replaces it.
 const LONGEST_OVERLAP: i64 = 168;
 
@@ -91,7 +93,8 @@ impl Engine {
         if !(0..=LONGEST_OVERLAP).contains(&overlap_hours) {
             return Err(FieldError::new("overlap_hours", "is not a number of hours from 0 to 168").into());
         }
-        let old = self.keys(scope).await?.into_iter().find(|key| key.id == *id && self.is_live(key));
+        let now = self.0.clock.now();
+        let old = self.keys(scope).await?.into_iter().find(|key| key.id == *id && key.is_live(now));
         let old = old.ok_or(Error::NotFound)?;
         let lifetime = old.expires_at.map(|end| end.micros() - old.created_at.micros());
         let (row, secret) = self.new_key(scope, old.name, old.role, lifetime)?;
@@ -106,11 +109,6 @@ impl Engine {
         let act = self.act(scope, "api_key.rotated", data, changes).await?;
         self.submit_act(scope, act).await?;
         Ok(NewKey { id: row.id, key: secret, role: row.role, expires_at: row.expires_at })
-    }
-
-    fn is_live(&self, key: &KeyRow) -> bool {
-        let now = self.0.clock.now();
-        key.ended_at.is_none() && key.expires_at.is_none_or(|end| now < end)
     }
 
     /// All keys of a workspace, newest first.
@@ -139,7 +137,7 @@ impl Engine {
         let fingerprint = random::fingerprint(secret);
         for node in self.0.cells.values() {
             if let Some(key) = keys::by_secret(&node.db, &fingerprint).await? {
-                if !self.is_live(&key) {
+                if !key.is_live(self.0.clock.now()) {
                     return Ok(None);
                 }
                 self.note_key_use(node, &key).await;

@@ -10,7 +10,8 @@ use crate::domain::ids::{LedgerEntryId, RequestId};
 use crate::domain::ledger::{LARGEST_BALANCE, Period, Tally};
 use crate::domain::money::Usd;
 use crate::domain::settings::{Caps, CapsChange};
-use crate::domain::time::Time;
+use crate::domain::time::{DAY, Time};
+use crate::domain::usage::Span;
 use crate::engine::Engine;
 use crate::engine::access::scope::Scope;
 use crate::engine::error::{Error, Result};
@@ -152,7 +153,7 @@ impl Engine {
         if spent > 0 {
             return Ok(Some(Usd::from_micros(spent / months.len() as i64)));
         }
-        let first_30_days = created_at.plus(30 * crate::domain::time::DAY);
+        let first_30_days = created_at.plus(30 * DAY);
         let topped_up = ledger::topped_up(db, id, created_at, first_30_days).await?;
         Ok(Some(topped_up).filter(|sum| sum.is_positive()))
     }
@@ -212,6 +213,26 @@ impl Engine {
         };
         let id = outcome.ledger_entry.ok_or_else(too_much)?;
         Ok(TopUp { id, balance_usd: outcome.balance })
+    }
+
+    /// The last top-up of this amount with this reference, within a day: the same may have been sent twice.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn same_top_up(
+        &self,
+        scope: &Scope,
+        amount: Usd,
+        reference: &str,
+    ) -> Result<Option<LedgerRow>> {
+        let now = self.0.clock.now();
+        let span = Some(Span { from: now.plus(-DAY), to: now.plus(1) });
+        let filter = LedgerFilter { kind: Some(LedgerKind::TopUp), span, ..LedgerFilter::default() };
+        let db = &self.cell(&scope.workspace)?.db;
+        let rows = ledger::page(db, &scope.workspace.id, &filter, None, PIECE).await?;
+        let is_same =
+            |row: &LedgerEntry| row.amount == amount && row.reference.as_deref() == Some(reference.trim());
+        Ok(rows.into_iter().find(is_same).map(LedgerRow::from))
     }
 
     /// The ledger's entries that match, newest first.

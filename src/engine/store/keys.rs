@@ -36,6 +36,13 @@ pub struct KeyRow {
     pub last_used_at: Option<Time>,
 }
 
+impl KeyRow {
+    /// Whether it opens anything.
+    pub fn is_live(&self, now: Time) -> bool {
+        self.ended_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
 /// Makes a key from its secret's fingerprint.
 pub fn insert(key: &KeyRow, fingerprint: &str) -> Statement {
     Statement::new(

@@ -186,7 +186,7 @@ pub async fn set_name(db: &ControlDb, id: &UserId, name: &str) -> Result<()> {
 /// A session as its person sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionView {
-    /// The beginning of its id's hash: enough to name it.
+    /// The beginning of its id's hash: enough to name it; see [`SessionView::id_of`].
     pub id: String,
     /// Where from.
     pub address: Option<String>,
@@ -198,6 +198,13 @@ pub struct SessionView {
     pub last_seen_at: Time,
 }
 
+impl SessionView {
+    /// Under which a session is listed, from its id's hash.
+    pub fn id_of(id_hash: &str) -> String {
+        id_hash.chars().take(16).collect()
+    }
+}
+
 /// The sessions of a person that have not ended, the last used first.
 ///
 /// # Errors
@@ -207,7 +214,7 @@ pub async fn sessions_of(db: &ControlDb, user: &UserId, now: Time) -> Result<Vec
     let rows = sqlx::query(text).bind(user.as_str()).bind(now.micros()).fetch_all(&db.read).await?;
     let view = |row: &AnyRow| {
         Ok(SessionView {
-            id: row.try_get::<String, _>("id_hash")?.chars().take(16).collect(),
+            id: SessionView::id_of(&row.try_get::<String, _>("id_hash")?),
             address: row.try_get("address")?,
             user_agent: row.try_get("user_agent")?,
             created_at: Time(row.try_get("created_us")?),

@@ -97,3 +97,24 @@ fn part(row: &AnyRow) -> Result<Part> {
         cost: Usd::from_micros(row.try_get("cost")?),
     })
 }
+
+/// The calls of an agent since `from` that cost more than `limit` each, by tool and model. Reads the index of the kinds
+/// that hold such costs, not the log.
+///
+/// # Errors
+/// The database's own.
+pub async fn dearer(
+    db: &CellDb,
+    workspace: &WorkspaceId,
+    agent: &str,
+    limit: Usd,
+    from: Time,
+) -> Result<Vec<Part>> {
+    let text = "SELECT k.user_id, k.tool, k.model, COUNT(*) AS calls, CAST(SUM(e.cost) AS BIGINT) AS cost \
+                FROM log_kinds k JOIN log_entries e ON e.kind = k.id \
+                WHERE k.workspace_id = $1 AND k.user_id = $2 AND k.cost_most > $3 AND e.cost > $3 \
+                AND e.seq >= (SELECT seq FROM log_entries WHERE workspace_id = $1 AND ts_us >= $4 ORDER BY ts_us, seq LIMIT 1) \
+                GROUP BY k.user_id, k.tool, k.model ORDER BY k.tool, k.model";
+    let values = values![workspace.as_str(), agent, limit.micros(), from.micros()];
+    Select::new(text, values).all(&db.read).await?.iter().map(part).collect()
+}

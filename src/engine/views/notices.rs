@@ -4,6 +4,7 @@ use crate::domain::access::Permission;
 use crate::domain::time::{DAY, Time};
 use crate::domain::words::count;
 use crate::engine::Engine;
+use crate::engine::access::keys::{ENDING_NOTICE, KeyRow};
 use crate::engine::access::scope::Scope;
 use crate::engine::calls::agents::{AgentState, AgentView, TokenState};
 use crate::engine::error::Result;
@@ -52,12 +53,36 @@ impl Engine {
         if may(Permission::ReadAgents) {
             notices.extend(agents.filter_map(|agent| agent_notice(agent, now)));
         }
+        if may(Permission::ChangeAgents) {
+            notices.extend(key_notices(&self.keys(scope).await?, now));
+        }
         if may(Permission::ReadWebhooks) {
             let hooks = webhooks::list(&self.cell(&scope.workspace)?.db, &scope.workspace.id).await?;
             notices.extend(hooks.iter().filter_map(webhook_notice));
         }
         Ok(notices)
     }
+}
+
+/// A key that another of its name outlives was rotated: its end is no surprise.
+fn key_notices(keys: &[KeyRow], now: Time) -> Vec<Notice> {
+    let live: Vec<&KeyRow> = keys.iter().filter(|key| key.is_live(now)).collect();
+    let outlives = |other: &KeyRow, end: Time| other.expires_at.is_none_or(|later| later > end);
+    let notice = |key: &KeyRow| {
+        let end = key.expires_at.filter(|end| end.plus(-ENDING_NOTICE) <= now)?;
+        if live.iter().any(|other| other.name == key.name && outlives(other, end)) {
+            return None;
+        }
+        let days = (end.micros() - now.micros()) / DAY;
+        let text = format!(
+            "The API key {} ends in {}. Programs that use it are refused then.",
+            key.name,
+            count(days, "day")
+        );
+        let action = Some(("Rotate the key", "settings".to_owned()));
+        Some(Notice { severity: Severity::Care, tag: "key", text, action })
+    };
+    live.iter().filter_map(|key| notice(key)).collect()
 }
 
 fn soft_alert_notice(credits: &Credits) -> Option<Notice> {

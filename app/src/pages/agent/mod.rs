@@ -6,7 +6,7 @@ mod tokens;
 use agentframer::domain::access::Permission;
 use agentframer::domain::time::Time;
 use agentframer::engine::access::scope::Scope;
-use agentframer::engine::calls::activity::{Activity, Trial};
+use agentframer::engine::calls::activity::Activity;
 use agentframer::engine::calls::agents::{AgentState, AgentView};
 use agentframer::engine::error::{Error, Result};
 use leptos::prelude::*;
@@ -115,21 +115,16 @@ fn connect(url: String, secret: Option<String>) -> impl IntoView {
 }
 
 fn spend(activity: Activity, base: &str, now: Time) -> impl IntoView + use<> {
-    let trial = would_refuse(&activity.trial);
+    let trial = trial_text(&activity.trial);
     view! {
         <section class="card">
             <header><h2>"Spend by day and model"</h2></header>
             <div class="in"><SpendByDay days=activity.spend_by_day month=now.month_start() by="model"/></div>
         </section>
         {latest(activity.latest, base).into_any()}
-        {trial}
+        <section class="card">
+            <header><h2>"What the policy, as it is now, would have refused"</h2></header>
+            <p class="in">{trial}</p>
+        </section>
     }
-}
-
-/// Said only where the policy, as it is, would refuse something that it let through before.
-fn would_refuse(trial: &Trial) -> Option<impl IntoView + use<>> {
-    let is_stricter = !trial.refused.is_empty() || !trial.over.is_empty();
-    is_stricter.then(|| {
-        view! { <p class="note warn"><span class="tag warn">"policy"</span>{format!("As it is now, the policy would have refused some of what it did. {}", trial_text(trial))}</p> }
-    })
 }

@@ -1,7 +1,7 @@
 //! An agent's policy as controls and as JSON, each a form of its own over the same document.
 
 use agentframer::domain::policy::Tool;
-use agentframer::engine::calls::activity::{TRIAL_DAYS, Trial};
+use agentframer::engine::calls::activity::{Over, TRIAL_DAYS, Trial};
 use agentframer::engine::calls::models::WorkspaceModel;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
@@ -160,6 +160,8 @@ fn tools(policy: &Value) -> impl IntoView + use<> {
 
 fn model_choice(policy: &Value, models: &[WorkspaceModel], flash: &Flash) -> impl IntoView + use<> {
     let (is_any, chosen) = (policy["models"].is_null(), names(&policy["models"]));
+    let wrong = wrong(flash, "models");
+    let is_wrong = wrong.is_some();
     let choice = |known: &WorkspaceModel| {
         let id = known.model.id.clone();
         let kind = if known.is_allowed { known.model.kind.as_str() } else { "forbidden in this workspace" };
@@ -175,14 +177,14 @@ fn model_choice(policy: &Value, models: &[WorkspaceModel], flash: &Flash) -> imp
         view! { <label class="choice"><input type="radio" name="which_models" value=value checked=on/><span>{label}</span></label> }
     };
     view! {
-        <fieldset class="field">
+        <fieldset class="field" id="models" tabindex="-1" aria-describedby="models-error" autofocus=is_wrong>
             <legend>"Models"</legend>
             <div class="choices">{radio("any", "Every model of the workspace", is_any)}{radio("some", "Only these", !is_any)}</div>
             <details open=!is_any>
                 <summary>"Choose models"</summary>
                 <div class="choices">{models.iter().map(choice).collect_view()}</div>
             </details>
-            <p class="error">{wrong(flash, "models")}</p>
+            <p class="error" id="models-error">{wrong}</p>
         </fieldset>
     }
 }
@@ -209,14 +211,17 @@ pub fn trial_text(trial: &Trial) -> String {
         .refused
         .iter()
         .map(|(why, calls, cost)| format!("{why} ({}, {})", words::count(*calls, "call"), cost.display()));
-    let over = trial.over.iter().map(|(what, spent, limit)| {
-        format!("{what} came to {}, over the cap of {}", spent.display(), limit.display())
+    let over = trial.over.iter().map(|Over { period, count, highest, limit }| {
+        let periods = words::count(*count, period);
+        format!("{periods} over the cap of {}, the dearest of {}", limit.display(), highest.display())
     });
     let parts: Vec<String> = refused.chain(over).collect();
     let of = format!("of {} in the last {TRIAL_DAYS} days", words::count(trial.calls, "successful call"));
+    let networks =
+        if trial.has_networks { " Networks are not tried: the addresses of calls are not kept." } else { "" };
     match parts.is_empty() {
-        true => format!("It would have refused none {of}."),
-        false => format!("{}: {}.", capital(&of), parts.join("; ")),
+        true => format!("It would have refused none {of}.{networks}"),
+        false => format!("{}: {}.{networks}", capital(&of), parts.join("; ")),
     }
 }
 
@@ -233,16 +238,16 @@ mod tests {
     #[test]
     fn a_trial_reads_as_a_sentence() {
         let refused = vec![("generate_video is denied".to_owned(), 3, Usd::dollars(2))];
-        let over = vec![("this month".to_owned(), Usd::dollars(9), Usd::dollars(5))];
-        let trial = Trial { calls: 40, refused, over };
+        let over = vec![Over { period: "day", count: 2, highest: Usd::dollars(9), limit: Usd::dollars(5) }];
+        let trial = Trial { calls: 40, refused, over, has_networks: false };
         assert_eq!(
             trial_text(&trial),
-            "Of 40 successful calls in the last 30 days: generate_video is denied (3 calls, $2.00); this month came to $9.00, over the cap of $5.00."
+            "Of 40 successful calls in the last 30 days: generate_video is denied (3 calls, $2.00); 2 days over the cap of $5.00, the dearest of $9.00."
         );
-        let none = Trial { calls: 40, ..Trial::default() };
+        let none = Trial { calls: 40, has_networks: true, ..Trial::default() };
         assert_eq!(
             trial_text(&none),
-            "It would have refused none of 40 successful calls in the last 30 days."
+            "It would have refused none of 40 successful calls in the last 30 days. Networks are not tried: the addresses of calls are not kept."
         );
     }
 

@@ -6,7 +6,7 @@ use leptos::server_fn::ServerFn;
 
 use super::{day_of, kind_word};
 use crate::actions::{FileDataRequest, PREVIEW};
-use crate::components::field::Field;
+use crate::components::field::{ChoiceGroup, Field};
 use crate::components::text_area::TextArea;
 use crate::flash::Flash;
 use crate::words;
@@ -54,14 +54,10 @@ fn kinds(flash: &Flash) -> impl IntoView + use<> {
         }
     };
     view! {
-        <fieldset class="field">
-            <legend>"What is asked"</legend>
-            <div class="choices">
-                {choice("access", "A copy", "prompts and media in one archive")}
-                {choice("erasure", "Erasure", "prompts, media and keys go for good")}
-            </div>
-            <p class="error" id="kind-error">{wrong}</p>
-        </fieldset>
+        <ChoiceGroup name="kind" legend="What is asked" wrong=wrong>
+            {choice("access", "A copy", "prompts and media in one archive")}
+            {choice("erasure", "Erasure", "prompts, media and keys go for good")}
+        </ChoiceGroup>
     }
 }
 

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use crate::actions::{LiftHold, PlaceHold};
-use crate::components::field::Field;
+use crate::components::field::{ChoiceGroup, Field};
 use crate::flash::Flash;
 use crate::words;
 
@@ -80,6 +80,7 @@ fn lift(workspace: &str, hold: &HoldView, flash: &Flash) -> impl IntoView + use<
     let id = hold.id.to_string();
     let is_open = flash.value("hold") == id;
     let wrong = flash.error_at("lift_reason", "Reason").filter(|_| is_open);
+    let described = is_open.then_some("lift_reason-error");
     let typed = if is_open { flash.value("lift_reason") } else { String::new() };
     view! {
         <details open=is_open>
@@ -87,16 +88,16 @@ fn lift(workspace: &str, hold: &HoldView, flash: &Flash) -> impl IntoView + use<
             <form method="post" action=LiftHold::url() class="row">
                 <input type="hidden" name="workspace" value=workspace.to_owned()/>
                 <input type="hidden" name="hold" value=id/>
-                <input id=is_open.then_some("lift_reason") name="lift_reason" value=typed required aria-label="Why it is lifted" placeholder="Why" autofocus=wrong.is_some()/>
+                <input id=is_open.then_some("lift_reason") name="lift_reason" value=typed required aria-label="Why it is lifted" placeholder="Why" aria-invalid=wrong.is_some().then_some("true") aria-describedby=described autofocus=wrong.is_some()/>
                 <button class="btn">"Lift the hold"</button>
             </form>
-            {wrong.clone().map(|wrong| view! { <p class="error">{wrong}</p> })}
+            {is_open.then(|| view! { <p class="error" id="lift_reason-error">{wrong}</p> })}
         </details>
     }
 }
 
 fn form(workspace: &str, flash: &Flash) -> impl IntoView + use<> {
-    let is_open = flash.is_about(&["reason"]);
+    let is_open = flash.is_about(&["kind", "target", "reason"]);
     let chosen = flash.value("kind");
     let choice = move |kind: &'static str, title: &'static str, about: &'static str| {
         let is_chosen = chosen == kind || (chosen.is_empty() && kind == "workspace");
@@ -112,11 +113,11 @@ fn form(workspace: &str, flash: &Flash) -> impl IntoView + use<> {
             <summary class="in"><b>"Place a hold"</b></summary>
             <form method="post" action=PlaceHold::url() class="in stack narrow">
                 <input type="hidden" name="workspace" value=workspace.to_owned()/>
-                <fieldset class="field"><legend>"What it keeps"</legend><div class="choices">
+                <ChoiceGroup name="kind" legend="What it keeps" wrong=flash.error_at("kind", "This")>
                     {choice("workspace", "Workspace", "everything")}
                     {choice("agent", "Agent", "what it made")}
                     {choice("subject", "Data subject", "what concerns one person")}
-                </div></fieldset>
+                </ChoiceGroup>
                 <Field name="target" label="Agent or subject" required=false hint="The agent’s name, or the subject that agents pass: stored as a hash only." flash=flash.clone()/>
                 <Field name="reason" label="Reason" hint="Such as the case’s number; others see it." flash=flash.clone()/>
                 <div><button class="btn first">"Place hold"</button></div>

@@ -9,7 +9,9 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use crate::actions::SetResidency;
+use crate::components::field::ChoiceGroup;
 use crate::flash::Flash;
+use crate::words;
 
 /// The card: a form for who may change it.
 pub fn residency(
@@ -35,10 +37,14 @@ pub fn residency(
 fn told(settings: &Settings, copies: &ReplicationView) -> String {
     match (settings.replicate_to, copies.copies, copies.lag_us) {
         (None, 0, _) => "No copy of the media stands anywhere else.".into(),
+        (None, 1, _) => "1 copy is being deleted.".into(),
         (None, left, _) => format!("{left} copies are being deleted."),
-        (Some(region), made, 0) => format!("All {made} results are copied to {region}."),
+        (Some(region), made, 0) => {
+            format!("In {region}: copies of {}, all there are.", words::count(made, "result"))
+        }
         (Some(region), made, lag) => format!(
-            "{made} results are copied to {region}; the oldest without a copy waits {}.",
+            "In {region}: copies of {}; the oldest without one waits {}.",
+            words::count(made, "result"),
             lag_words(lag)
         ),
     }
@@ -90,14 +96,14 @@ fn form(scope: &Scope, settings: &Settings, flash: &Flash) -> impl IntoView + us
     view! {
         <form method="post" action=SetResidency::url() class="in stack">
             <input type="hidden" name="workspace" value=scope.workspace.id.to_string()/>
-            <fieldset class="field"><legend>"Models"</legend><div class="choices">
+            <ChoiceGroup name="inference" legend="Models" wrong=flash.error_at("inference", "This")>
                 {choice("inference", "region_only", &inference, "In the region only".into(), "others are refused with residency_violation")}
                 {choice("inference", "any", &inference, "Any model".into(), "prompts may leave the region")}
-            </div><p class="error" id="inference-error">{flash.error_at("inference", "Models")}</p></fieldset>
-            <fieldset class="field"><legend>"Copies of the media"</legend><div class="choices">
+            </ChoiceGroup>
+            <ChoiceGroup name="replicate_to" legend="Copies of the media" wrong=flash.error_at("replicate_to", "The region")>
                 {choice("replicate_to", "", &copies, "Nowhere".into(), "copies that are there are deleted")}
                 {others}
-            </div><p class="error" id="replicate_to-error">{flash.error_at("replicate_to", "The region")}</p></fieldset>
+            </ChoiceGroup>
             <div><button class="btn first">"Save"</button></div>
         </form>
     }

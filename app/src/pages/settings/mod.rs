@@ -11,8 +11,10 @@ use agentframer::engine::access::settings::Settings;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
+use self::keys::Keys;
 use crate::actions::{DeleteWorkspace, RotateMcpUrl, SetSettings};
-use crate::components::field::{Field, Said};
+use crate::components::fact::fact;
+use crate::components::field::{ChoiceGroup, Field, Said};
 use crate::components::frame::{page, workspace_page};
 use crate::flash::Flash;
 use crate::islands::CopyButton;
@@ -24,24 +26,46 @@ pub fn SettingsPage() -> impl IntoView {
     page(|ask| async move {
         let scope = ask.scope(ask.segment(1), Permission::ReadSettings).await?;
         let (flash, settings) = (ask.flash(), ask.engine.settings(&scope).await?);
-        let (keys, members) = (ask.engine.keys(&scope).await?, ask.engine.members(&scope).await?);
+        let (all, members) = (ask.engine.keys(&scope).await?, ask.engine.members(&scope).await?);
         let now = ask.engine.clock().now();
+        let keys = Keys { all, members: &members, now, base: ask.engine.config().public_url() };
         let url = ask.engine.mcp_url(&scope.workspace);
         let body = view! {
             <Said flash=flash.clone()/>
-            {general(&scope, settings, flash.clone()).into_any()}
+            {if scope.role.may(Permission::ChangeSettings) { general(&scope, settings, flash.clone()).into_any() } else { facts(&scope, settings).into_any() }}
             {address(&scope, url, now, flash.clone()).into_any()}
             {export::section(&scope, ask.engine.daily_export(&scope).await?).into_any()}
-            {keys::section(&scope, keys, &members, now, flash.clone()).into_any()}
+            {keys::section(&scope, keys, flash.clone()).into_any()}
             {scope.role.may(Permission::DeleteWorkspace).then(|| end(&scope, flash).into_any())}
         };
         Ok(workspace_page(&ask, &scope, "Settings", "Name, address, keys", (), body))
     })
 }
 
+fn region(scope: &Scope) -> String {
+    format!("{} ({})", scope.workspace.region.place(), scope.workspace.region)
+}
+
+/// The workspace for who may not change it.
+fn facts(scope: &Scope, settings: Settings) -> impl IntoView + use<> {
+    let inference = match settings.inference {
+        Inference::RegionOnly => "in the region only",
+        Inference::Any => "anywhere",
+    };
+    view! {
+        <section class="card">
+            <header><h2>"Workspace"</h2></header>
+            <dl class="in facts">
+                {fact("Name", settings.name)}
+                {fact("Cost centre", words::or_dash(settings.cost_centre))}
+                {fact("Region", region(scope))}
+                {fact("Models infer", inference)}
+            </dl>
+        </section>
+    }
+}
+
 fn general(scope: &Scope, settings: Settings, flash: Flash) -> impl IntoView + use<> {
-    let may = scope.role.may(Permission::ChangeSettings);
-    let region = format!("{} ({})", scope.workspace.region.place(), scope.workspace.region);
     let chosen =
         flash.kept.get("inference").cloned().unwrap_or_else(|| settings.inference.as_str().to_owned());
     let choice = move |name: &'static str, label: &'static str, about: &'static str| {
@@ -55,18 +79,16 @@ fn general(scope: &Scope, settings: Settings, flash: Flash) -> impl IntoView + u
     view! {
         <section class="card">
             <header><h2>"Workspace"</h2></header>
-            <form method="post" action=SetSettings::url() class="in">
-                <fieldset class="field stack narrow" disabled=!may>
-                    <input type="hidden" name="workspace" value=scope.workspace.id.to_string()/>
-                    <Field name="name" label="Name" value=settings.name flash=flash.clone()/>
-                    <Field name="cost_centre" label="Cost centre" value=settings.cost_centre.unwrap_or_default() required=false hint="Who pays, in your own words; stands in every report." flash=flash/>
-                    <div class="field"><span class="label">"Region"</span><p>{region}</p><p class="hint">"Chosen when the workspace was made; it never changes."</p></div>
-                    <fieldset class="field"><legend>"Where models may infer"</legend><div class="choices">
-                        {choice(Inference::RegionOnly.as_str(), "In the region only", "models that infer elsewhere are refused")}
-                        {choice(Inference::Any.as_str(), "Anywhere", "prompts may leave the region for the model’s provider")}
-                    </div></fieldset>
-                    {may.then(|| view! { <div><button class="btn first">"Save"</button></div> })}
-                </fieldset>
+            <form method="post" action=SetSettings::url() class="in stack narrow">
+                <input type="hidden" name="workspace" value=scope.workspace.id.to_string()/>
+                <Field name="name" label="Name" value=settings.name flash=flash.clone()/>
+                <Field name="cost_centre" label="Cost centre" value=settings.cost_centre.unwrap_or_default() required=false hint="Who pays, in your own words; stands in every report." flash=flash.clone()/>
+                <div class="field"><span class="label">"Region"</span><p>{region(scope)}</p><p class="hint">"Chosen when the workspace was made; it never changes."</p></div>
+                <ChoiceGroup name="inference" legend="Where models may infer" wrong=flash.error_at("inference", "This")>
+                    {choice(Inference::RegionOnly.as_str(), "In the region only", "models that infer elsewhere are refused")}
+                    {choice(Inference::Any.as_str(), "Anywhere", "prompts may leave the region for the model’s provider")}
+                </ChoiceGroup>
+                <div><button class="btn first">"Save"</button></div>
             </form>
         </section>
     }

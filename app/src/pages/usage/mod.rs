@@ -5,7 +5,6 @@ pub mod state;
 pub mod table;
 
 use agentframer::domain::access::Permission;
-use agentframer::domain::field::FieldError;
 use agentframer::domain::money::{Usd, thousands};
 use agentframer::domain::usage::{Grouping, Interval, Preset, Span, Standout};
 use agentframer::engine::money::usage::UsageReport;
@@ -15,6 +14,7 @@ use self::picture::{bars, calls, cents, names, title};
 use self::state::State;
 use self::table::change;
 use crate::components::bars::{Paint, draw};
+use crate::components::filter::{FilterInput, WrongFilter};
 use crate::components::frame::{page, workspace_page};
 use crate::islands::PngButton;
 use crate::words;
@@ -26,16 +26,13 @@ pub fn Usage() -> impl IntoView {
         let scope = ask.scope(ask.segment(1), Permission::ReadActivity).await?;
         let now = ask.engine.clock().now();
         let query = ask.parts.uri.query().unwrap_or_default();
-        let (state, wrong) = match State::read(query, now) {
-            Ok(state) => (state, None),
-            Err(wrong) => (State::standard(query, now), Some(wrong)),
-        };
+        let (state, wrong) = WrongFilter::or(State::read(query, now), || State::standard(query, now));
         let report = ask.engine.usage_report(&scope, state.query()).await?;
         let base = format!("/w/{}", scope.workspace.id);
         let line = format!("{}, compared with {} · UTC", words_of(state.span), words_of(report.previous));
         let body = view! {
-            {wrong.map(not_shown)}
-            {choices(&state, &format!("{base}/usage")).into_any()}
+            {wrong.note("This month is shown instead.")}
+            {choices(&state, &format!("{base}/usage"), &wrong).into_any()}
             {figures(&report, &state).into_any()}
             {chart(&report, &state, &base)}
             {table::groups(&report, &state, &base)}
@@ -43,21 +40,6 @@ pub fn Usage() -> impl IntoView {
         };
         Ok(workspace_page(&ask, &scope, "Usage", line, exports(&state, &base), body))
     })
-}
-
-fn not_shown(wrong: FieldError) -> impl IntoView {
-    let text = format!("{} {}. This month is shown instead.", field_words(&wrong.field), wrong.message);
-    view! { <p class="note bad" role="alert"><span class="tag bad">"not shown"</span>{text}</p> }
-}
-
-fn field_words(field: &str) -> &'static str {
-    match field {
-        "from" => "The first day",
-        "to" => "The last day",
-        "interval" => "The interval",
-        "group_by" => "The grouping",
-        _ => "The period",
-    }
 }
 
 /// `1 to 22 Apr 2026`.
@@ -71,7 +53,7 @@ fn words_of(span: Span) -> String {
     format!("{first} to {}", words::day(last))
 }
 
-fn choices(state: &State, path: &str) -> impl IntoView + use<> {
+fn choices(state: &State, path: &str, wrong: &WrongFilter) -> impl IntoView + use<> {
     let link = |query: String, label: &'static str, here: bool| {
         view! { <a href=format!("{path}?{query}") aria-current=here.then_some("true")>{label}</a> }
     };
@@ -84,23 +66,23 @@ fn choices(state: &State, path: &str) -> impl IntoView + use<> {
         .map(|grouping| link(state.grouped(grouping), grouping.title(), state.grouping == grouping));
     view! {
         <div class="choose">
-            <nav class="seg" aria-label="Period">{periods.collect_view()}</nav>
-            <nav class="seg" aria-label="Interval">{intervals.collect_view()}</nav>
-            <nav class="seg" aria-label="Group by">{groupings.collect_view()}</nav>
-            {range(state, path).into_any()}
+            <nav class="seg" aria-label="Period" id="period" tabindex="-1">{periods.collect_view()}</nav>
+            <nav class="seg" aria-label="Interval" id="interval" tabindex="-1">{intervals.collect_view()}</nav>
+            <nav class="seg" aria-label="Group by" id="group_by" tabindex="-1">{groupings.collect_view()}</nav>
+            {range(state, path, wrong).into_any()}
         </div>
     }
 }
 
 /// A free range, as a plain form.
-fn range(state: &State, path: &str) -> impl IntoView + use<> {
+fn range(state: &State, path: &str, wrong: &WrongFilter) -> impl IntoView + use<> {
     let (from, to) = state.dates();
     let hidden = [("group", state.grouping.as_str())];
     view! {
         <form method="get" action=path.to_owned() class="range">
             {hidden.map(|(name, value)| view! { <input type="hidden" name=name value=value/> }).collect_view()}
-            <label>"From "<input type="date" name="from" value=from/></label>
-            <label>"to "<input type="date" name="to" value=to/></label>
+            <FilterInput name="from" label="From" kind="date" value=from wrong=wrong.at("from")/>
+            <FilterInput name="to" label="to" kind="date" value=to wrong=wrong.at("to")/>
             <button class="btn">"Show"</button>
         </form>
     }

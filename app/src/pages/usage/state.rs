@@ -68,7 +68,9 @@ impl State {
             interval: preset.interval(),
             grouping: Grouping::User,
             hidden: Vec::new(),
-            typed: of("from").zip(of("to")),
+            typed: of("from")
+                .or(of("to"))
+                .map(|_| (of("from").unwrap_or_default(), of("to").unwrap_or_default())),
         }
     }
 

@@ -11,7 +11,7 @@ use leptos::server_fn::ServerFn;
 
 pub use self::endpoint::{WebhookPage, delivery};
 use crate::actions::CreateWebhook;
-use crate::components::field::{Field, Said};
+use crate::components::field::{ChoiceGroup, Field, Said};
 use crate::components::frame::{page, workspace_page};
 use crate::components::text_area::TextArea;
 use crate::flash::Flash;
@@ -114,11 +114,11 @@ fn form(workspace: String, flash: Flash, is_first: bool) -> impl IntoView {
             <summary class="in"><b>"Add a webhook"</b></summary>
             <form method="post" action=CreateWebhook::url() class="in stack narrow">
                 <input type="hidden" name="workspace" value=workspace/>
-                <fieldset class="field"><legend>"Format"</legend><div class="choices">
+                <ChoiceGroup name="format" legend="Format" wrong=flash.error_at("format", "Format")>
                     {choice(Format::Generic, "one signed event a request")}
                     {choice(Format::Datadog, "logs intake, batches")}
                     {choice(Format::SplunkHec, "event collector, batches")}
-                </div></fieldset>
+                </ChoiceGroup>
                 <Field name="url" label="Address" kind="url" hint="https. A bare host gets the format’s own path." flash=flash.clone()/>
                 <Field name="token" label="Token" kind="password" autocomplete="off" required=false hint="Datadog’s API key or Splunk’s HEC token. Kept encrypted, never shown again." flash=flash.clone()/>
                 {filter_and_headers(&flash, String::new(), "Sent with each request, such as X-Team: growth.")}
