@@ -8,6 +8,7 @@ pub mod crumbs;
 pub mod field;
 pub mod frame;
 pub mod icon;
+mod lines;
 pub mod nav;
 pub mod outcome;
 pub mod places;
