@@ -194,7 +194,7 @@ fn filter_form(filters: &Filters, base: &str, agents: Vec<String>) -> AnyView {
 fn line(row: LedgerRow, audit: &str) -> impl IntoView + use<> {
     view! {
         <tr>
-            <td><a href=format!("{audit}/{}", row.request_id) title=row.ts.to_string()>{words::minute(row.ts)}</a></td>
+            <td><a href=format!("{audit}/{}", row.request_id)>{crate::components::when::stamp(row.ts, words::minute(row.ts))}</a></td>
             <td>{row.kind.replace('_', "-")}</td>
             <td>{row.actor}</td>
             <td>{words::or_dash(row.reference)}</td>
