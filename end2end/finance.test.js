@@ -60,8 +60,8 @@ test('the official validator accepts the FOCUS export, and nothing that lacks a 
 
 test('a bar of the usage page says its value on focus and leads to its calls', async () => {
   await page.goto(path('/usage'));
-  const bar = page.locator('svg.bars a').filter({ has: page.locator('.s1') });
-  await bar.focus();
+  const bar = page.locator('svg.bars .column').filter({ has: page.locator('.s1') });
+  await bar.locator('a.whole').focus();
   await bar.locator('.tip').waitFor({ state: 'visible' });
   assert.match(await bar.locator('.tip').textContent(), /\$0\.184/);
   await page.keyboard.press('Enter');

@@ -112,11 +112,46 @@ fn listener(lines: RwSignal<Vec<Vec<String>>>, seen: RwSignal<String>) -> web_sy
 
 fn live_line(base: &str, cells: Vec<String>) -> impl IntoView + use<> {
     let cell = |index: usize| cells.get(index).cloned().unwrap_or_default();
-    let time = cell(0).get(11..19).unwrap_or_default().to_owned();
     let href = format!("{base}/{}", cell(5));
     view! {
-        <li><a href=href><time>{time}</time><b>{cell(1)}</b><span>{cell(2)}</span><span>{cell(3)}</span><span class="num">{cell(4)}</span></a></li>
+        <li><a href=href><time datetime=cell(0)>{cell(6)}</time><b>{cell(1)}</b><span>{cell(2)}</span><span>{cell(3)}</span><span class="num">{cell(4)}</span></a></li>
     }
+}
+
+/// Tells the server by a cookie in which zone the browser is; the next page follows it.
+#[island]
+pub fn OwnZone() -> impl IntoView {
+    Effect::new(move |_| {
+        use web_sys::js_sys::{Array, Intl, Object, Reflect};
+        let format = Intl::DateTimeFormat::new(&Array::new(), &Object::new());
+        let zone = Reflect::get(&format.resolved_options(), &"timeZone".into());
+        if let Some(zone) = zone.ok().and_then(|zone| zone.as_string()) {
+            let cookie = format!("zone={zone}; Path=/; Max-Age=31536000; SameSite=Lax");
+            let _ = Reflect::set(&document(), &"cookie".into(), &cookie.into());
+        }
+    });
+}
+
+/// Takes what stands in a live region out and puts it in again: screen readers tell only what changes.
+#[island]
+pub fn SayAgain(
+    /// The region's id.
+    id: String,
+) -> impl IntoView {
+    Effect::new(move |_| {
+        let Some(region) = document().get_element_by_id(&id) else { return };
+        // Who is in it has heard of it.
+        if region.contains(document().active_element().as_deref()) {
+            return;
+        }
+        let mut said = Vec::new();
+        while let Some(child) = region.first_child() {
+            let _ = region.remove_child(&child);
+            said.push(child);
+        }
+        let again = move || said.iter().for_each(|child| drop(region.append_child(child)));
+        set_timeout(again, std::time::Duration::from_millis(150));
+    });
 }
 
 /// Saves the SVG at `picture` as a PNG of twice its size. Browsers draw it; without scripts there is the SVG.
@@ -247,17 +282,19 @@ pub fn Palette(
     let (hits, chosen, asked) = (RwSignal::new(Vec::<Hit>::new()), RwSignal::new(0), RwSignal::new(0));
     // Who types fast presses Enter before the answer is there, and means what it will say.
     let (answered, enters) = (RwSignal::new(0), RwSignal::new(false));
-    let is_awake = RwSignal::new(false);
+    let (is_awake, is_mac) = (RwSignal::new(false), RwSignal::new(false));
+    let said = RwSignal::new("");
     let ask = move |text: String| {
         let number = asked.get_untracked() + 1;
         asked.set(number);
         enters.set(false);
-        let heard = move |answer: String| {
+        let heard = move |status: u16, answer: String| {
             // An older answer may come after a newer one.
             if asked.get_untracked() != number {
                 return;
             }
-            hits.set(read_hits(&answer));
+            hits.set(if status == 200 { read_hits(&answer) } else { Vec::new() });
+            said.set(sentence(status, hits.with_untracked(Vec::len)));
             chosen.set(0);
             answered.set(number);
             if enters.get_untracked() {
@@ -278,6 +315,7 @@ pub fn Palette(
     let by_key = open.clone();
     Effect::new(move |_| {
         is_awake.set(true);
+        is_mac.set(window().navigator().platform().is_ok_and(|name| name.starts_with("Mac")));
         let open = by_key.clone();
         let _ = window_event_listener(leptos::ev::keydown, move |event| {
             if (event.ctrl_key() || event.meta_key()) && event.key() == "k" {
@@ -286,6 +324,7 @@ pub fn Palette(
             }
         });
     });
+    Effect::new(move |_| show_hit(chosen.get()));
     let press = move |event: web_sys::KeyboardEvent| {
         let count = hits.with_untracked(Vec::len);
         match event.key().as_str() {
@@ -299,25 +338,50 @@ pub fn Palette(
     };
     view! {
         <button type="button" class="btn palette-open" hidden=move || !is_awake.get() on:click=move |_| open()>
-            <span>"Find"</span><kbd>"Ctrl K"</kbd>
+            <span>"Find"</span><kbd>{move || if is_mac.get() { "⌘ K" } else { "Ctrl K" }}</kbd>
         </button>
         <dialog node_ref=dialog class="palette" aria-label="Find a page, an agent, a member or a request">
             <input
                 type="search" role="combobox" aria-expanded="true" aria-controls="palette-hits" aria-label="Find" autocomplete="off" spellcheck="false"
-                aria-activedescendant=move || format!("hit-{}", chosen.get()) placeholder="A page, agent, member or request id"
+                aria-activedescendant=move || hits.with(|hits| !hits.is_empty()).then(|| hit_id(chosen.get())) placeholder="A page, agent, member or request id"
                 on:input=move |event| ask(event_target_value(&event)) on:keydown=press
             />
             <ul id="palette-hits" role="listbox" aria-label="Found">
                 {move || hits.get().into_iter().enumerate().map(|(number, hit)| hit_line(number, hit, chosen)).collect_view()}
             </ul>
+            <p class="empty" role="status" hidden=move || said.get().is_empty()>{move || said.get()}</p>
         </dialog>
+    }
+}
+
+/// What to say where nothing is offered. No answer at all has the status 0.
+fn sentence(status: u16, hits: usize) -> &'static str {
+    match (status, hits) {
+        (200, 0) => "Nothing has that in its name. A request is found by its whole id.",
+        (200, _) => "",
+        (401, _) => "Your session has ended. Load the page again to sign in.",
+        (404, _) => "You do not belong to this workspace any more.",
+        _ => "The server did not answer. Check the network, then type again.",
+    }
+}
+
+fn hit_id(number: usize) -> String {
+    format!("hit-{number}")
+}
+
+/// Scrolls the list, no further than it must, until the hit is seen.
+fn show_hit(number: usize) {
+    let nearest = web_sys::ScrollIntoViewOptions::new();
+    nearest.set_block(web_sys::ScrollLogicalPosition::Nearest);
+    if let Some(hit) = document().get_element_by_id(&hit_id(number)) {
+        hit.scroll_into_view_with_scroll_into_view_options(&nearest);
     }
 }
 
 fn hit_line(number: usize, hit: Hit, chosen: RwSignal<usize>) -> impl IntoView {
     let (kind, label) = (hit[0].clone(), hit[1].clone());
     view! {
-        <li role="option" id=format!("hit-{number}") aria-selected=move || (chosen.get() == number).to_string() on:click=move |_| go(Some(hit.clone()))>
+        <li role="option" id=hit_id(number) aria-selected=move || (chosen.get() == number).to_string() on:click=move |_| go(Some(hit.clone()))>
             <span>{label}</span><small>{kind}</small>
         </li>
     }
@@ -329,18 +393,16 @@ fn go(hit: Option<Hit>) {
     }
 }
 
-/// Asks our own server; nothing is heard where it does not answer.
-fn get(url: &str, heard: impl FnOnce(String) + 'static) {
+/// Asks our own server: the status, 0 where it does not answer, and the text.
+fn get(url: &str, heard: impl FnOnce(u16, String) + 'static) {
     use web_sys::wasm_bindgen::JsCast;
     use web_sys::wasm_bindgen::closure::Closure;
     let Ok(request) = web_sys::XmlHttpRequest::new() else { return };
     let answer = request.clone();
-    let loaded = Closure::once_into_js(move || {
-        heard(
-            answer.response_text().ok().flatten().filter(|_| answer.status() == Ok(200)).unwrap_or_default(),
-        );
+    let ended = Closure::once_into_js(move || {
+        heard(answer.status().unwrap_or(0), answer.response_text().ok().flatten().unwrap_or_default());
     });
-    request.set_onload(Some(loaded.unchecked_ref()));
+    request.set_onloadend(Some(ended.unchecked_ref()));
     let _ = request.open("GET", url).and_then(|()| request.send());
 }
 

@@ -26,7 +26,7 @@ pub use app::{App, shell};
 #[cfg(feature = "ssr")]
 pub use ask::{RequestInfo, SESSION_USER, login};
 #[cfg(feature = "ssr")]
-pub use components::nav::places;
+pub use components::nav::{ANYWHERE, places};
 #[cfg(feature = "ssr")]
 pub use components::problem::refusal;
 #[cfg(feature = "ssr")]
@@ -34,7 +34,9 @@ pub use flash::Flash;
 #[cfg(feature = "ssr")]
 pub use pages::reference::Interface;
 #[cfg(feature = "ssr")]
-pub use pages::usage::{picture::picture as usage_picture, state::State as UsageState};
+pub use pages::usage::{file::chart_file as usage_picture, state::State as UsageState};
+#[cfg(feature = "ssr")]
+pub use words::clock_in;
 
 /// Wakes the islands of a page; leptos's own script calls it.
 #[cfg(feature = "hydrate")]

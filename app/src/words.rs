@@ -40,6 +40,11 @@ pub fn to_the_second(time: Time) -> String {
     in_zone(time, "%-d %b, %H:%M:%S")
 }
 
+/// `29 Apr 2026, 14:22:08`, in the zone of that name: what is sent after a page sees the page's clock.
+pub fn clock_in(time: Time, zone: &str) -> String {
+    time.timestamp().to_zoned(reader::zone_named(zone)).strftime("%-d %b %Y, %H:%M:%S").to_string()
+}
+
 /// `29 Apr 2026, 14:22:08 UTC`, for what stands behind a time.
 pub fn in_utc(time: Time) -> String {
     format!("{}, {} UTC", day(time), time.to_string().get(11..19).unwrap_or_default())
@@ -52,7 +57,7 @@ pub fn utc_minute(time: Time) -> String {
 
 /// `Time (Europe/Berlin)`: the head of a column of times.
 pub fn time_head() -> String {
-    format!("Time ({})", reader::zone().iana_name().unwrap_or("UTC"))
+    format!("Time ({})", reader::zone_name())
 }
 
 /// `29 Apr 2026`.
@@ -68,6 +73,11 @@ pub fn short_day(time: Time) -> String {
 /// `29 Apr 2026, 14:22 UTC`, or the reader's zone.
 pub fn moment(time: Time) -> String {
     in_zone(time, "%-d %b %Y, %H:%M %Z")
+}
+
+/// `29 Apr 2026, 14:22:08 UTC`, or the reader's zone.
+pub fn second(time: Time) -> String {
+    in_zone(time, "%-d %b %Y, %H:%M:%S %Z")
 }
 
 /// A cost with three decimals at least, so that a column of them lines up: `$0.960`.

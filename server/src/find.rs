@@ -4,7 +4,7 @@ use agentframer::domain::access::Permission;
 use agentframer::engine::Engine;
 use agentframer::engine::error::{Error, Result};
 use agentframer::engine::views::find::Found;
-use agentframer_app::places;
+use agentframer_app::{ANYWHERE, places};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -52,10 +52,12 @@ async fn hits(engine: &Engine, reader: &Reader, workspace: &str, text: &str) -> 
     let scope = reader.scope(engine, workspace, Permission::ReadWorkspace).await?;
     let base = format!("/w/{}", scope.workspace.id);
     let typed = text.trim().to_lowercase();
-    let pages = places(scope.role).filter(|(name, _)| name.to_lowercase().contains(&typed));
-    let pages =
-        pages.map(|(name, path)| Found { kind: "page", label: name.to_owned(), place: path.to_owned() });
+    let is_named = |(name, _): &(&str, &str)| name.to_lowercase().contains(&typed);
+    let page = |name: &str, href: String| Hit { kind: "page", label: name.to_owned(), href };
+    let here = places(scope.role).filter(is_named).map(|(name, path)| page(name, format!("{base}{path}")));
+    let elsewhere = ANYWHERE.into_iter().filter(is_named).map(|(name, path)| page(name, path.to_owned()));
     let hit =
         |found: Found| Hit { kind: found.kind, label: found.label, href: format!("{base}{}", found.place) };
-    Ok(pages.chain(engine.find(&scope, text).await?).map(hit).collect())
+    let found = engine.find(&scope, text).await?.into_iter().map(hit);
+    Ok(here.chain(elsewhere).chain(found).collect())
 }

@@ -109,11 +109,17 @@ pub async fn set_theme(theme: String) -> Answer {
     answer(&ask, Ok(Next::page(form_before(&ask))), &[])
 }
 
-/// The zone in which the reader sees times; kept in a cookie as the colours are.
+/// The zone in which the reader sees times: kept with the person, and in a cookie for whoever is not signed in.
 #[server(endpoint = "set_zone")]
 pub async fn set_zone(zone: String) -> Answer {
     let ask = here()?;
-    let done = if reader::zones().any(|known| known == zone) {
+    let done = async {
+        if !reader::zones().any(|known| known == zone) {
+            return Err(FieldError::new("zone", "is not a time zone such as Europe/Berlin").into());
+        }
+        if let Ok(user) = ask.user() {
+            ask.engine.set_zone(user, &zone).await?;
+        }
         ask.header(
             header::SET_COOKIE,
             format!("{ZONE}={zone}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly"),
@@ -122,10 +128,8 @@ pub async fn set_zone(zone: String) -> Answer {
             "/account",
             Flash::done(format!("Times are shown in {zone} now; days of budgets stay UTC’s.")),
         ))
-    } else {
-        Err(FieldError::new("zone", "is not a time zone such as Europe/Berlin").into())
     };
-    answer(&ask, done, &[("zone", &zone)])
+    answer(&ask, done.await, &[("zone", &zone)])
 }
 
 /// Changes one's own name.

@@ -5,7 +5,7 @@ use agentframer::domain::time::{DAY, Time};
 use agentframer::engine::views::overview::DaySpend;
 use leptos::prelude::*;
 
-use super::bars::{Bar, Bars, COLOURS, Paint, draw};
+use super::bars::{Bar, Bars, COLOURS, Paint, Part, draw};
 use crate::words;
 
 /// The month's bars with the legend and, for reading aloud, the table behind them.
@@ -21,17 +21,21 @@ pub fn SpendByDay(
         return view! { <p class="empty">"Nothing was spent this month. Paid calls appear here within seconds."</p> }.into_any();
     }
     let series = series(days.iter().flat_map(|day| day.by_agent.iter().map(|(name, cost)| (&**name, *cost))));
-    let bars = Bars { bars: month_bars(&days, &series, month), series, line: None };
+    let bars = Bars { bars: month_bars(&days, &series, month), series, ..Bars::default() };
     let drawn = draw(&bars, Paint::Page).unwrap_or_default();
     let rows = days.iter().map(|day| {
-        view! { <tr><td>{words::day(day.day)}</td><td class="num">{day.total.display()}</td></tr> }
+        let parts = series_cells(&parts(&day.by_agent, &bars.series));
+        view! { <tr><td>{words::day(day.day)}</td>{parts}<td class="num">{day.total.display()}</td></tr> }
     });
     view! {
         <figure class="chart">
             <div role="img" tabindex="0" aria-label=format!("Spend by day and {by} this month; the table below has its values") inner_html=drawn></div>
             <figcaption class="legend">{legend(&bars.series)}</figcaption>
             <details><summary>"As a table"</summary>
-                <table><thead><tr><th>"Day"</th><th class="num">"Spent"</th></tr></thead><tbody>{rows.collect_view()}</tbody></table>
+                <div class="scroll" tabindex="0"><table>
+                    <thead><tr><th>"Day"</th>{series_heads(&bars.series)}<th class="num">"Spent"</th></tr></thead>
+                    <tbody>{rows.collect_view()}</tbody>
+                </table></div>
             </details>
         </figure>
     }
@@ -43,6 +47,21 @@ fn legend(series: &[String]) -> impl IntoView + use<> {
         view! { <span><i class=format!("c{}", number + 1)></i>{name.clone()}</span> }
     };
     series.iter().enumerate().map(entry).collect_view()
+}
+
+/// The head of each series' column.
+pub fn series_heads(series: &[String]) -> impl IntoView + use<> {
+    series.iter().map(|name| view! { <th class="num">{name.clone()}</th> }).collect_view()
+}
+
+/// What each series cost, in the order of [`series_heads`].
+pub fn series_cells(parts: &[Part]) -> impl IntoView + use<> {
+    let cell = |part: &Part| view! { <td class="num">{words::or_dash(amount(part))}</td> };
+    parts.iter().map(cell).collect_view()
+}
+
+fn amount(part: &Part) -> Option<String> {
+    part.amount.is_positive().then(|| part.amount.display())
 }
 
 /// The names that cost the most, then “others” where there are more.
@@ -76,7 +95,7 @@ fn month_bars(days: &[DaySpend], series: &[String], month: Time) -> Vec<Bar> {
 }
 
 /// The amounts by the series' numbers; names without a series of their own are the last one's.
-pub fn parts(costs: &[(String, Usd)], series: &[String]) -> Vec<(usize, Usd)> {
+pub fn parts(costs: &[(String, Usd)], series: &[String]) -> Vec<Part> {
     let mut sums = vec![Usd::ZERO; series.len()];
     for (name, cost) in costs {
         let number = series.iter().take(COLOURS).position(|known| known == name);
@@ -84,7 +103,8 @@ pub fn parts(costs: &[(String, Usd)], series: &[String]) -> Vec<(usize, Usd)> {
             *sum = sum.saturating_add(*cost);
         }
     }
-    sums.into_iter().enumerate().collect()
+    let part = |(series, amount)| Part { series, amount, href: None };
+    sums.into_iter().enumerate().map(part).collect()
 }
 
 #[cfg(test)]
@@ -106,6 +126,6 @@ mod tests {
         let costs: Vec<(String, Usd)> = (1..=7).map(|n| (format!("a{n}"), Usd::dollars(n))).collect();
         let series = series(costs.iter().map(|(name, cost)| (&**name, *cost)));
         assert_eq!(series, ["a7", "a6", "a5", "a4", "a3", "others"]);
-        assert_eq!(parts(&costs, &series)[5], (5, Usd::dollars(3)));
+        assert_eq!(parts(&costs, &series)[5], Part { series: 5, amount: Usd::dollars(3), href: None });
     }
 }

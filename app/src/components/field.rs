@@ -83,16 +83,18 @@ pub fn RegionChoice(flash: Flash) -> impl IntoView {
 /// What the form before this page left to say, in a live region. An error leads to its input.
 #[component]
 pub fn Said(flash: Flash) -> impl IntoView {
+    let is_said = flash.headline().is_some() || flash.done.is_some();
     let wrong = flash.headline().map(|text| match flash.wrong_input() {
         Some(href) => view! { <a href=href>{text}</a> }.into_any(),
         None => text.into_any(),
     });
     view! {
-        <div role="status">
+        <div role="status" id="said">
             {wrong.map(|wrong| view! { <p class="note bad"><span class="tag bad">"not done"</span>{wrong}</p> })}
             {flash.lost_words().map(|text| view! { <p class="note warn"><span class="tag warn">"type again"</span>{text}</p> })}
             {flash.done.map(|text| view! { <p class="note good"><span class="tag good">"done"</span>{text}</p> })}
         </div>
+        {is_said.then(|| view! { <crate::islands::SayAgain id="said".to_owned()/> })}
         {flash.secret.map(|secret| view! {
             <div class="secret">
                 <code class="mono" id="secret">{secret.clone()}</code>

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use agentframer::engine::access::scope::Scope;
 use agentframer::engine::error::{Error, Result};
+use agentframer::engine::views::notices::Severity;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
@@ -15,8 +16,9 @@ use super::problem::problem;
 use super::switcher::switcher;
 use crate::actions::{SetTheme, SignOut};
 use crate::ask::Ask;
-use crate::islands::Palette;
-use crate::reader::{Reader, reading};
+use crate::islands::{OwnZone, Palette};
+use crate::reader::{self, Reader, reading};
+use crate::words;
 
 /// Renders what `load` gives; a fault becomes a page with the right status.
 pub fn page<F, Loaded>(load: F) -> impl IntoView
@@ -81,6 +83,8 @@ fn side(ask: &Ask, scope: &Scope) -> impl IntoView {
     view! {
         <aside class="side">
             {switcher(workspace, scope.role)}
+            {alarm(&base)}
+            {reader::is_zone_open().then(|| view! { <OwnZone/> })}
             <input type="checkbox" id="menu" class="menu-switch" aria-label="Show the menu"/>
             <label for="menu" class="btn menu-label" aria-hidden="true">"Menu"</label>
             <div class="menu">
@@ -93,6 +97,19 @@ fn side(ask: &Ask, scope: &Scope) -> impl IntoView {
             </div>
         </aside>
     }
+}
+
+/// How much is wrong now and what the worst is about, on every page but the overview, which tells it.
+fn alarm(overview: &str) -> Option<impl IntoView + use<>> {
+    let notices = reader::notices();
+    let worst = notices.iter().find(|notice| notice.severity == Severity::Bad).or(notices.first())?;
+    let class = if worst.severity == Severity::Bad { "bad" } else { "warn" };
+    let (tag, text) = (worst.tag, worst.text.clone());
+    Some(view! {
+        <a class=format!("alarm {class}") href=format!("{overview}#notices") title=text>
+            <span class=format!("tag {class}")>{tag}</span>{words::count(notices.len() as u64, "notice")}
+        </a>
+    })
 }
 
 fn link(ask: &Ask, base: &str, place: &Place) -> impl IntoView + use<> {

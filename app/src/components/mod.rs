@@ -10,6 +10,7 @@ pub mod field;
 pub mod filter;
 pub mod frame;
 pub mod icon;
+mod lines;
 pub mod nav;
 pub mod outcome;
 pub mod places;

@@ -47,13 +47,24 @@ pub const DATA: [Place; 3] = [
     Place("/security", "Security", Permission::ReadSettings, "M8 2l5 2v4c0 3-2 5-5 6-3-1-5-3-5-6V4z"),
 ];
 
+/// Pages of a workspace that others lead to.
+const BEYOND: [(&str, &str, Permission); 2] = [
+    ("Statement", "/billing/statement", Permission::ReadBilling),
+    ("Proof of the log", "/audit/proof", Permission::ReadActivity),
+];
+
+/// Pages outside the workspaces, by name and path.
+pub const ANYWHERE: [(&str, &str); 3] =
+    [("All workspaces", "/"), ("Account", "/account"), ("Reference", "/reference")];
+
 fn all() -> impl Iterator<Item = &'static Place> {
     WATCH.iter().chain(&CONTROL).chain(&MONEY).chain(&DATA).chain(&ABOUT)
 }
 
 /// Name and path (below the workspace) of each place that `role` may see.
 pub fn places(role: Role) -> impl Iterator<Item = (&'static str, &'static str)> {
-    all().filter(move |place| role.may(place.2)).map(|place| (place.1, place.0))
+    let listed = all().map(|place| (place.1, place.0, place.2));
+    listed.chain(BEYOND).filter(move |place| role.may(place.2)).map(|place| (place.0, place.1))
 }
 
 /// The name of the place called `segment` in its path.

@@ -117,7 +117,7 @@ fn mails(choices: MailChoices) -> impl IntoView {
 
 /// Typed or chosen: the list offers every zone.
 fn zone(flash: Flash) -> impl IntoView {
-    let now = reader::zone().iana_name().unwrap_or("UTC").to_owned();
+    let now = reader::zone_name();
     let wrong = flash.error_at("zone", "This");
     let typed = flash.kept.get("zone").cloned().unwrap_or(now);
     let offers = reader::zones().map(|name| view! { <option value=name></option> }).collect_view();
@@ -129,7 +129,7 @@ fn zone(flash: Flash) -> impl IntoView {
                     <label for="zone">"Times are shown in"</label>
                     <input id="zone" name="zone" list="zones" value=typed required autocomplete="off" aria-invalid=wrong.is_some().then_some("true") aria-describedby="zone-error" autofocus=wrong.is_some()/>
                     <datalist id="zones">{offers}</datalist>
-                    <p class="hint">"In this browser. UTC stands behind each time; days and months of budgets are UTC’s."</p>
+                    <p class="hint">"Wherever you sign in. UTC stands behind each time; days and months of budgets are UTC’s."</p>
                     <p class="error" id="zone-error">{wrong}</p>
                 </div>
                 <div><button class="btn first">"Save"</button></div>

@@ -1,6 +1,7 @@
 //! `/w/{id}/agents`
 
 use agentframer::domain::access::Permission;
+use agentframer::domain::money::thousands;
 use agentframer::domain::time::{DAY, Time};
 use agentframer::engine::calls::agents::{AgentState, AgentView, TokenState};
 use leptos::prelude::*;
@@ -62,7 +63,7 @@ fn line(agent: AgentView, workspace: &str, now: Time) -> impl IntoView + use<> {
             <td>{state_tag(agent.state)}</td>
             <td><span class=rotation_class>{rotation}</span></td>
             <td><When at=agent.last_used_at/></td>
-            <td class="num">{agent.calls_this_month}</td>
+            <td class="num">{thousands(&agent.calls_this_month.to_string())}</td>
             <td class="num">{agent.month_to_date.display()}</td>
         </tr>
     }

@@ -210,7 +210,7 @@ fn filter_form(filters: &Filters, wrong: &WrongFilter, base: &str, agents: Vec<S
 fn line(row: LedgerRow, audit: &str) -> impl IntoView + use<> {
     view! {
         <tr>
-            <td><a href=format!("{audit}/{}", row.request_id) title=row.ts.to_string()>{words::minute(row.ts)}</a></td>
+            <td><a href=format!("{audit}/{}", row.request_id)>{crate::components::when::stamp(row.ts, words::minute(row.ts))}</a></td>
             <td>{row.kind.replace('_', "-")}</td>
             <td>{row.actor}</td>
             <td>{words::or_dash(row.reference)}</td>

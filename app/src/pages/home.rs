@@ -2,7 +2,7 @@
 
 use agentframer::domain::money::{Usd, thousands};
 use agentframer::domain::time::Time;
-use agentframer::engine::money::portfolio::{PortfolioRow, Standing};
+use agentframer::engine::money::portfolio::{PortfolioRow, Standing, Unknown, names_apart};
 use agentframer::engine::views::notices::{Notice, Severity};
 use agentframer::engine::views::overview::DaySpend;
 use leptos::prelude::*;
@@ -55,10 +55,12 @@ fn month(time: Time) -> String {
 }
 
 fn chart(rows: &[PortfolioRow], now: Time) -> impl IntoView + use<> {
+    let names = names_apart(rows.iter().map(|row| &row.workspace));
+    let name = |row: &PortfolioRow| names.get(&row.workspace.id).cloned().unwrap_or_default();
     let mut days = std::collections::BTreeMap::<Time, Vec<(String, Usd)>>::new();
     for row in rows {
         for (day, cost) in row.standing.iter().flat_map(|standing| &standing.days) {
-            days.entry(*day).or_default().push((row.workspace.name.clone(), *cost));
+            days.entry(*day).or_default().push((name(row), *cost));
         }
     }
     let total = |parts: &[(String, Usd)]| parts.iter().map(|(_, cost)| *cost).sum();
@@ -94,25 +96,35 @@ fn table(rows: Vec<PortfolioRow>) -> AnyView {
 }
 
 fn totals(rows: &[PortfolioRow]) -> impl IntoView + use<> {
-    let standings = || rows.iter().filter_map(|row| row.standing.as_ref());
+    let standings = || rows.iter().filter_map(|row| row.standing.as_ref().ok());
     let spent: Usd = standings().map(|standing| standing.month.cost).sum();
     let before = standings().map(|standing| standing.before).sum();
     let forecast: Usd = standings().map(|standing| standing.forecast).sum();
-    let balance: Usd = standings().filter_map(|standing| standing.balance).sum();
+    let balances: Vec<Usd> = standings().filter_map(|standing| standing.balance).collect();
     let calls: i64 = standings().map(|standing| standing.month.calls).sum();
     view! {
         <tfoot><tr>
             <th scope="row" colspan="4">"Total"</th><td class="num">{thousands(&calls.to_string())}</td><td class="num">{spent.display()}</td>
-            <td class="num">{change(spent, before)}</td><td class="num">{cents(forecast)}</td><td class="num">{balance.display()}</td><td></td>
+            <td class="num">{change(spent, before)}</td><td class="num">{cents(forecast)}</td><td class="num">{balance(&balances, rows.len())}</td><td></td>
         </tr></tfoot>
+    }
+}
+
+/// The sum of the balances that the reader may know, which may be none or not all of them.
+fn balance(known: &[Usd], workspaces: usize) -> String {
+    let total: Usd = known.iter().copied().sum();
+    match known.len() {
+        0 => "–".to_owned(),
+        all if all == workspaces => total.display(),
+        some => format!("{} in {some} of {workspaces}", total.display()),
     }
 }
 
 fn line(row: PortfolioRow) -> impl IntoView {
     let (workspace, role) = (row.workspace, row.role.title());
     let figures = match row.standing {
-        Some(standing) => figures(standing),
-        None => view! { <td colspan="8" class="muted">"served by another node"</td> }.into_any(),
+        Ok(standing) => figures(standing, &format!("/w/{}#notices", workspace.id)),
+        Err(unknown) => view! { <td colspan="8" class="muted">{why(unknown)}</td> }.into_any(),
     };
     view! {
         <tr>
@@ -123,30 +135,47 @@ fn line(row: PortfolioRow) -> impl IntoView {
     }
 }
 
-fn figures(standing: Standing) -> AnyView {
+fn why(unknown: Unknown) -> &'static str {
+    match unknown {
+        Unknown::Elsewhere => "served by another node",
+        Unknown::Unreachable => "cannot be reached now; load the page again in a minute",
+    }
+}
+
+fn figures(standing: Standing, notices: &str) -> AnyView {
     let reserved =
         standing.reserved.filter(|usd| usd.is_positive()).map(|usd| format!("{} reserved", usd.display()));
     view! {
         <td>{words::or_dash(standing.cost_centre.clone())}</td>
-        <td>{alerts(&standing)}</td>
+        <td>{alerts(&standing, notices)}</td>
         <td class="num">{thousands(&standing.month.calls.to_string())}</td>
         <td class="num">{standing.month.cost.display()}</td>
         <td class="num">{change(standing.month.cost, standing.before)}</td>
         <td class="num">{cents(standing.forecast)}</td>
-        <td class="num" title=reserved>{words::or_dash(standing.balance.map(Usd::display))}</td>
+        <td class="num"><span title=reserved>{words::or_dash(standing.balance.map(Usd::display))}</span></td>
         <td class="num">{words::or_dash(standing.runs_out.map(words::short_day))}</td>
     }
     .into_any()
 }
 
-/// What is wrong, each by its word; the whole sentence on hover.
-fn alerts(standing: &Standing) -> AnyView {
+/// Notices that a line has room for.
+const SHOWN: usize = 3;
+
+/// What is wrong, each by its word; the sentence on hover, in the link's name and where the link leads.
+fn alerts(standing: &Standing, href: &str) -> AnyView {
     if standing.notices.is_empty() {
         return view! { <span class="muted">"–"</span> }.into_any();
     }
     let tag = |notice: &Notice| {
         let class = if notice.severity == Severity::Bad { "tag bad" } else { "tag warn" };
-        view! { <span class=class title=notice.text.clone()>{notice.tag}</span>" " }
+        let name = format!("{}: {}", notice.tag, notice.text);
+        view! { <a class=class href=href.to_owned() title=notice.text.clone() aria-label=name>{notice.tag}</a>" " }
     };
-    standing.notices.iter().take(3).map(tag).collect_view().into_any()
+    let more = standing.notices.len().saturating_sub(SHOWN);
+    let more = (more > 0).then(|| {
+        let name = format!("{more} more notices");
+        view! { <a class="tag" href=href.to_owned() aria-label=name>{format!("+{more}")}</a> }
+    });
+    let tags: Vec<_> = standing.notices.iter().take(SHOWN).map(tag).collect();
+    view! { <span class="alarms">{tags}{more}</span> }.into_any()
 }

@@ -12,7 +12,7 @@ use crate::actions::{ChangeRole, Invite, InviteList, RemoveMember, ResendInvitat
 use crate::components::field::{ChoiceGroup, Field, Said};
 use crate::components::frame::{page, workspace_page};
 use crate::components::text_area::TextArea;
-use crate::components::when::When;
+use crate::components::when::{When, since};
 use crate::flash::Flash;
 use crate::islands::FileInto;
 use crate::words;
@@ -69,9 +69,10 @@ fn line(workspace: &str, member: Member, may: bool, me: &str) -> impl IntoView +
     } else {
         member.role.title().into_any()
     };
+    let id = user.clone();
     let remove = may.then(|| removal(workspace, user, is_me).into_any());
     view! {
-        <tr>
+        <tr id=id>
             <td><b>{member.name}</b>{is_me.then_some(" (you)")}</td>
             <td>{member.email}</td>
             <td>{role}</td>
@@ -125,11 +126,8 @@ fn open(workspace: &str, invitations: Vec<Invitation>, now: Time) -> impl IntoVi
 
 fn invitation(workspace: &str, open: Invitation, now: Time) -> impl IntoView + use<> {
     let (workspace, id) = (workspace.to_owned(), open.id.to_string());
-    let link = if open.expires_at > now {
-        format!("works until {}", words::moment(open.expires_at))
-    } else {
-        "is over".into()
-    };
+    let link =
+        if open.expires_at > now { since("works until", open.expires_at) } else { "is over".into_any() };
     let form = |action: &'static str, label: &'static str| {
         view! {
             <form method="post" action=action>

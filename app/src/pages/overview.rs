@@ -1,7 +1,7 @@
 //! `/w/{id}`: how the workspace stands, what is wrong, what to do next.
 
 use agentframer::domain::access::Permission;
-use agentframer::domain::money::Usd;
+use agentframer::domain::money::{Usd, thousands};
 use agentframer::engine::access::scope::Scope;
 use agentframer::engine::views::notices::{Notice, Severity};
 use agentframer::engine::views::overview::{LatestCall, Overview as View, Tops};
@@ -12,6 +12,7 @@ use crate::components::checklist::checklist;
 use crate::components::field::Said;
 use crate::components::frame::{page, workspace_page};
 use crate::components::outcome::OutcomeTag;
+use crate::components::when::stamp;
 use crate::words;
 
 /// The workspace's first page.
@@ -25,7 +26,9 @@ pub fn Overview() -> impl IntoView {
         let line = format!("{} · days in UTC", now.date().strftime("%B %Y"));
         let mcp_url = scope.role.may(Permission::ReadMcpUrl).then(|| ask.engine.mcp_url(&scope.workspace));
         let figures = figures(&view, scope.role.may(Permission::ReadBilling)).into_any();
-        let notices = view.notices.iter().map(|notice| notice_line(notice, &base, &scope)).collect_view();
+        let notices: Vec<_> = view.notices.iter().map(|notice| notice_line(notice, &base, &scope)).collect();
+        let notices =
+            (!notices.is_empty()).then(|| view! { <div class="stack" id="notices">{notices}</div> });
         let body = view! {
             <Said flash=ask.flash()/>
             {notices}
@@ -80,14 +83,16 @@ fn figures(view: &View, with_balance: bool) -> impl IntoView + use<> {
     let typical = credits.typical_month_usd.map(|typical| format!("of ~{}", typical.whole_cents().display()));
     let alert = credits.soft_alert.threshold_pct;
     let bar = month_bar(credits.month_to_date_usd, credits.typical_month_usd, alert);
-    let today = format!("{} refused · {} failed, not charged", view.refused_today, view.failed_today);
+    let number = |count: i64| thousands(&count.to_string());
+    let today =
+        format!("{} refused · {} failed, not charged", number(view.refused_today), number(view.failed_today));
     view! {
         <div class=format!("card grid {columns} figures")>
             {balance}
             <dl class="stat"><dt>"Spent this month"</dt><dd>{credits.month_to_date_usd.display()} " " <small>{typical}</small></dd>
-                {bar.map(|bar| view! { <dd class="about">{bar}</dd> })}
+                {bar.map(|bar| view! { <dd class="about">{bar}{format!("alert at {alert} %")}</dd> })}
             </dl>
-            <dl class="stat"><dt>"Calls today"</dt><dd>{view.calls_today}</dd><dd class="about">{today}</dd></dl>
+            <dl class="stat"><dt>"Calls today"</dt><dd>{number(view.calls_today)}</dd><dd class="about">{today}</dd></dl>
         </div>
     }
 }
@@ -116,10 +121,10 @@ fn month_bar(spent: Usd, typical: Option<Usd>, alert: u32) -> Option<impl IntoVi
     let percent = spent.percent_of(typical?)?;
     let text = format!("{percent} % of a typical month; the soft alert is at {alert} %");
     Some(view! {
-        <svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label=text>
-            <rect class="bar-all" width="100" height="8" rx="2"/>
-            <rect class="bar-used" width=percent.min(100) height="8" rx="2"/>
-            <rect class="bar-mark" x=alert.min(99) width="0.8" height="8"/>
+        <svg class="bar marked" viewBox="0 0 100 14" preserveAspectRatio="none" role="img" aria-label=text>
+            <rect class="bar-all" y="3" width="100" height="8" rx="2"/>
+            <rect class="bar-used" y="3" width=percent.min(100) height="8" rx="2"/>
+            <rect class="bar-mark" x=alert.min(99) width="1" height="14"/>
         </svg>
     })
 }
@@ -165,7 +170,7 @@ fn tops(tops: &Tops, base: &str) -> Option<impl IntoView + use<>> {
 
 fn top(title: &'static str, lines: &[(String, i64, Usd)], href: impl Fn(&str) -> String) -> AnyView {
     let line = |(name, calls, cost): &(String, i64, Usd)| {
-        view! { <tr><td><a href=href(name)>{name.clone()}</a></td><td class="num muted">{*calls}</td><td class="num">{cost.display()}</td></tr> }
+        view! { <tr><td><a href=href(name)>{name.clone()}</a></td><td class="num muted">{thousands(&calls.to_string())}</td><td class="num">{cost.display()}</td></tr> }
     };
     let lines: Vec<_> = lines.iter().map(line).collect();
     view! {
@@ -204,7 +209,7 @@ fn latest_line(call: LatestCall, audit: &str) -> impl IntoView + use<> {
     let times = (call.count > 1).then(|| format!(" × {}", call.count));
     view! {
         <tr>
-            <td><a href=href title=call.ts.to_string()>{words::to_the_second(call.ts)}</a></td>
+            <td><a href=href>{stamp(call.ts, words::to_the_second(call.ts))}</a></td>
             <td>{call.user_id}</td>
             <td>{call.tool}</td>
             <td>{words::or_dash(call.model)}</td>

@@ -60,7 +60,7 @@ async fn usage(
 
 async fn picture(engine: &Engine, scope: &Scope, state: &UsageState) -> Result<Response> {
     let report = engine.usage_report(scope, state.query()).await?;
-    let drawn = usage_picture(&report, state).ok_or(Error::Internal)?;
+    let drawn = usage_picture(&scope.workspace.name, &report, state).ok_or(Error::Internal)?;
     Ok(attachment("usage.svg", "image/svg+xml", drawn))
 }
 

@@ -86,7 +86,7 @@ pub fn workspaces(rows: &[PortfolioRow]) -> Response {
 }
 
 fn workspace_line(row: &PortfolioRow) -> [Cell; 11] {
-    let of = row.standing.as_ref();
+    let of = row.standing.as_ref().ok();
     let alerts: Vec<&str> = of.iter().flat_map(|of| &of.notices).map(|notice| notice.text.as_str()).collect();
     [
         Cell::plain(&row.workspace.id),

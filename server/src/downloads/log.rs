@@ -13,6 +13,7 @@ use agentframer::engine::Engine;
 use agentframer::engine::access::scope::Scope;
 use agentframer::engine::error::{Error, Result};
 use agentframer::engine::log::search::{AuditFilter, EntryKind};
+use agentframer_app::clock_in;
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -62,6 +63,9 @@ struct Asked {
     format: String,
     /// For who watches: the place that was seen last.
     after: Option<i64>,
+    /// For who watches: the zone of the page's times.
+    #[serde(default)]
+    zone: String,
 }
 
 impl Asked {
@@ -114,7 +118,15 @@ async fn live(
         let place = own.watchers.take(&scope.actor).ok_or(Error::TooMany { retry_after_s: 30 })?;
         let end = own.engine.log_end(&scope).await?;
         let after = last_seen(&headers).or(asked.after).map_or(end, |seen| seen.clamp(0, end));
-        let watch = Watch { engine: own.engine.clone(), scope, filter, after, looks: 0, _place: place };
+        let watch = Watch {
+            engine: own.engine.clone(),
+            scope,
+            filter,
+            after,
+            zone: asked.zone,
+            looks: 0,
+            _place: place,
+        };
         let events = Sse::new(watch.events()).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)));
         Ok((
             [
@@ -139,6 +151,7 @@ struct Watch {
     scope: Scope,
     filter: AuditFilter,
     after: i64,
+    zone: String,
     looks: u32,
     _place: Place,
 }
@@ -193,7 +206,8 @@ impl Watch {
             let event = match rows.is_empty() {
                 true if watch.after == end => Event::default().comment(""),
                 true => Event::default(),
-                false => Event::default().data(rows.iter().map(line).collect::<Vec<_>>().join("\n")),
+                false => Event::default()
+                    .data(rows.iter().map(|row| line(row, &watch.zone)).collect::<Vec<_>>().join("\n")),
             };
             watch.after = end;
             let event = event.id(end.to_string());
@@ -202,12 +216,12 @@ impl Watch {
     }
 }
 
-/// Time, who, what, model, cost and id, with tabs between.
-fn line(row: &Linked) -> String {
+/// Time, who, what, model, cost, id and the time as the page writes it, with tabs between.
+fn line(row: &Linked, zone: &str) -> String {
     let entry = &row.entry;
     let what = entry.tool.as_deref().or(entry.event.as_deref()).unwrap_or_default();
     let cost = if entry.cost_usd.is_positive() { entry.cost_usd.display() } else { String::new() };
-    let time = entry.ts.to_string();
+    let (time, clock) = (entry.ts.to_string(), clock_in(entry.ts, zone));
     let cells = [
         &time,
         &entry.user_id,
@@ -215,6 +229,7 @@ fn line(row: &Linked) -> String {
         entry.model.as_deref().unwrap_or_default(),
         &cost,
         entry.request_id.as_str(),
+        &clock,
     ];
     cells.map(|cell| cell.replace(['\t', '\n', '\r'], " ")).join("\t")
 }

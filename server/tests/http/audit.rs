@@ -157,7 +157,7 @@ both_engines! {
         let (made, session) = (server.mcp().image().await, ada(&server).await);
         let below = format!("/{}", made["request_id"].as_str().unwrap());
         let (_, html) = page(&server, &session, &below).await;
-        for part in ["a fox", "set aside", "Balance after", "In the chain", "prev_hash", "sketch-image-1"] {
+        for part in ["a fox", "Set aside", "Balance after", "In the chain", "prev_hash", "sketch-image-1"] {
             assert!(html.contains(part), "{part}: {html}");
         }
         let viewer = browser::session_of(&server, Role::Viewer).await;
@@ -168,12 +168,14 @@ both_engines! {
     async fn entries_come_as_they_are_written(on) {
         let server = TestServer::start(on).await;
         let session = ada(&server).await;
-        let path = format!("/w/{}/audit/live?tab=calls&q=tool%3Agenerate_image", server.made.workspace_id);
+        let path = format!("/w/{}/audit/live?tab=calls&q=tool%3Agenerate_image&zone=Asia/Tokyo", server.made.workspace_id);
         let answer = open(&server, &path, Some(&session)).await;
         assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        let there = agentframer_app::clock_in(server.clock.now(), "Asia/Tokyo");
         let made = server.mcp().image().await;
         let text = heard(answer).await;
         assert!(text.contains(made["request_id"].as_str().unwrap()) && text.contains("agent.growth-bot"), "{text}");
+        assert!(text.contains(&there[..12]), "the page’s zone: {there}: {text}");
     }
 
     async fn who_comes_again_has_missed_nothing(on) {

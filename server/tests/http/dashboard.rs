@@ -266,12 +266,20 @@ both_engines! {
         assert_eq!(kinds(&agents), ["agent"], "{agents:?}");
         assert!(open(&server, &agents[0].2, Some(&session)).await.status().is_success());
         assert!(found(&server, &viewer, "growth").await.is_empty());
-        assert_eq!(kinds(&found(&server, &session, "ada%40example").await), ["member"]);
+        let members = found(&server, &session, "ada%40example").await;
+        assert_eq!(kinds(&members), ["member"]);
+        let (page, person) = members[0].2.split_once('#').unwrap();
+        assert!(html(&server, page, &session).await.contains(&format!("<tr id=\"{person}\">")), "{person}");
         let calls = found(&server, &viewer, request.as_str()).await;
         assert_eq!((kinds(&calls), calls[0].1.as_str()), (vec!["request".to_owned()], request.as_str()));
         let pages = async |session: &Session| found(&server, session, "").await.into_iter().map(|hit| hit.1).collect::<Vec<_>>();
         assert!(pages(&session).await.contains(&"Billing".to_owned()));
-        assert!(!pages(&viewer).await.contains(&"Billing".to_owned()));
+        for reader in [&session, &viewer] {
+            let pages = pages(reader).await;
+            assert!(["Proof of the log", "Account", "Reference", "All workspaces"].iter().all(|name| pages.contains(&(*name).to_owned())));
+        }
+        let visible = pages(&viewer).await;
+        assert!(["Billing", "Statement"].iter().all(|name| !visible.contains(&(*name).to_owned())), "{visible:?}");
         server.other().await;
         let eve = Session::begin(&server, "eve@example.com").await;
         assert_eq!(open(&server, &place(&server, "/find?q=growth"), Some(&eve)).await.status(), StatusCode::NOT_FOUND);
@@ -288,6 +296,13 @@ both_engines! {
         let page = html(&server, &place(&server, "/members"), &there).await;
         assert!(page.contains(" JST</time>") && page.contains(" UTC\""), "{page}");
         assert!(html(&server, &place(&server, "/billing"), &there).await.contains("Time (Asia/Tokyo)"));
+        let elsewhere = ada(&server).await;
+        let page = html(&server, &place(&server, "/members"), &elsewhere).await;
+        assert!(page.contains(" JST</time>") && !page.contains("OwnZone"), "the choice is the person’s: {page}");
+        let viewer = session_of(&server, Role::Viewer).await;
+        assert!(html(&server, &place(&server, "/members"), &viewer).await.contains("OwnZone"), "the browser says where it is");
+        let guessed = viewer.with("zone=Asia/Tokyo");
+        assert!(html(&server, &place(&server, "/members"), &guessed).await.contains(" JST</time>"));
         let bad = send(&server, "set_zone", &form(&[("zone", "x; Path=/; Domain=evil")]), Some(&session)).await;
         assert_eq!(became(&bad), "back");
     }

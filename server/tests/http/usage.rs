@@ -99,6 +99,51 @@ both_engines! {
         }
     }
 
+    async fn lines_are_chosen_by_the_url_on_the_page_and_in_the_file(on) {
+        let server = TestServer::start(on).await;
+        used(&server).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let base = format!("/w/{}/usage", server.made.workspace_id);
+        let (_, _, bars) = text(&server, &base, &session).await;
+        assert!(!bars.contains("class=\"l1\"") && bars.contains("shape=lines"), "{bars}");
+        let (_, _, lines) = text(&server, &format!("{base}?shape=lines"), &session).await;
+        assert!(lines.contains("class=\"l1\"") && lines.contains("<circle class=\"s1\""), "{lines}");
+        assert!(lines.contains("name=\"shape\" value=\"lines\"") && lines.contains("group=tool&amp;shape=lines"), "{lines}");
+        let (_, _, file) = text(&server, &format!("{base}/export?format=svg&shape=lines"), &session).await;
+        assert!(file.contains("stroke=\"#00797c\"") && !file.contains("class=\"l1\""), "{file}");
+        let (status, _, wrong) = text(&server, &format!("{base}?shape=pie"), &session).await;
+        assert!(status.is_success() && wrong.contains("is not bars or lines"), "{wrong}");
+    }
+
+    async fn a_bar_says_its_series_and_each_part_leads_to_its_calls(on) {
+        let server = TestServer::start(on).await;
+        used(&server).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let base = format!("/w/{}/usage", server.made.workspace_id);
+        let (_, _, html) = text(&server, &base, &session).await;
+        assert!(html.contains(": $0.084 · growth-bot $0.084\""), "{html}");
+        assert!(html.contains("/audit?q=agent%3Agrowth-bot+after%3A"), "{html}");
+        assert!(html.contains("<th class=\"num\">agent.growth-bot</th>"), "the table has the series: {html}");
+        let (_, _, html) = text(&server, &format!("{base}?hide=agent.growth-bot"), &session).await;
+        assert!(html.contains("/audit?q=-agent%3Agrowth-bot+after%3A"), "hidden series are left out: {html}");
+        let (_, _, html) = text(&server, &format!("{base}?group=workspace"), &session).await;
+        let calls = format!("/w/{}/audit?q=", server.made.workspace_id);
+        assert_eq!(html.matches(&calls).count(), 0, "this log has not the other workspaces’ calls: {html}");
+    }
+
+    async fn a_picture_says_by_itself_what_it_shows(on) {
+        let server = TestServer::start(on).await;
+        used(&server).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let path = format!("/w/{}/usage/export?format=svg&period=month&group=model", server.made.workspace_id);
+        let (_, _, svg) = text(&server, &path, &session).await;
+        for part in ["Spend by day and model", "Growth · ", "(UTC) · $0.084", ">sketch-image-1</text>"] {
+            assert!(svg.contains(part), "{part}: {svg}");
+        }
+        let (_, _, svg) = text(&server, &format!("{path}&hide=sketch-image-1"), &session).await;
+        assert!(!svg.contains(">sketch-image-1</text>"), "{svg}");
+    }
+
     async fn downloads_hold_what_the_pages_show(on) {
         let server = TestServer::start(on).await;
         used(&server).await;
@@ -200,6 +245,7 @@ both_engines! {
         let viewer = browser::session_of(&server, Role::Viewer).await;
         let (_, _, html) = text(&server, "/", &viewer).await;
         assert!(html.contains("$0.084") && !html.contains("99.916"), "{html}");
+        assert!(html.contains("<td class=\"num\">–</td><td></td></tr></tfoot>"), "no sum of what nobody may know: {html}");
         let overview = format!("/w/{}", server.made.workspace_id);
         let (_, _, html) = text(&server, &overview, &viewer).await;
         assert!(html.contains("Spent this month") && !html.contains("99.916") && !html.contains("Runs out"), "{html}");
@@ -210,5 +256,26 @@ both_engines! {
             let (_, _, html) = text(&server, page, &admin).await;
             assert!(html.contains("$99.916"), "{html}");
         }
+    }
+
+    async fn what_is_wrong_is_told_on_every_page_and_by_right(on) {
+        let server = TestServer::with_money(on, "0.1").await;
+        used(&server).await;
+        let (admin, viewer) = (Session::begin(&server, "ada@example.com").await, browser::session_of(&server, Role::Viewer).await);
+        let base = format!("/w/{}", server.made.workspace_id);
+        for session in [&admin, &viewer] {
+            let (_, _, html) = text(&server, "/", session).await;
+            assert!(html.contains(&format!("href=\"{base}#notices\"")) && html.contains(">spend</a>"), "{html}");
+            let (_, _, html) = text(&server, &format!("{base}/usage"), session).await;
+            assert!(html.contains("class=\"alarm warn\"") && html.contains("1 notice<"), "{html}");
+        }
+        let caps = serde_json::from_value(json!({ "floor_usd": 50 })).unwrap();
+        server.engine.set_caps(&server.admin().await, &caps).await.unwrap();
+        let (_, _, html) = text(&server, &format!("{base}/audit"), &admin).await;
+        assert!(html.contains("2 notices<"), "{html}");
+        let (_, _, html) = text(&server, &format!("{base}/audit"), &viewer).await;
+        assert!(html.contains("1 notice<"), "a Viewer reads no balance: {html}");
+        let (_, _, html) = text(&server, &base, &admin).await;
+        assert!(html.contains("id=\"notices\"") && !html.contains("class=\"alarm"), "the overview tells it itself: {html}");
     }
 }

@@ -23,6 +23,22 @@ impl Engine {
         people::set_name(&self.0.control, user, &field::text("name", name, 1, 100)?).await
     }
 
+    /// The name of the zone in which a person wants to see times; none until one was chosen.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn zone(&self, user: &UserId) -> Result<Option<String>> {
+        people::zone(&self.0.control, user).await
+    }
+
+    /// Keeps the zone that a person chose, by its IANA name.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn set_zone(&self, user: &UserId, zone: &str) -> Result<()> {
+        people::set_zone(&self.0.control, user, zone).await
+    }
+
     /// Changes the password after the one in force was given, and ends every session: whoever knew the old one is out
     /// (ASVS 6.2.3, 7.4.3). The caller begins a new session.
     ///

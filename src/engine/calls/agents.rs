@@ -199,6 +199,15 @@ impl Engine {
         Ok(rows.into_iter().map(|row| view(row, &tokens, &spend, now)).collect())
     }
 
+    /// As [`Engine::agents`], without what they spent: their states and tokens cost less to read.
+    pub(in crate::engine) async fn agents_unspent(&self, scope: &Scope) -> Result<Vec<AgentView>> {
+        let (db, workspace, now) =
+            (&self.cell(&scope.workspace)?.db, &scope.workspace.id, self.0.clock.now());
+        let tokens = agents::tokens(db, workspace).await?;
+        let rows = agents::list(db, workspace).await?.into_iter();
+        Ok(rows.map(|row| view(row, &tokens, &[], now)).collect())
+    }
+
     /// One agent.
     ///
     /// # Errors

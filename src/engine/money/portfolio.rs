@@ -1,9 +1,12 @@
 //! Every workspace of a person side by side: what `/` shows to those who answer for several.
 
-use futures::stream::{self, StreamExt, TryStreamExt};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
 
 use crate::domain::access::{Permission, Role};
-use crate::domain::ids::UserId;
+use crate::domain::ids::{UserId, WorkspaceId};
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
 use crate::domain::usage::{Interval, Span, Sums, forecast};
@@ -18,6 +21,8 @@ use crate::engine::views::overview::runs_out;
 
 /// Workspaces that are asked at the same time.
 const AT_ONCE: usize = 8;
+/// How long the page waits for a cell that does not answer.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How one workspace stands.
 #[derive(Debug, Clone)]
@@ -44,6 +49,15 @@ pub struct Standing {
     pub days: Vec<(Time, Usd)>,
 }
 
+/// Why a workspace's figures are not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unknown {
+    /// Another node serves its region.
+    Elsewhere,
+    /// Its cell's database does not answer.
+    Unreachable,
+}
+
 /// A line of the list of one's workspaces.
 #[derive(Debug, Clone)]
 pub struct PortfolioRow {
@@ -51,29 +65,46 @@ pub struct PortfolioRow {
     pub workspace: Workspace,
     /// As what one belongs to it.
     pub role: Role,
-    /// How it stands; nothing where another node serves its region.
-    pub standing: Option<Standing>,
+    /// How it stands, or why that is not known.
+    pub standing: std::result::Result<Standing, Unknown>,
+}
+
+/// Each workspace's name; those that share one have the end of their id behind it.
+pub fn names_apart<'a>(all: impl Iterator<Item = &'a Workspace> + Clone) -> BTreeMap<WorkspaceId, String> {
+    let mut times = BTreeMap::<&str, usize>::new();
+    all.clone().for_each(|workspace| *times.entry(&workspace.name).or_default() += 1);
+    let name = |workspace: &Workspace| match (times.get(&*workspace.name), workspace.id.as_str()) {
+        (Some(2..), id) => format!("{} …{}", workspace.name, &id[id.len().saturating_sub(4)..]),
+        _ => workspace.name.clone(),
+    };
+    all.map(|workspace| (workspace.id.clone(), name(workspace))).collect()
 }
 
 impl Engine {
-    /// Every workspace that a person belongs to, with its figures.
+    /// Every workspace that a person belongs to, with its figures. A cell that is down hides its own workspaces' only.
     ///
     /// # Errors
-    /// The database's own.
+    /// The control database's own.
     pub async fn portfolio(&self, user: &UserId) -> Result<Vec<PortfolioRow>> {
         let own = workspaces::of_user(&self.0.control, user).await?;
         let rows = own.into_iter().map(|(workspace, role)| self.portfolio_row(user, workspace, role));
-        stream::iter(rows).buffered(AT_ONCE).try_collect().await
+        Ok(stream::iter(rows).buffered(AT_ONCE).collect().await)
     }
 
-    async fn portfolio_row(&self, user: &UserId, workspace: Workspace, role: Role) -> Result<PortfolioRow> {
+    async fn portfolio_row(&self, user: &UserId, workspace: Workspace, role: Role) -> PortfolioRow {
         if self.cell(&workspace).is_err() {
-            return Ok(PortfolioRow { workspace, role, standing: None });
+            return PortfolioRow { workspace, role, standing: Err(Unknown::Elsewhere) };
         }
         let origin = Origin::new(self.new_request_id(), None);
         let scope = Scope { workspace, role, actor: user.to_string(), origin };
-        let standing = self.standing(&scope).await?;
-        Ok(PortfolioRow { workspace: scope.workspace, role, standing: Some(standing) })
+        let standing = match tokio::time::timeout(PATIENCE, self.standing(&scope)).await {
+            Ok(Ok(standing)) => Ok(standing),
+            fault => {
+                tracing::warn!(workspace = %scope.workspace.id, fault = ?fault.map(|read| read.err()), "a workspace’s figures cannot be read");
+                Err(Unknown::Unreachable)
+            }
+        };
+        PortfolioRow { workspace: scope.workspace, role, standing }
     }
 
     async fn standing(&self, scope: &Scope) -> Result<Standing> {
@@ -93,7 +124,7 @@ impl Engine {
             before,
             forecast: forecast(total.cost, per_day, now),
             runs_out: runs_out(credits.available_usd, per_day, now).filter(|_| knows),
-            notices: if knows { self.notices(scope, &credits, &agents).await? } else { Vec::new() },
+            notices: self.notices(scope, &credits, &agents).await?,
             agents: agents.iter().filter(|agent| agent.state != agents::AgentState::Revoked).count(),
             cost_centre: account.cost_centre,
             days: month

@@ -10,6 +10,7 @@ use crate::domain::usage::{Grouping, Interval, Span, Standout, Sums, Usage, fore
 use crate::engine::Engine;
 use crate::engine::access::scope::Scope;
 use crate::engine::error::Result;
+use crate::engine::money::portfolio::names_apart;
 use crate::engine::store::usage::{self, Part, RollUp};
 use crate::engine::store::workspaces::{self, Workspace};
 
@@ -97,11 +98,13 @@ impl Engine {
             Ok(user) => workspaces::of_user(&self.0.control, &user).await?,
             Err(_) => vec![(scope.workspace.clone(), scope.role)],
         };
+        let names = names_apart(own.iter().map(|(workspace, _)| workspace));
         let readable = own.into_iter().filter(|(_, role)| role.may(Permission::ReadActivity));
         let mut all = Vec::new();
         for (workspace, _) in readable.filter(|(workspace, _)| self.cell(workspace).is_ok()) {
             let parts = self.parts(&workspace, UsageQuery { grouping: None, ..query }).await?;
-            all.extend(parts.into_iter().map(|part| Part { group: workspace.name.clone(), ..part }));
+            let name = names.get(&workspace.id).unwrap_or(&workspace.name);
+            all.extend(parts.into_iter().map(|part| Part { group: name.clone(), ..part }));
         }
         Ok(all)
     }

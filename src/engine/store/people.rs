@@ -99,6 +99,24 @@ pub async fn set_password_hash(db: &ControlDb, id: &UserId, hash: &str) -> Resul
     run(db, "UPDATE users SET password_hash = $1 WHERE id = $2", values![hash, id.as_str()]).await.map(|_| ())
 }
 
+/// The name of the zone that a person chose.
+///
+/// # Errors
+/// The database's own.
+pub async fn zone(db: &ControlDb, id: &UserId) -> Result<Option<String>> {
+    let text = "SELECT zone FROM users WHERE id = $1";
+    let row = sqlx::query(text).bind(id.as_str()).fetch_optional(&db.read).await?;
+    Ok(row.map(|row| row.try_get::<Option<String>, _>("zone")).transpose()?.flatten())
+}
+
+/// Keeps the zone that a person chose.
+///
+/// # Errors
+/// The database's own.
+pub async fn set_zone(db: &ControlDb, id: &UserId, zone: &str) -> Result<()> {
+    run(db, "UPDATE users SET zone = $1 WHERE id = $2", values![zone, id.as_str()]).await.map(|_| ())
+}
+
 /// Notes that a person was here.
 ///
 /// # Errors

@@ -6,16 +6,19 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
 
+use crate::domain::ids::WorkspaceId;
 use crate::domain::money::Usd;
 use crate::domain::policy::Tool;
 use crate::domain::time::{DAY, HOUR, Time};
 use crate::domain::usage::{Grouping, Interval, Span, Sums};
 use crate::engine::access::bootstrap::Bootstrap;
 use crate::engine::access::identify::AgentCaller;
+use crate::engine::access::scope::Workspace;
 use crate::engine::calls::providers::Providers;
 use crate::engine::clock::Clock;
 use crate::engine::log::reading::{AuditFilter, EntryKind, Page};
 use crate::engine::money::billing::{LedgerFilter, LedgerKind};
+use crate::engine::money::portfolio::{Unknown, names_apart};
 use crate::engine::money::usage::{UsageQuery, read_query};
 use crate::engine::tests::support::{Databases, START, World, bootstrap, both_engines, usd};
 
@@ -269,6 +272,26 @@ both_engines! {
         assert_eq!(standings.iter().map(|standing| standing.month.cost).sum::<Usd>(), usd("0.042"));
         assert_eq!(standings.iter().filter_map(|standing| standing.balance).sum::<Usd>(), usd("24.958"));
         assert_eq!(standings.iter().flat_map(|standing| &standing.days).map(|(_, cost)| *cost).sum::<Usd>(), usd("0.042"));
+    }
+
+    async fn a_cell_that_is_down_hides_its_own_workspaces_only(on) {
+        let world = World::with_money(on, "20").await;
+        let second = Bootstrap { workspace: "Second".into(), region: "us-east-1".into(), ..bootstrap("5") };
+        let second = world.engine.bootstrap(second).await.unwrap().workspace_id;
+        world.engine.0.cells["us"].db.read.close().await;
+        let rows = world.engine.portfolio(&world.made.user_id).await.unwrap();
+        let standing = |id: &WorkspaceId| rows.iter().find(|row| &row.workspace.id == id).unwrap().standing.as_ref();
+        assert_eq!(standing(&second).unwrap_err(), &Unknown::Unreachable);
+        assert_eq!(standing(&world.made.workspace_id).unwrap().balance, Some(usd("20")));
+    }
+
+    async fn workspaces_of_one_name_stay_two(on) {
+        let world = World::with_money(on, "20").await;
+        let own = world.admin().await.workspace;
+        let named = |id: &str, name: &str| Workspace { id: id.parse().unwrap(), name: name.into(), ..own.clone() };
+        let all = [named("ws_1aaaa", "Growth"), named("ws_2bbbb", "Growth"), named("ws_3cccc", "Labs")];
+        let names: Vec<String> = names_apart(all.iter()).into_values().collect();
+        assert_eq!(names, ["Growth …aaaa", "Growth …bbbb", "Labs"]);
     }
 }
 

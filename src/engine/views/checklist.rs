@@ -128,6 +128,7 @@ fn agents_step(agents: &[AgentView]) -> Step {
         (0, _) => "An agent for each use, its token rotated every 90 days".to_owned(),
         (1, 0) => "1 agent, its rotation in time".to_owned(),
         (count, 0) => format!("{count} agents, every rotation in time"),
+        (_, 1) => "1 of the agents needs a rotation".to_owned(),
         (_, late) => format!("{late} of the agents need a rotation"),
     };
     Step { is_done: !live.is_empty() && late == 0, text, place: "agents" }

@@ -4,6 +4,7 @@ use crate::domain::access::Permission;
 use crate::domain::ids::RequestId;
 use crate::domain::search::Field;
 use crate::engine::Engine;
+use crate::engine::access::members::Member;
 use crate::engine::access::scope::Scope;
 use crate::engine::error::Result;
 use crate::engine::log::reading::{AuditFilter, Page};
@@ -59,12 +60,12 @@ impl Engine {
         let named = members
             .into_iter()
             .filter(|member| member.name.to_lowercase().contains(text) || member.email.contains(text));
-        let found = |name: String, email: String| Found {
+        let found = |member: Member| Found {
             kind: "member",
-            label: format!("{name} · {email}"),
-            place: "/members".to_owned(),
+            label: format!("{} · {}", member.name, member.email),
+            place: format!("/members#{}", member.user_id),
         };
-        Ok(named.take(MOST).map(|member| found(member.name, member.email)).collect())
+        Ok(named.take(MOST).map(found).collect())
     }
 
     async fn find_request(&self, scope: &Scope, id: RequestId) -> Result<Option<Found>> {

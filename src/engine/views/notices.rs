@@ -37,6 +37,19 @@ pub struct Notice {
 }
 
 impl Engine {
+    /// What is wrong in a workspace now, as far as the scope's person may know: what each of its pages tells.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn notices_now(&self, scope: &Scope) -> Result<Vec<Notice>> {
+        let credits = self.credits(scope).await?;
+        let agents = match scope.role.may(Permission::ReadAgents) {
+            true => self.agents_unspent(scope).await?,
+            false => Vec::new(),
+        };
+        self.notices(scope, &credits, &agents).await
+    }
+
     /// What the scope's person may know of: money, agents, webhooks.
     pub(in crate::engine) async fn notices(
         &self,

@@ -4,6 +4,7 @@ mod policy;
 mod tokens;
 
 use agentframer::domain::access::Permission;
+use agentframer::domain::money::thousands;
 use agentframer::domain::time::Time;
 use agentframer::engine::access::scope::Scope;
 use agentframer::engine::calls::activity::Activity;
@@ -20,6 +21,7 @@ use crate::components::chart::SpendByDay;
 use crate::components::clients::ClientConfigurations;
 use crate::components::field::Said;
 use crate::components::frame::{page, workspace_page};
+use crate::components::when::stamp;
 use crate::flash::Flash;
 use crate::islands::CopyButton;
 use crate::words;
@@ -87,13 +89,13 @@ async fn policy_card(
 
 fn figures(agent: &AgentView, now: Time) -> impl IntoView + use<> {
     let (class, due) = rotation(agent, now);
-    let used = agent.last_used_at.map_or_else(|| "never".to_owned(), words::minute);
+    let used = agent.last_used_at.map_or_else(|| "never".into_any(), |at| stamp(at, words::minute(at)));
     let cap = agent.policy.limits().month_usd.map(|cap| format!("of {}", cap.display()));
     let every = format!("every {}", words::count(agent.policy.token_rotation_days, "day"));
     view! {
         <div class="card grid g4 figures">
             <dl class="stat"><dt>"Spent this month"</dt><dd>{agent.month_to_date.display()} " " <small>{cap}</small></dd></dl>
-            <dl class="stat"><dt>"Calls this month"</dt><dd>{agent.calls_this_month}</dd></dl>
+            <dl class="stat"><dt>"Calls this month"</dt><dd>{thousands(&agent.calls_this_month.to_string())}</dd></dl>
             <dl class="stat"><dt>"Rotation"</dt><dd class="text"><span class=class>{due}</span></dd><dd class="about">{every}</dd></dl>
             <dl class="stat"><dt>"Last used"</dt><dd class="text">{used}</dd></dl>
         </div>

@@ -6,8 +6,9 @@ use agentframer::engine::log::search::RequestDetails;
 use agentframer::engine::webhooks::DeliveryView;
 use leptos::prelude::*;
 
-use super::entry::list;
+use super::entry::{list, text};
 use crate::ask::Ask;
+use crate::components::when::stamp;
 use crate::islands::CopyButton;
 use crate::pages::webhooks::delivery;
 use crate::words;
@@ -35,10 +36,14 @@ pub fn money(known: &RequestDetails, rows: &[Linked]) -> AnyView {
     let took =
         known.ended_at.map(|ended| format!("{:.1} s", (ended.micros() - reserved_at.micros()) as f64 / 1e6));
     let facts = vec![
-        ("Price", format!("{}, set aside at {reserved_at}", price.display())),
-        ("Settled", words::or_dash(known.ended_at.map(|ended| ended.to_string()))),
-        ("Took", words::or_dash(took)),
-        ("Given back", price.saturating_sub(charged).display()),
+        text("Price", price.display()),
+        ("Set aside", stamp(reserved_at, words::second(reserved_at))),
+        (
+            "Settled",
+            known.ended_at.map_or_else(|| "–".into_any(), |ended| stamp(ended, words::second(ended))),
+        ),
+        text("Took", words::or_dash(took)),
+        text("Given back", price.saturating_sub(charged).display()),
     ];
     view! {
         <section class="card"><header><h2>"Price and time"</h2></header>{list(facts)}</section>

@@ -3,6 +3,7 @@
 use agentframer::domain::access::Permission;
 use agentframer::domain::audit::Linked;
 use agentframer::domain::ids::RequestId;
+use agentframer::domain::money::thousands;
 use agentframer::domain::search::Field;
 use agentframer::engine::access::scope::Scope;
 use agentframer::engine::error::{Error, Result};
@@ -14,6 +15,7 @@ use super::details;
 use crate::ask::Ask;
 use crate::components::frame::{page, workspace_page};
 use crate::components::outcome::OutcomeTag;
+use crate::components::when::stamp;
 use crate::words;
 
 /// One request.
@@ -79,18 +81,18 @@ fn entry(row: &Linked, ask: &Ask) -> impl IntoView + use<> {
     let what = entry.tool.clone().or(entry.event.clone()).unwrap_or_default();
     let data = entry.data.as_ref().and_then(|data| serde_json::to_string_pretty(data).ok());
     let facts = vec![
-        ("Who", entry.user_id.clone()),
-        ("When", entry.ts.to_string()),
-        ("Model", words::or_dash(entry.model.clone())),
-        ("Provider", words::or_dash(details::provider(ask, entry))),
-        ("Decision", details::decision(entry)),
-        ("Cost", entry.cost_usd.display()),
-        ("Region", entry.region.to_string()),
-        ("Prompt hash", words::or_dash(entry.prompt_hash.clone())),
-        ("Kept for", words::count(entry.retention_days, "day")),
-        ("Entry", row.seq.to_string()),
-        ("Hash", row.hash.clone()),
-        ("Hash before", row.prev_hash.clone()),
+        text("Who", entry.user_id.clone()),
+        ("When", stamp(entry.ts, words::second(entry.ts))),
+        text("Model", words::or_dash(entry.model.clone())),
+        text("Provider", words::or_dash(details::provider(ask, entry))),
+        text("Decision", details::decision(entry)),
+        text("Cost", entry.cost_usd.display()),
+        text("Region", entry.region.to_string()),
+        text("Prompt hash", words::or_dash(entry.prompt_hash.clone())),
+        text("Kept for", words::count(entry.retention_days, "day")),
+        text("Entry", row.seq.to_string()),
+        text("Hash", row.hash.clone()),
+        text("Hash before", row.prev_hash.clone()),
     ];
     view! {
         <section class="card">
@@ -105,12 +107,12 @@ fn attempt(row: &AttemptView) -> impl IntoView + use<> {
     let outcome =
         if row.failed { Outcome::Failed(row.code.clone()) } else { Outcome::Refused(row.code.clone()) };
     let facts = vec![
-        ("Who", row.user_id.clone()),
-        ("Model", words::or_dash(row.model.clone())),
-        ("First", row.first_at.to_string()),
-        ("Last", row.last_at.to_string()),
-        ("Times", row.count.to_string()),
-        ("Prompt hash", words::or_dash(row.prompt_hash.clone())),
+        text("Who", row.user_id.clone()),
+        text("Model", words::or_dash(row.model.clone())),
+        ("First", stamp(row.first_at, words::second(row.first_at))),
+        ("Last", stamp(row.last_at, words::second(row.last_at))),
+        text("Times", thousands(&row.count.to_string())),
+        text("Prompt hash", words::or_dash(row.prompt_hash.clone())),
     ];
     view! {
         <section class="card">
@@ -121,8 +123,16 @@ fn attempt(row: &AttemptView) -> impl IntoView + use<> {
     }
 }
 
+/// A fact's name and what is shown of it.
+pub(super) type Fact = (&'static str, AnyView);
+
+/// A fact in words.
+pub(super) fn text(name: &'static str, value: String) -> Fact {
+    (name, value.into_any())
+}
+
 /// Facts under their names.
-pub(super) fn list(facts: Vec<(&'static str, String)>) -> impl IntoView {
+pub(super) fn list(facts: Vec<Fact>) -> impl IntoView {
     let lines = facts.into_iter().map(|(name, value)| view! { <div><dt>{name}</dt><dd>{value}</dd></div> });
     view! { <dl class="facts in">{lines.collect_view()}</dl> }
 }

@@ -19,6 +19,7 @@ use crate::ask::Ask;
 use crate::components::field::Said;
 use crate::components::frame::{page, workspace_page};
 use crate::islands::LiveLog;
+use crate::reader;
 
 /// Which list is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,8 +158,10 @@ async fn found(ask: &Ask, scope: &Scope, asked: &Asked, search: &Search) -> Resu
     };
     let newest = ask.query("cursor").map(|_| asked.to(asked.tab));
     let is_first = newest.is_none();
-    let live = (is_first && asked.tab != Tab::Refused)
-        .then(|| view! { <LiveLog url=asked.taken("live", "") base=asked.base.clone() after=end/> });
+    let live = (is_first && asked.tab != Tab::Refused).then(|| {
+        let url = format!("{}&zone={}", asked.taken("live", ""), reader::zone_name());
+        view! { <LiveLog url=url base=asked.base.clone() after=end/> }
+    });
     let table = if count == 0 { nothing(asked, search) } else { rows::table(rows) };
     Ok(view! {
         <div class="card">

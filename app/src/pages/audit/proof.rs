@@ -11,7 +11,7 @@ use super::{Asked, tabs};
 use crate::actions::VerifyLog;
 use crate::components::field::Said;
 use crate::components::frame::{page, workspace_page};
-use crate::words;
+use crate::components::when::When;
 
 /// The last run, the button for the next, and how to do it without us. While a run goes on, the page comes anew by itself.
 #[component]
@@ -58,7 +58,7 @@ fn result(run: &Verification) -> AnyView {
     let (rows, all) = (run.done_seq - run.first_seq + 1, run.last_seq - run.first_seq + 1);
     let number = |count: i64| thousands(&count.max(0).to_string());
     let against = format!("{} checkpoints", number(run.checkpoints));
-    let when = run.ended_at.map(words::moment);
+    let when = run.ended_at;
     match (when, &run.fault) {
         (None, _) => {
             let percent = (rows.max(0) * 100).checked_div(all).unwrap_or(100).clamp(0, 100);
@@ -75,17 +75,17 @@ fn result(run: &Verification) -> AnyView {
         }
         (Some(when), None) => {
             let text = format!(
-                "All {} entries hold, up to entry {}, against {against}. {when}.",
+                "All {} entries hold, up to entry {}, against {against}. ",
                 number(all),
                 number(run.last_seq)
             );
-            view! { <p class="note good" role="status"><span class="tag good">"whole"</span>{text}</p> }
+            view! { <p class="note good" role="status"><span class="tag good">"whole"</span>{text}<When at=when/></p> }
                 .into_any()
         }
         (Some(when), Some(fault)) => {
             let (tag, class) = if run.bad_seq.is_some() { ("broken", "bad") } else { ("not proven", "warn") };
-            let text = format!("{fault} {} entries before it hold. {when}.", number(rows));
-            view! { <p class=format!("note {class}") role="alert"><span class=format!("tag {class}")>{tag}</span>{text}</p> }.into_any()
+            let text = format!("{fault} {} entries before it hold. ", number(rows));
+            view! { <p class=format!("note {class}") role="alert"><span class=format!("tag {class}")>{tag}</span>{text}<When at=when/></p> }.into_any()
         }
     }
 }

@@ -6,6 +6,7 @@ use agentframer::engine::views::overview::Outcome;
 use leptos::prelude::*;
 
 use crate::components::outcome::OutcomeTag;
+use crate::components::when::stamp;
 use crate::words;
 
 /// The table around rows.
@@ -42,7 +43,7 @@ fn entry_line(row: Linked, base: &str) -> impl IntoView + use<> {
     };
     view! {
         <tr>
-            <td><a href=format!("{base}/{}", entry.request_id) title=entry.ts.to_string()>{words::minute(entry.ts)}</a></td>
+            <td><a href=format!("{base}/{}", entry.request_id)>{stamp(entry.ts, words::minute(entry.ts))}</a></td>
             <td>{entry.user_id}</td>
             <td>{what}</td>
             <td>{words::or_dash(entry.model)}</td>
@@ -58,7 +59,7 @@ fn attempt_line(row: AttemptView, base: &str) -> impl IntoView + use<> {
     let times = (row.count > 1).then(|| format!(" × {}", row.count));
     view! {
         <tr title=row.message>
-            <td><a href=format!("{base}/{}", row.request_id) title=row.last_at.to_string()>{words::minute(row.last_at)}</a></td>
+            <td><a href=format!("{base}/{}", row.request_id)>{stamp(row.last_at, words::minute(row.last_at))}</a></td>
             <td>{row.user_id}</td>
             <td>{row.tool}</td>
             <td>{words::or_dash(row.model)}</td>

@@ -15,8 +15,8 @@ pub fn limits(workspace: &str, all: &[LimitUse]) -> impl IntoView + use<> {
 fn line(name: AnyView, words: String, percent: u32, tone: &'static str) -> impl IntoView {
     let class = format!("bar-used {tone}");
     view! {
-        <div class="in limit">
-            <p class="row between"><span>{name}</span><span class="num">{words.clone()}</span></p>
+        <div class="in standing">
+            <p class="row"><span>{name}</span><span class="num">{words.clone()}</span></p>
             <svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label=words>
                 <rect class="bar-all" width="100" height="8" rx="2"/><rect class=class width=percent height="8" rx="2"/>
             </svg>

@@ -14,6 +14,7 @@ use super::decide::{Reader, decide};
 use super::{day_of, due, kind_word, state_tag};
 use crate::components::field::Said;
 use crate::components::frame::{page, workspace_page};
+use crate::components::when::When;
 use crate::words;
 
 /// Its state, what it is about, what blocks it, and what can be done.
@@ -48,9 +49,12 @@ fn facts(request: &DataRequestView, members: &[Member]) -> impl IntoView + use<>
     let fact = |name: &'static str, value: Option<String>| {
         value.map(|value| view! { <div><dt>{name}</dt><dd>{value}</dd></div> })
     };
-    let by = |who: &Option<String>, at| {
-        let who = who.as_deref().map(|who| words::name_of(who, members))?;
-        Some(format!("{who}, {}", words::moment(at?)))
+    let moment = |name: &'static str, at: Option<Time>| {
+        at.map(|at| view! { <div><dt>{name}</dt><dd><When at=at/></dd></div> })
+    };
+    let by = |name: &'static str, who: Option<&String>, at: Option<Time>| {
+        let (who, at) = (words::name_of(who?, members), at?);
+        Some(view! { <div><dt>{name}</dt><dd>{who}", "<When at=at/></dd></div> })
     };
     let decided = if request.state == State::Rejected { "Rejected by" } else { "Approved by" };
     let reason = if request.state == State::Rejected { "Reason" } else { "Identity" };
@@ -65,12 +69,12 @@ fn facts(request: &DataRequestView, members: &[Member]) -> impl IntoView + use<>
                 <div><dt>"Due"</dt><dd>{due(request)}</dd></div>
                 {fact("Why later", request.extension_reason.clone())}
                 {fact("Received", Some(day_of(&request.received_on)))}
-                {fact("Filed by", by(&Some(request.filed_by.clone()), Some(request.filed_at)))}
-                {fact(decided, by(&request.decided_by, request.decided_at))}
+                {by("Filed by", Some(&request.filed_by), Some(request.filed_at))}
+                {by(decided, request.decided_by.as_ref(), request.decided_at)}
                 {fact(reason, request.decision.clone())}
                 {fact("Four eyes", eyes)}
-                {fact("Began", request.started_at.map(words::moment))}
-                {fact("Ended", request.ended_at.map(words::moment))}
+                {moment("Began", request.started_at)}
+                {moment("Ended", request.ended_at)}
                 {fact("Note", request.note.clone())}
             </dl>
             {request.progress.clone().map(|progress| how_far(request.state, progress))}
@@ -153,8 +157,7 @@ fn result(scope: &Scope, request: &DataRequestView) -> impl IntoView + use<> {
         view! { <a class="btn first" href=format!("{own}/certificate")>"Certificate"</a> }
     });
     let archive = request.archive_url.clone().map(|href| {
-        let until = words::or_dash(request.archive_until.map(words::moment));
-        view! { <a class="btn" href=href>"Download the archive"</a><span class="muted">{format!("the link works until {until}")}</span> }
+        view! { <a class="btn" href=href>"Download the archive"</a><span class="muted">"the link works until "<When at=request.archive_until/></span> }
     });
     (certificate.is_some() || archive.is_some())
         .then(|| view! { <div class="row wrap">{certificate}{archive}</div> })

@@ -19,7 +19,7 @@ pub fn Models() -> impl IntoView {
         let scope = ask.scope(ask.segment(1), Permission::ReadWorkspace).await?;
         let models = ask.engine.workspace_models(&scope).await?;
         let base = format!("/w/{}/models", scope.workspace.id);
-        let rows = models.into_iter().map(|known| line(known, &base, scope.workspace.region)).collect_view();
+        let rows = models.into_iter().map(|known| line(known, &base)).collect_view();
         let body = view! {
             <Said flash=ask.flash()/>
             <div class="card scroll">
@@ -34,9 +34,9 @@ pub fn Models() -> impl IntoView {
     })
 }
 
-fn line(known: WorkspaceModel, base: &str, region: Region) -> impl IntoView + use<> {
+fn line(known: WorkspaceModel, base: &str) -> impl IntoView + use<> {
     let model = &known.model;
-    let (class, inference) = residency(model, region);
+    let (class, inference) = residency(model);
     let (here_class, here) = state(&known);
     view! {
         <tr>
@@ -57,12 +57,13 @@ fn price(model: &Model) -> String {
     format!("{} / {}", words::cost(model.price), model.unit.as_str())
 }
 
-/// Where it infers; “EU only” where that is all it does.
-fn residency(model: &Model, region: Region) -> (&'static str, String) {
-    match (model.stays_in(region), model.residency.as_slice()) {
-        (true, [Region::EuWest1]) => ("tag good", "EU only".into()),
-        (true, _) => ("tag good", format!("stays in {region}")),
-        (false, _) => ("tag", "may leave the region".into()),
+/// The regions that its vendor promises to infer in; “EU only” where that is the only one.
+fn residency(model: &Model) -> (&'static str, String) {
+    let regions: Vec<&str> = model.residency.iter().map(|region| region.as_str()).collect();
+    match model.residency.as_slice() {
+        [] => ("tag", "anywhere".into()),
+        [Region::EuWest1] => ("tag good", "EU only · eu-west-1".into()),
+        _ => ("tag good", regions.join(" · ")),
     }
 }
 

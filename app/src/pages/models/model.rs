@@ -29,7 +29,7 @@ pub fn ModelPage() -> impl IntoView {
         let body = view! {
             <Said flash=ask.flash()/>
             {view.model.model.shutdown_notice(now.date()).map(|text| view! { <p class="note warn"><span class="tag warn">"closes"</span>{text}</p> })}
-            {facts(&view.model.model, &scope).into_any()}
+            {facts(&view.model.model).into_any()}
             {spend(&view, now).into_any()}
             {may.then(|| allowance(&scope, &title, view.model.is_allowed).into_any())}
         };
@@ -38,8 +38,8 @@ pub fn ModelPage() -> impl IntoView {
     })
 }
 
-fn facts(model: &Model, scope: &Scope) -> impl IntoView + use<> {
-    let (class, inference) = residency(model, scope.workspace.region);
+fn facts(model: &Model) -> impl IntoView + use<> {
+    let (class, inference) = residency(model);
     let further = model.price_further.map(|price| format!("; each further megapixel {}", words::cost(price)));
     let closes = match (model.shutdown_on, &model.substitute) {
         (Some(day), Some(other)) => format!("{day}; use {other} instead"),

@@ -4,6 +4,7 @@ use agentframer::engine::data::purge::Purged;
 use agentframer::engine::data::retention::{LastRun, PurgeView, ReconcileView, RetentionView};
 use leptos::prelude::*;
 
+use crate::components::when::stamp;
 use crate::words;
 
 /// The last runs.
@@ -22,7 +23,7 @@ pub fn runs(view: &RetentionView) -> impl IntoView + use<> {
 
 fn run<T>(last: Option<&LastRun<T>>, tell: fn(&T) -> String) -> impl IntoView + use<T> {
     let Some(last) = last else { return "not yet".into_any() };
-    let ended = last.ended_at.map_or_else(|| "runs now".to_owned(), words::moment);
+    let ended = last.ended_at.map_or_else(|| "runs now".into_any(), |at| stamp(at, words::moment(at)));
     let told = last.report.as_ref().map(tell);
     view! { {ended} {told.map(|told| view! { <br/><span class="muted">{told}</span> })} }.into_any()
 }

@@ -14,6 +14,7 @@ use self::sessions::{sessions, sign_ins};
 use crate::components::field::Said;
 use crate::components::frame::{page, workspace_page};
 use crate::components::places::Places;
+use crate::components::when::When;
 use crate::words;
 
 /// Keys, places, sessions, sign-ins, checkpoints and the SOC 2 report.
@@ -77,7 +78,7 @@ fn proof(workspace: &str, checkpoint: Option<serde_json::Value>) -> impl IntoVie
             <header><h2>"Last checkpoint"</h2><span class="tag good">"signed"</span></header>
             <dl class="in facts">
                 <div><dt>"Number"</dt><dd>{checkpoint["number"].to_string()}</dd></div>
-                <div><dt>"Covers until"</dt><dd>{words::or_dash(to.map(words::moment))}</dd></div>
+                <div><dt>"Covers until"</dt><dd><When at=to/></dd></div>
                 <div><dt>"Entries"</dt><dd>{checkpoint["last_seq"].to_string()}</dd></div>
                 <div><dt>"Head"</dt><dd><code>{text("head_hash")}</code></dd></div>
                 <div><dt>"Signed by"</dt><dd><code>{checkpoint["signature"]["key_id"].as_str().unwrap_or_default().to_owned()}</code></dd></div>

@@ -9,6 +9,7 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
 use crate::actions::AcceptNda;
+use crate::components::when::stamp;
 use crate::words;
 
 /// The card; a fault of the operator's files stays in it.
@@ -79,7 +80,7 @@ fn line(made: &Acceptance, members: &[Member]) -> impl IntoView + use<> {
     view! {
         <tr>
             <td><b>{name}</b></td>
-            <td>{words::moment(made.accepted_at)}</td>
+            <td>{stamp(made.accepted_at, words::moment(made.accepted_at))}</td>
             <td class="mono"><span class="cut" title=made.text_sha256.clone()>{made.text_sha256.clone()}</span></td>
         </tr>
     }

@@ -1,6 +1,8 @@
 //! `/w/{id}/usage`: what was called and charged, when, by whom and for what.
 
+pub mod file;
 pub mod picture;
+mod series;
 pub mod state;
 pub mod table;
 
@@ -10,10 +12,10 @@ use agentframer::domain::usage::{Grouping, Interval, Preset, Span, Standout};
 use agentframer::engine::money::usage::UsageReport;
 use leptos::prelude::*;
 
-use self::picture::{bars, calls, cents, names, title};
+use self::picture::{bars, calls, cents, expected, names, title};
 use self::state::State;
 use self::table::change;
-use crate::components::bars::{Paint, draw};
+use crate::components::bars::{Paint, Shape, draw};
 use crate::components::filter::{FilterInput, WrongFilter};
 use crate::components::frame::{page, workspace_page};
 use crate::islands::PngButton;
@@ -64,11 +66,13 @@ fn choices(state: &State, path: &str, wrong: &WrongFilter) -> impl IntoView + us
         intervals.map(|(interval, label)| link(state.by(interval), label, state.interval == interval));
     let groupings = Grouping::ALL
         .map(|grouping| link(state.grouped(grouping), grouping.title(), state.grouping == grouping));
+    let shapes = Shape::ALL.map(|shape| link(state.drawn(shape), shape.title(), state.shape == shape));
     view! {
         <div class="choose">
             <nav class="seg" aria-label="Period" id="period" tabindex="-1">{periods.collect_view()}</nav>
             <nav class="seg" aria-label="Interval" id="interval" tabindex="-1">{intervals.collect_view()}</nav>
             <nav class="seg" aria-label="Group by" id="group_by" tabindex="-1">{groupings.collect_view()}</nav>
+            <nav class="seg" aria-label="Shape" id="shape" tabindex="-1">{shapes.collect_view()}</nav>
             {range(state, path, wrong).into_any()}
         </div>
     }
@@ -77,7 +81,7 @@ fn choices(state: &State, path: &str, wrong: &WrongFilter) -> impl IntoView + us
 /// A free range, as a plain form.
 fn range(state: &State, path: &str, wrong: &WrongFilter) -> impl IntoView + use<> {
     let (from, to) = state.dates();
-    let hidden = [("group", state.grouping.as_str())];
+    let hidden = [("group", state.grouping.as_str()), ("shape", state.shape.as_str())];
     view! {
         <form method="get" action=path.to_owned() class="range">
             {hidden.map(|(name, value)| view! { <input type="hidden" name=name value=value/> }).collect_view()}
@@ -122,7 +126,7 @@ fn chart(report: &UsageReport, state: &State, base: &str) -> AnyView {
     }
     let drawn = draw(&bars(report, state, base), Paint::Page).unwrap_or_default();
     let label = format!(
-        "Spend by {} and {}; each bar leads to its calls",
+        "Spend by {} and {}; each leads to its calls, and the tables below have all values",
         state.interval.as_str(),
         state.grouping.title().to_lowercase()
     );
@@ -153,9 +157,7 @@ fn legend(report: &UsageReport, state: &State, base: &str) -> impl IntoView + us
         }
     };
     let entries: Vec<_> = names(report).into_iter().enumerate().map(entry).collect();
-    let coming =
-        report.outlook.filter(|_| state.preset == Some(Preset::Month) && state.interval == Interval::Day);
-    let coming = coming.map(|_| view! { <span><i class="coming"></i>"forecast"</span> });
+    let coming = expected(report, state).map(|_| view! { <span><i class="coming"></i>"forecast"</span> });
     (entries, coming)
 }
 

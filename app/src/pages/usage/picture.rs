@@ -1,34 +1,33 @@
-//! From a report to the bars: series by what they cost, the forecast as outlines, marks, and links to the calls.
+//! From a report to the chart: series by what they cost, the forecast as outlines, marks, and links to the calls.
 
 use agentframer::domain::money::Usd;
 use agentframer::domain::time::{DAY, Time};
-use agentframer::domain::usage::{Grouping, Interval, Row};
+use agentframer::domain::usage::{Interval, Row};
 use agentframer::engine::money::usage::UsageReport;
 
+use super::series::Asked;
 use super::state::State;
-use crate::components::bars::{Bar, Bars, Paint, draw};
+use crate::components::bars::{Bar, Bars, Part, Shape};
 use crate::components::chart::{parts, series};
 use crate::words;
 
-/// The chart as a file.
-pub fn picture(report: &UsageReport, state: &State) -> Option<String> {
-    draw(&bars(report, state, ""), Paint::File)
-}
-
 /// The bars; `base` is the workspace's path.
 pub fn bars(report: &UsageReport, state: &State, base: &str) -> Bars {
-    let series = names(report);
+    let asked = Asked { names: names(report), state, base };
     let rows = report.usage.by_interval();
     let own = report.intervals.iter().map(|at| {
         let rows = rows.get(at).map(Vec::as_slice).unwrap_or_default();
-        Bar { mark: mark(report, *at), ..own_bar(rows, state, &series, *at, base) }
+        Bar { mark: mark(report, *at), ..own_bar(rows, &asked, *at) }
     });
     let coming = coming(report, state);
+    // Both are about whole days: no single series' line stands beside them.
     let line = report.typical_day.is_positive() && state.interval == Interval::Day;
+    let line = line && state.shape == Shape::Bars;
     Bars {
+        shape: state.shape,
         bars: own.chain(coming).collect(),
         line: line.then(|| (report.typical_day, format!("typical day {}", cents(report.typical_day)))),
-        series,
+        series: asked.names,
     }
 }
 
@@ -48,20 +47,23 @@ pub fn shown(group: &str) -> String {
     if group.is_empty() { "no model".to_owned() } else { group.to_owned() }
 }
 
-fn own_bar(rows: &[&Row], state: &State, series: &[String], at: Time, base: &str) -> Bar {
-    let costs: Vec<(String, Usd)> = rows.iter().map(|row| (shown(&row.group), row.sums.cost)).collect();
-    let mut parts = parts(&costs, series);
-    parts.retain(|(number, _)| series.get(*number).is_some_and(|name| !state.hides(name)));
-    let end = state.span.to.min(state.interval.next(at));
+fn own_bar(rows: &[&Row], asked: &Asked<'_>, at: Time) -> Bar {
+    let state = asked.state;
+    let link = |part: Part| Part { href: asked.calls_of_series(part.series, at), ..part };
+    let parts = series_parts(rows, &asked.names).into_iter().map(link);
     Bar {
         label: label(at, state.interval),
         title: title(at, state.interval),
-        // What other workspaces' bars hold is not in this one's log.
-        href: (state.grouping != Grouping::Workspace)
-            .then(|| calls(base, None, at.max(state.span.from), end)),
-        parts,
+        href: asked.calls_of_all(at),
+        parts: parts.filter(|part| !asked.hides(part.series)).collect(),
         ..Bar::default()
     }
+}
+
+/// What each series cost in an interval.
+pub fn series_parts(rows: &[&Row], series: &[String]) -> Vec<Part> {
+    let costs: Vec<(String, Usd)> = rows.iter().map(|row| (shown(&row.group), row.sums.cost)).collect();
+    parts(&costs, series)
 }
 
 fn mark(report: &UsageReport, at: Time) -> Option<String> {
@@ -70,22 +72,29 @@ fn mark(report: &UsageReport, at: Time) -> Option<String> {
     Some(format!("{when}: {}, usually {}", found.cost.display(), found.usual.display()))
 }
 
-/// The rest of the month, where the chart is the month to date.
-fn coming(report: &UsageReport, state: &State) -> Vec<Bar> {
+/// What each day that is left of the month will cost: drawn as outlines and named in the legend, both or neither.
+pub fn expected(report: &UsageReport, state: &State) -> Option<Usd> {
+    let outlook = report.outlook.filter(|_| days_left(report, state) > 0 && state.hidden.is_empty())?;
+    Some(outlook.per_day).filter(|amount| amount.is_positive())
+}
+
+/// Days that the chart goes on for: the rest of the month, where it shows the month to date in bars.
+fn days_left(report: &UsageReport, state: &State) -> i64 {
     let is_month = state.span.from.month_start() == state.span.from && state.interval == Interval::Day;
-    let Some(outlook) = report.outlook.filter(|_| is_month && state.hidden.is_empty()) else {
-        return Vec::new();
-    };
-    let first = state.span.to.plus(-1).next_day();
-    let days = (first.month_start().next_month().micros() - first.micros()) / DAY;
-    // The last day of a month is followed by another month.
-    let days = if first.month_start() == state.span.to.plus(-1).month_start() { days } else { 0 };
+    let last = state.span.to.plus(-1);
+    if report.outlook.is_none() || !is_month || state.shape != Shape::Bars {
+        return 0;
+    }
+    (last.next_month().micros() - last.next_day().micros()) / DAY
+}
+
+fn coming(report: &UsageReport, state: &State) -> Vec<Bar> {
+    let (first, forecast) = (state.span.to.plus(-1).next_day(), expected(report, state));
     let bar = |number: i64| {
         let at = first.plus(number * DAY);
-        let forecast = Some(outlook.per_day).filter(|amount| amount.is_positive());
         Bar { label: label(at, Interval::Day), title: title(at, Interval::Day), forecast, ..Bar::default() }
     };
-    (0..days).map(bar).collect()
+    (0..days_left(report, state)).map(bar).collect()
 }
 
 fn label(at: Time, interval: Interval) -> String {
@@ -111,19 +120,6 @@ pub fn calls(base: &str, word: Option<String>, from: Time, to: Time) -> String {
     let query = format!("{words}after:{from} before:{to}");
     let query: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
     format!("{base}/audit?q={query}")
-}
-
-/// The log's word for a group; none for what the log cannot be asked.
-pub fn word(grouping: Grouping, group: &str) -> Option<String> {
-    match (grouping, group) {
-        (_, "") => None,
-        (Grouping::User, name) => Some(name.to_owned()),
-        (Grouping::Tool, name) => Some(format!("tool:{name}")),
-        (Grouping::Model, name) => Some(format!("model:{name}")),
-        (Grouping::Kind, "image") => Some("tool:generate_image".into()),
-        (Grouping::Kind, "video") => Some("tool:generate_video".into()),
-        (Grouping::Kind | Grouping::Workspace, _) => None,
-    }
 }
 
 /// Whole cents, for what is only a guide.

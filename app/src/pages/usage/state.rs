@@ -5,6 +5,8 @@ use agentframer::domain::time::{DAY, Time};
 use agentframer::domain::usage::{Grouping, Interval, Preset, Span};
 use agentframer::engine::money::usage::UsageQuery;
 
+use crate::components::bars::Shape;
+
 /// The choices.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -16,6 +18,8 @@ pub struct State {
     pub interval: Interval,
     /// By what usage is taken apart.
     pub grouping: Grouping,
+    /// How it is drawn.
+    pub shape: Shape,
     /// Series that are switched off.
     pub hidden: Vec<String>,
     /// The range as it was typed.
@@ -49,6 +53,7 @@ impl State {
             span,
             interval: interval.unwrap_or_else(|| fitting(preset, span)),
             grouping: of("group").map_or(Ok(Grouping::User), str::parse)?,
+            shape: of("shape").map_or(Ok(Shape::Bars), str::parse)?,
             hidden: pairs.iter().filter(|(key, _)| key == "hide").map(|(_, name)| name.clone()).collect(),
             typed,
         };
@@ -67,6 +72,7 @@ impl State {
             span,
             interval: preset.interval(),
             grouping: Grouping::User,
+            shape: Shape::Bars,
             hidden: Vec::new(),
             typed: of("from")
                 .or(of("to"))
@@ -101,6 +107,11 @@ impl State {
         Self { grouping, hidden: Vec::new(), ..self.clone() }.to_query(false)
     }
 
+    /// The same drawn otherwise.
+    pub fn drawn(&self, shape: Shape) -> String {
+        Self { shape, ..self.clone() }.to_query(false)
+    }
+
     /// The same with a series switched off, or on again.
     pub fn toggled(&self, series: &str) -> String {
         let mut hidden = self.hidden.clone();
@@ -127,6 +138,9 @@ impl State {
             query.append_pair("interval", self.interval.as_str());
         }
         query.append_pair("group", self.grouping.as_str());
+        if self.shape != Shape::Bars {
+            query.append_pair("shape", self.shape.as_str());
+        }
         for name in &self.hidden {
             query.append_pair("hide", name);
         }
@@ -154,15 +168,20 @@ mod tests {
 
     #[test]
     fn a_link_holds_all_choices() {
-        let state = read("from=2026-04-01&to=2026-04-10&interval=hour&group=model&hide=a+b&hide=c");
+        let state =
+            read("from=2026-04-01&to=2026-04-10&interval=hour&group=model&shape=lines&hide=a+b&hide=c");
         let again = read(&state.to_query(false));
         assert_eq!(
             (again.span, again.interval, again.grouping),
             (state.span, Interval::Hour, Grouping::Model)
         );
-        assert_eq!(again.hidden, ["a b", "c"]);
+        assert_eq!(
+            (again.hidden.clone(), again.shape),
+            (vec!["a b".to_owned(), "c".to_owned()], Shape::Lines)
+        );
         assert_eq!(again.dates(), ("2026-04-01".into(), "2026-04-10".into()));
         assert_eq!(read(&state.toggled("c")).hidden, ["a b"]);
+        assert_eq!(read(&state.drawn(Shape::Bars)).shape, Shape::Bars);
         assert_eq!(read(&state.grouped(Grouping::Tool)).hidden, [""; 0]);
     }
 

@@ -5,8 +5,10 @@ use agentframer::domain::usage::Sums;
 use agentframer::engine::money::usage::{GroupLine, UsageReport};
 use leptos::prelude::*;
 
-use super::picture::{calls, shown, title, word};
+use super::picture::{calls, names, series_parts, shown, title};
+use super::series::{Asked, word};
 use super::state::State;
+use crate::components::chart::{series_cells, series_heads};
 use crate::words;
 
 /// A line a group, beside the period before.
@@ -65,11 +67,17 @@ fn counts(sums: &Sums) -> impl IntoView + use<> {
 /// A line an interval: what the chart shows, for reading aloud and for copying.
 pub fn intervals(report: &UsageReport, state: &State, base: &str) -> AnyView {
     let rows = report.usage.by_interval();
+    let asked = Asked { names: names(report), state, base };
     let line = |at: &agentframer::domain::time::Time| {
-        let sums: Sums = rows.get(at).into_iter().flatten().map(|row| row.sums).sum();
-        let end = state.span.to.min(state.interval.next(*at));
-        let href = calls(base, None, (*at).max(state.span.from), end);
-        view! { <tr><td><a href=href>{title(*at, state.interval)}</a></td>{counts(&sums)}<td class="num">{words::cost(sums.cost)}</td></tr> }
+        let rows = rows.get(at).map(Vec::as_slice).unwrap_or_default();
+        let sums: Sums = rows.iter().map(|row| row.sums).sum();
+        let title = title(*at, state.interval);
+        let title = match asked.calls_of_interval(*at) {
+            Some(href) => view! { <a href=href>{title}</a> }.into_any(),
+            None => title.into_any(),
+        };
+        let series = series_cells(&series_parts(rows, &asked.names));
+        view! { <tr><td>{title}</td>{counts(&sums)}<td class="num">{words::cost(sums.cost)}</td>{series}</tr> }
     };
     let lines: Vec<_> = report.intervals.iter().map(line).collect();
     let head = match state.interval.as_str() {
@@ -81,7 +89,7 @@ pub fn intervals(report: &UsageReport, state: &State, base: &str) -> AnyView {
         <details class="card scroll" tabindex="0">
             <summary class="in"><b>{format!("By {}", state.interval.as_str())}</b></summary>
             <table class="opens">
-                <thead><tr><th>{head}</th><th class="num">"Calls"</th><th class="num">"Images"</th><th class="num">"Video seconds"</th><th class="num">"Refused"</th><th class="num">"Failed"</th><th class="num">"Spend"</th></tr></thead>
+                <thead><tr><th>{head}</th><th class="num">"Calls"</th><th class="num">"Images"</th><th class="num">"Video seconds"</th><th class="num">"Refused"</th><th class="num">"Failed"</th><th class="num">"Spend"</th>{series_heads(&asked.names)}</tr></thead>
                 <tbody>{lines}</tbody>
             </table>
         </details>

@@ -13,7 +13,7 @@ use crate::actions::{
 };
 use crate::components::field::{Field, Said};
 use crate::components::frame::{page, workspace_page};
-use crate::components::when::When;
+use crate::components::when::{When, since, stamp};
 use crate::flash::Flash;
 use crate::words;
 
@@ -91,18 +91,18 @@ fn buttons(ids: &Ids, hook: &EndpointView) -> impl IntoView + use<> {
 
 fn health(hook: &EndpointView) -> impl IntoView + use<> {
     let health = &hook.health;
-    let stat = |name: &'static str, value: String, about: String| {
+    let stat = |name: &'static str, value: String, about: AnyView| {
         view! { <div class="card stat"><dl><dt>{name}</dt><dd>{value}</dd></dl><p>{about}</p></div> }
     };
-    let next = health.next_attempt_at.map(|at| format!("next attempt {}", words::to_the_second(at)));
-    let failing = health.failing_since.map(|since| format!("failing since {}", words::moment(since)));
-    let last = health.delivered_at.map(|at| format!("last {}", words::moment(at)));
+    let next = health.next_attempt_at.map(|at| since("next attempt", at));
+    let failing = health.failing_since.map(|at| since("failing since", at));
+    let last = health.delivered_at.map(|at| since("last", at));
     view! {
         <div class="grid g4">
-            {stat("Waiting", health.lag_events.to_string(), "log entries behind the log’s end".into())}
-            {stat("Lag", lag(health), next.unwrap_or_else(|| "since the oldest of them".into()))}
-            {stat("Delivered, 24 h", rate(health), format!("of {} requests", health.requests))}
-            {stat("Failures in a row", health.failures.to_string(), failing.or(last).unwrap_or_else(|| "nothing sent yet".into()))}
+            {stat("Waiting", health.lag_events.to_string(), "log entries behind the log’s end".into_any())}
+            {stat("Lag", lag(health), next.unwrap_or_else(|| "since the oldest of them".into_any()))}
+            {stat("Delivered, 24 h", rate(health), format!("of {}", words::count(health.requests, "request")).into_any())}
+            {stat("Failures in a row", health.failures.to_string(), failing.or(last).unwrap_or_else(|| "nothing sent yet".into_any()))}
         </div>
     }
 }
@@ -202,7 +202,7 @@ pub fn delivery(row: DeliveryView, action: Option<AnyView>) -> impl IntoView {
                 <span class=class>{row.outcome}</span>
                 <span class="mono">{what}</span>
                 <span class="muted">{status}</span>
-                <time class="muted grow">{words::to_the_second(row.at)}</time>
+                <span class="muted grow">{stamp(row.at, words::to_the_second(row.at))}</span>
             </summary>
             <div class="in stack">
                 <p class="muted">{places}</p>
