@@ -4,5 +4,6 @@
 mod agent;
 mod delivered;
 mod exact_cap;
+#[allow(dead_code, reason = "shared with the benchmark of pages, which measures what is there")]
 mod installation;
 mod killed;

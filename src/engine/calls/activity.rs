@@ -192,7 +192,7 @@ mod tests {
         );
     }
 
-    fn with_caps(caps: serde_json::Value) -> Policy {
+    fn with_caps(caps: Value) -> Policy {
         Policy::from_json(&json!({ "models": ["a"], "caps": caps }), |_| true).unwrap()
     }
 
