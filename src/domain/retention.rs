@@ -27,7 +27,8 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { media_retention_days: 30, log_retention_days: 7 * 365 }
+        // Seven years, and no less where two leap days are among them.
+        Self { media_retention_days: 30, log_retention_days: 2_557 }
     }
 }
 

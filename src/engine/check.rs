@@ -14,6 +14,7 @@ impl Engine {
         let mut faults = Vec::new();
         for (name, node) in &self.0.cells {
             faults.extend(check::money(&node.db).await?);
+            faults.extend(check::foreign(&node.db).await?);
             faults.extend(check::overdue(&node.db, self.0.clock.now().plus(-MINUTE)).await?);
             let directory = workspaces::of_cell(&self.0.control, name).await?;
             for (workspace, region) in check::workspaces(&node.db).await? {

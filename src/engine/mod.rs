@@ -113,7 +113,7 @@ impl Engine {
             writers.push(writer);
         }
         let passwords = Passwords::new(config.limits.concurrent_password_hashes).await;
-        Ok(Self(Arc::new(Inner {
+        let engine = Self(Arc::new(Inner {
             catalog: catalog(&config)?,
             mailer: Mailer::new(&config).map_err(StartError)?,
             urls: UrlSigner::new(&keys),
@@ -131,7 +131,14 @@ impl Engine {
             providers,
             control,
             cells,
-        })))
+        }));
+        for node in engine.0.cells.values() {
+            if let Err(error) = engine.rewrap_kept_keys(node).await {
+                let cell = &node.cell.name;
+                tracing::warn!(%error, cell, "the backups' copies of the keys do not follow the new master key yet; the reconciler tries it again. Keep the previous key until then");
+            }
+        }
+        Ok(engine)
     }
 
     /// The settings.
@@ -305,14 +312,8 @@ async fn open_cell(
 
 /// A node with another master key could neither read prompts nor check links: it must not start.
 async fn open_sealer(db: &CellDb, cell: &Cell, keys: &MasterKeys) -> std::result::Result<Sealer, StartError> {
-    match Sealer::open(db.clone(), keys).await {
-        Ok(Some(sealer)) => Ok(sealer),
-        Ok(None) => Err(StartError(format!(
-            "Cell “{}” was made with another master key. Set “security.master_key” or “security.master_key_file” to that one, or name it as “security.previous_master_key” to change it.",
-            cell.name
-        ))),
-        Err(error) => Err(StartError(format!("Cell “{}” does not answer: {error}", cell.name))),
-    }
+    let opened = Sealer::open(db.clone(), keys).await;
+    opened.map_err(|why| StartError(format!("Cell “{}” {why}.", cell.name)))
 }
 
 #[cfg(test)]

@@ -35,8 +35,8 @@ pub async fn fill(place: &Place, engine: &Engine, made: &Bootstrapped, generatio
         rows.iter().flat_map(|row| all_keys(&row.object_key, 1)).for_each(|key| write(&media, &key));
         let mut transaction = db.begin().await.unwrap();
         let prompts = rows.iter().map(|row| prompt(row, end)).collect();
-        generations::insert_prompts(&mut transaction, prompts).await.unwrap();
         generations::insert(&mut transaction, rows).await.unwrap();
+        generations::insert_prompts(&mut transaction, db.dialect, prompts).await.unwrap();
         transaction.commit().await.unwrap();
     }
     db.close().await;

@@ -31,6 +31,23 @@ both_engines! {
         assert_eq!(get(url).await.status(), StatusCode::GONE);
     }
 
+    async fn nothing_is_listed(on) {
+        let server = TestServer::start(on).await;
+        let made = server.mcp().image().await;
+        let link = made["result_url"].as_str().unwrap();
+        let (mut folder, query) = link.split_once('?').unwrap();
+        // The day, the month, the year, the workspace, and all of it; with a signature for something else, and without.
+        while let Some((above, _)) = folder.rsplit_once('/').filter(|(above, _)| above.contains("/media")) {
+            folder = above;
+            for url in [format!("{folder}/"), folder.to_owned(), format!("{folder}/?{query}")] {
+                let answer = server.http.get(&url).send().await.unwrap();
+                assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{url}");
+                assert!(!answer.text().await.unwrap().contains(made["generation_id"].as_str().unwrap()), "{url}");
+            }
+        }
+        assert!(folder.ends_with("/media"));
+    }
+
     async fn ranges_and_heads_are_answered(on) {
         let server = TestServer::start(on).await;
         let waves = json!({ "prompt": "waves", "width": 64, "height": 64, "duration_s": 1 });

@@ -19,7 +19,7 @@ use crate::engine::random;
 use crate::engine::store::accounts::{self, AccountRow};
 use crate::engine::store::workspaces;
 pub use crate::engine::store::workspaces::Workspace;
-use crate::engine::store::{generations, holds, usage};
+use crate::engine::store::{data_keys, generations, holds, usage};
 
 /// What a new workspace needs.
 #[derive(Debug, Clone)]
@@ -237,7 +237,9 @@ impl Engine {
         let cell = self.cell(workspace)?;
         self.mark_deleted_workspace(workspace).await?;
         let files = cell.bucket.delete_below(workspace.id.as_str()).await?;
-        generations::delete_content(&cell.db, &workspace.id, self.0.clock.now()).await?;
+        let keys = data_keys::of_workspace(&cell.db, &workspace.id).await?;
+        let in_table = generations::delete_content(&cell.db, &workspace.id, self.0.clock.now());
+        self.destroy_keys(cell, &keys, in_table).await?;
         Ok(files)
     }
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::domain::audit::prompt_hash;
 use crate::domain::catalog::{Ask, Job, MediaKind, Model};
@@ -104,6 +103,15 @@ impl Engine {
         prompt_hash(&call.caller.known().account.salt, prompt)
     }
 
+    /// Both under the workspace's salt: agents write names into keys, and the arguments hold the prompt.
+    fn key(&self, call: &Call, key: &str, arguments: &Arguments<'_>) -> Key {
+        let asked = String::from_utf8_lossy(&arguments.canonical_without("idempotency_key")).into_owned();
+        Key {
+            key: self.hash_prompt(call, &format!("idempotency_key {key}")),
+            arguments: self.hash_prompt(call, &format!("{} {asked}", call.tool)),
+        }
+    }
+
     /// What a call would cost: `get_credits` with a tool.
     pub(crate) fn estimate(
         &self,
@@ -134,8 +142,7 @@ impl Engine {
         Ok(Priced {
             prompt_hash: self.hash_prompt(call, &prompt),
             subject: short(&arguments, "subject")?,
-            key: short(&arguments, "idempotency_key")?
-                .map(|key| Key { key, arguments: fingerprint(call, &arguments) }),
+            key: short(&arguments, "idempotency_key")?.map(|key| self.key(call, &key, &arguments)),
             provider: model.provider.clone(),
             call: call.clone(),
             job,
@@ -282,7 +289,14 @@ impl Engine {
         let provider = self.0.providers.get(&priced.provider).ok_or_else(missing)?;
         let request_id = priced.call.request_id.as_str();
         let work = wait_for(provider.as_ref(), &priced.job, request_id);
-        tokio::time::timeout(self.time_limit(priced), work).await.unwrap_or(Err(ProviderError::Timeout))
+        let limit = self.time_limit(priced);
+        let outputs = tokio::time::timeout(limit, work).await.unwrap_or(Err(ProviderError::Timeout))?;
+        // The files of one result share a name and a media type.
+        let [first, others @ ..] = &*outputs else { return Ok(outputs) };
+        match others.iter().all(|output| output.media_type == first.media_type) {
+            true => Ok(outputs),
+            false => Err(ProviderError::Failed("its files are of different types".into())),
+        }
     }
 
     /// Copies the result to the cell's bucket at once and prepares what is written when it is settled.
@@ -468,13 +482,6 @@ fn ask(prompt: &str, arguments: &Arguments<'_>) -> std::result::Result<Ask, Fiel
 
 fn short(arguments: &Arguments<'_>, name: &str) -> std::result::Result<Option<String>, FieldError> {
     arguments.text(name)?.map(|text| field::text(name, text, 1, 200)).transpose()
-}
-
-fn fingerprint(call: &Call, arguments: &Arguments<'_>) -> String {
-    let mut sha = Sha256::new();
-    sha.update(call.tool.as_str());
-    sha.update(arguments.canonical_without("idempotency_key"));
-    hex::encode(sha.finalize())
 }
 
 /// `workspace/yyyy/mm/dd/generation.ext`.

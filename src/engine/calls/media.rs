@@ -129,15 +129,10 @@ impl Bucket {
     /// [`Error::Unavailable`] when the bucket does not take it whole.
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {
         let (path, length) = (Path::from(key), bytes.len() as u64);
-        if !self.keeps_types {
-            return self
-                .store
-                .put(&path, bytes.into())
-                .await
-                .map(drop)
-                .map_err(|error| unavailable("put", &error));
-        }
-        let attributes = Attributes::from_iter([(Attribute::ContentType, content_type(key))]);
+        let attributes = match self.keeps_types {
+            true => Attributes::from_iter([(Attribute::ContentType, content_type(key))]),
+            false => Attributes::new(),
+        };
         let put = self.store.put_opts(&path, bytes.into(), attributes.into()).await;
         put.map_err(|error| unavailable("put", &error))?;
         let arrived = self.store.head(&path).await.map_err(|error| unavailable("put", &error))?.size;

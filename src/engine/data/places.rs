@@ -93,7 +93,7 @@ impl Engine {
             row("Audit log and its checkpoints", days(retention.log_retention_days), DISK),
             row("Refused and failed calls", format!("{ATTEMPT_DAYS} days"), DISK),
             row("Ledger, caps and usage", whole(), DISK),
-            row("Answers of calls with an idempotency key", "24 hours".into(), DISK),
+            row("Answers of calls with an idempotency key", "24 hours".into(), "the key is a salted hash"),
             row("Webhook deliveries: requests and answers", format!("{} days", DELIVERIES_KEPT / DAY), DISK),
             row("Settings, saved searches, alerts and their recipients", whole(), DISK),
             row("Legal holds", whole(), "a subject is a keyed hash"),

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::domain::ids::{GenerationId, WorkspaceId};
 use crate::domain::retention::{ATTEMPT_DAYS, DATA_REQUEST_YEARS, Retention};
-use crate::domain::time::{DAY, MINUTE, Time};
+use crate::domain::time::{DAY, Time};
 use crate::engine::access::scope::Scope;
 use crate::engine::calls::media::all_keys;
 use crate::engine::error::{Error, Result};
@@ -28,8 +28,6 @@ const FAULTS: usize = 3;
 const ROWS: i64 = 1_000;
 /// Age at which a data key that seals nothing goes; a call that uses it ends long before.
 const UNUSED_KEY: i64 = 2 * DAY;
-/// A call that began under the old retention has ended this long after its change.
-const LATE_CALLS: i64 = 15 * MINUTE;
 
 /// What a run did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,17 +70,23 @@ impl Engine {
     /// The database's own, where not even a report can be kept.
     pub async fn purge(&self) -> Result<PurgeReport> {
         let mut total = PurgeReport::default();
-        for node in self.0.cells.values() {
-            let Some(lease) = self.lease(node, PURGE).await? else { continue };
-            let mut report = PurgeReport::default();
-            if let Err(error) = self.purge_cell(node, &lease, &mut report).await {
-                tracing::warn!(%error, cell = %node.cell.name, "a purge stopped; the next one goes on");
-                report.stopped_by = Some(error.to_string());
-            }
-            lease.finish(&report).await?;
-            total.add(report);
+        // At once: a region whose storage is slow to fail does not keep the others.
+        let runs = self.0.cells.values().map(|node| self.purge_under_lease(node));
+        for report in futures::future::join_all(runs).await {
+            total.add(report?);
         }
         Ok(total)
+    }
+
+    async fn purge_under_lease(&self, node: &CellNode) -> Result<PurgeReport> {
+        let mut report = PurgeReport::default();
+        let Some(lease) = self.lease(node, PURGE).await? else { return Ok(report) };
+        if let Err(error) = self.purge_cell(node, &lease, &mut report).await {
+            tracing::warn!(%error, cell = %node.cell.name, "a purge stopped; the next one goes on");
+            report.stopped_by = Some(error.to_string());
+        }
+        lease.finish(&report).await?;
+        Ok(report)
     }
 
     async fn purge_cell(&self, node: &CellNode, lease: &Lease<'_>, report: &mut PurgeReport) -> Result<()> {
@@ -93,9 +97,10 @@ impl Engine {
         }
         self.purge_attempts(node, lease, report).await?;
         self.purge_logs(node, lease, report).await?;
-        self.purge_keys(node, report).await?;
         let years_ago = self.0.clock.now().months_back(12 * DATA_REQUEST_YEARS);
-        data_requests::remove_ended(&node.db, years_ago).await
+        data_requests::remove_ended(&node.db, years_ago).await?;
+        // Last: what went before has left keys that seal nothing any more.
+        self.purge_keys(node, report).await
     }
 
     /// Lets rows follow retentions that were changed and are not `seen` yet; tells whether there were any.
@@ -124,7 +129,6 @@ impl Engine {
         days: i64,
         changed_at: Time,
     ) -> Result<()> {
-        let began_at = self.0.clock.now();
         let mut cursor = Some(start());
         while let Some(from) = cursor {
             if !lease.renew().await? {
@@ -132,10 +136,8 @@ impl Engine {
             }
             cursor = retention::follow(&node.db, workspace, days, &from, ROWS).await?;
         }
-        if began_at >= changed_at.plus(LATE_CALLS) {
-            retention::followed(&node.db, workspace, changed_at).await?;
-        }
-        Ok(())
+        // What was written since follows it anyway: the ledger writer takes the days from the account.
+        retention::followed(&node.db, workspace, changed_at).await
     }
 
     async fn purge_media(&self, node: &CellNode, lease: &Lease<'_>, report: &mut PurgeReport) -> Result<()> {
@@ -149,19 +151,29 @@ impl Engine {
             let due = retention::due(&node.db, self.0.clock.now(), &cursor, BATCH).await?;
             let Some(last) = due.last() else { return Ok(()) };
             cursor = (last.expires_at.micros(), last.id.to_string());
+            let due = retention::claim(&node.db, due, self.0.clock.now()).await?;
             let (all, batch) = (due.len() as u64, self.delete_files(node, due).await);
             retention::remove_content(&node.db, &batch, self.0.clock.now()).await?;
             report.generations += batch.len() as u64;
             batch.iter().for_each(|gone| report.of(&gone.workspace_id).generations += 1);
             report.failed += all - batch.len() as u64;
+            // Files that cannot be deleted do not keep the others; a storage that is down is not asked for each of them.
+            if all > 0 && batch.is_empty() && !self.storages_answer().await {
+                return Ok(());
+            }
             // Calls share the disk: as much rest as work.
             tokio::time::sleep(began.elapsed()).await;
         }
         Ok(())
     }
 
-    /// Deletes the files and copies of generations; answers those of which nothing is left. Where the storage refuses a
-    /// batch, each goes alone, so that one bad file does not keep the others.
+    async fn storages_answer(&self) -> bool {
+        let asked = self.0.cells.values().map(|node| node.bucket.answers());
+        futures::future::join_all(asked).await.into_iter().all(|answers| answers)
+    }
+
+    /// Deletes the files and copies of generations that were claimed; answers those of which nothing is left. Where the
+    /// storage refuses a batch, each goes alone, so that one bad file does not keep the others.
     pub(crate) async fn delete_files(&self, node: &CellNode, due: Vec<NewGeneration>) -> Vec<NewGeneration> {
         if self.delete_batch(node, &due).await.is_ok() {
             return due;
@@ -200,16 +212,17 @@ impl Engine {
         let node = self.cell(&scope.workspace)?;
         let made = generations::get(&node.db, &scope.workspace.id, id).await?;
         let made = made.filter(|made| made.deleted_at.is_none()).ok_or(Error::NotFound)?;
-        if retention::is_held(&node.db, id).await? {
-            let message = "A legal hold keeps this generation. Nothing was deleted; lift the hold first.";
-            return Err(Error::Conflict(message.into()));
-        }
         let data = json!({ "generation_id": id, "of_request": made.request_id });
         let changes = retention::remove_one(&made, self.0.clock.now());
         let act = self.act(scope, "generation.deleted", data, changes).await?;
         let request = made.request_id.clone();
+        let claimed = retention::claim(&node.db, vec![made], self.0.clock.now()).await?;
+        if claimed.is_empty() {
+            let message = "A legal hold keeps this generation. Nothing was deleted; lift the hold first.";
+            return Err(Error::Conflict(message.into()));
+        }
         self.mark_deleted_call(&scope.workspace, &request).await?;
-        let gone = self.delete_files(node, vec![made]).await;
+        let gone = self.delete_files(node, claimed).await;
         if gone.is_empty() {
             self.unmark_call(node, &request).await;
             let message = "The media storage did not delete the files. Nothing was changed; try again.";
@@ -238,14 +251,14 @@ impl Engine {
     async fn purge_logs(&self, node: &CellNode, lease: &Lease<'_>, report: &mut PurgeReport) -> Result<()> {
         for (workspace, retention, floor) in retention::logs_without_hold(&node.db).await? {
             if let Some((last, checkpoint)) = self.log_cut(node, &workspace, retention, floor).await? {
+                // Before its rows: once these are gone, nothing would come back to exports that were left.
+                self.purge_exports(node, &workspace, retention.log_cut(self.0.clock.now())).await?;
                 while lease.renew().await? {
                     let rows = retention::cut_log(&node.db, &workspace, last, ROWS).await?;
                     report.log_rows += rows as u64;
                     report.of(&workspace).log_rows += rows as u64;
                     if rows == 0 {
                         retention::cut_checkpoints(&node.db, &workspace, checkpoint).await?;
-                        let cut = retention.log_cut(self.0.clock.now());
-                        self.purge_exports(node, &workspace, cut).await?;
                         break;
                     }
                 }
@@ -274,9 +287,7 @@ impl Engine {
         let unused = data_keys::unused(&node.db, self.0.clock.now().plus(-UNUSED_KEY)).await?;
         if !unused.is_empty() {
             // In the backups' copies too: what is past its retention is past it there.
-            self.destroy_kept_keys(node, &unused).await?;
-            data_keys::destroy(&node.db, &unused).await?;
-            node.sealer.forget();
+            self.destroy_keys(node, &unused, data_keys::destroy(&node.db, &unused)).await?;
             report.keys += unused.len() as u64;
         }
         Ok(())

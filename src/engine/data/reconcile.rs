@@ -1,7 +1,10 @@
 //! The reconciler compares rows and files, both ways, and mends what a crash or a foreign hand left: files that no row
-//! knows go, rows whose files are gone say so.
+//! knows go, lost files come back from their copy, rows whose files are all gone say so.
+//!
+//! It takes nothing away where that may be a mistake: what a hold keeps, a result of which a file is left, and everything
+//! where so much is missing that the storage is probably not the right one. It tells of these instead.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
@@ -9,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::{WorkspaceId, made_at};
 use crate::domain::time::{DAY, HOUR, Time};
 use crate::engine::calls::media::{Bucket, file_key};
-use crate::engine::data::replication::{FOLDER, REPLICATE};
+use crate::engine::data::replication::{FOLDER, REPLICATE, replica_key};
 use crate::engine::error::Result;
 use crate::engine::leases::Lease;
 use crate::engine::store::generations::NewGeneration;
@@ -22,21 +25,29 @@ pub(crate) const RECONCILE: &str = "reconcile";
 const BATCH: usize = 500;
 /// A call stores its files before it writes its row; it has ended this long after it began.
 const SETTLED: i64 = 2 * HOUR;
-/// So many lost rows are believed whatever their share; beyond it, a share of a tenth means a wrong bucket.
-const FEW: usize = 100;
+/// So many lost rows of a cell are believed whatever their share; beyond it, a share of a tenth means a wrong bucket.
+const FEW: usize = 10;
+/// Lost rows that a run looks after, so that memory stays small; the next one goes on.
+const MOST: usize = 10_000;
 
 /// What a run found and mended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ReconcileReport {
     /// Files without a row: deleted.
     pub files_without_row: u64,
-    /// Rows without their files: marked as gone, their prompts removed.
+    /// Rows whose lost files were copied back from another cell.
+    pub copied_back: u64,
+    /// Rows without any of their files: marked as gone, their prompts removed.
     pub rows_without_files: u64,
     /// Prompts without a result or without a key: removed.
     pub prompts_alone: u64,
-    /// Copies in another cell that nothing knows of: deleted.
+    /// Files of copies in another cell that nothing knows of, and copies whose source is gone: deleted.
     pub copies_without_row: u64,
-    /// Rows that were left alone because too many lack their files: the storage is probably not the right one.
+    /// Copies whose files are gone: forgotten, so that they are made anew.
+    pub rows_without_copies: u64,
+    /// Rows that were left alone: a hold keeps them, some of their files are there, or so many lack theirs that the
+    /// storage is probably not the right one.
     pub not_mended: u64,
 }
 
@@ -48,9 +59,11 @@ impl ReconcileReport {
 
     fn add(&mut self, other: &Self) {
         self.files_without_row += other.files_without_row;
+        self.copied_back += other.copied_back;
         self.rows_without_files += other.rows_without_files;
         self.prompts_alone += other.prompts_alone;
         self.copies_without_row += other.copies_without_row;
+        self.rows_without_copies += other.rows_without_copies;
         self.not_mended += other.not_mended;
     }
 }
@@ -88,16 +101,18 @@ impl Engine {
     }
 
     async fn reconcile_cell(&self, node: &CellNode, lease: &Lease<'_>) -> Result<ReconcileReport> {
-        let mut report = ReconcileReport::default();
+        let (mut report, mut lost) = (ReconcileReport::default(), Lost::default());
+        let settled = self.0.clock.now().plus(-SETTLED);
         let directory = workspaces::of_cell(&self.0.control, &node.cell.name).await?;
         for workspace in &directory {
             report.files_without_row += self.files_without_row(node, lease, &workspace.id).await?;
-            self.rows_without_files(node, lease, &workspace.id, &mut report).await?;
+            self.find_lost(node, lease, &workspace.id, settled, &mut lost).await?;
         }
-        let settled = self.0.clock.now().plus(-SETTLED);
+        self.mend_lost(node, lease, lost, &mut report).await?;
         report.prompts_alone = orphans::remove_prompts(&node.db, settled).await?;
         let ids: BTreeSet<String> = directory.iter().map(|workspace| workspace.id.to_string()).collect();
-        report.copies_without_row = self.copies_without_row(node, &ids).await?;
+        self.compare_copies(node, &ids, &mut report).await?;
+        self.rewrap_kept_keys(node).await?;
         Ok(report)
     }
 
@@ -118,53 +133,129 @@ impl Engine {
         Ok(count)
     }
 
-    async fn rows_without_files(
+    /// Notes the rows of a workspace that lack files.
+    async fn find_lost(
         &self,
         node: &CellNode,
         lease: &Lease<'_>,
         id: &WorkspaceId,
-        report: &mut ReconcileReport,
+        settled: Time,
+        lost: &mut Lost,
     ) -> Result<()> {
-        let (mut lost, mut checked, mut days) = (Vec::new(), 0, Days::default());
-        let mut cursor = (i64::MIN, String::new());
+        let (mut days, mut cursor) = (Days::default(), (i64::MIN, String::new()));
         while lease.renew().await? {
-            let rows = orphans::live(&node.db, id, &cursor, BATCH as i64).await?;
+            let rows = orphans::live(&node.db, id, settled, &cursor, BATCH as i64).await?;
             let Some(last) = rows.last() else { break };
             cursor = (last.created_at.micros(), last.id.to_string());
-            checked += rows.len();
             for made in rows {
-                if !days.hold(&node.bucket, &made).await? {
-                    lost.push(made);
-                }
+                let missing = days.missing(&node.bucket, &made).await?;
+                lost.note(made, missing);
             }
-        }
-        if lost.len() > FEW && lost.len() * 10 > checked {
-            report.not_mended += lost.len() as u64;
-            return Ok(());
-        }
-        report.rows_without_files += lost.len() as u64;
-        for batch in lost.chunks(BATCH) {
-            let gone = self.delete_files(node, batch.to_vec()).await;
-            retention::remove_content(&node.db, &gone, self.0.clock.now()).await?;
         }
         Ok(())
     }
 
-    /// Copies that this cell's workspaces have in other buckets. The replication stands still meanwhile: it writes a
-    /// copy before its row.
-    async fn copies_without_row(&self, node: &CellNode, ids: &BTreeSet<String>) -> Result<u64> {
-        let Some(lease) = self.lease(node, REPLICATE).await? else { return Ok(0) };
-        let mut count = 0;
-        for other in self.0.cells.values().filter(|other| other.cell.name != node.cell.name) {
-            for folder in other.bucket.folders(FOLDER).await? {
-                if folder.rsplit('/').next().is_some_and(|id| ids.contains(id)) && lease.renew().await? {
-                    count += unknown_copies(node, &other.bucket, &folder).await?;
+    /// Files come back from their copy where there is one; rows of which nothing is left are marked as gone.
+    async fn mend_lost(
+        &self,
+        node: &CellNode,
+        lease: &Lease<'_>,
+        lost: Lost,
+        report: &mut ReconcileReport,
+    ) -> Result<()> {
+        let (is_wrong_bucket, count) = (lost.is_wrong_bucket(), lost.count as u64);
+        let mut gone = Vec::new();
+        for row in lost.rows {
+            if !lease.renew().await? {
+                return Ok(());
+            }
+            match self.copy_back(node, &row.made, &row.missing).await {
+                Ok(true) => report.copied_back += 1,
+                Ok(false) if row.is_all() && lost.seen.contains(&row.made.workspace_id) => {
+                    gone.push(row.made);
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(%error, generation = %row.made.id, "lost files were not copied back");
                 }
             }
         }
-        lease.finish(&serde_json::json!({ "complete": true })).await?;
+        if !is_wrong_bucket {
+            for batch in gone.chunks(BATCH) {
+                report.rows_without_files += self.mark_gone(node, batch.to_vec()).await?;
+            }
+        }
+        report.not_mended += count - report.copied_back - report.rows_without_files;
+        Ok(())
+    }
+
+    async fn mark_gone(&self, node: &CellNode, lost: Vec<NewGeneration>) -> Result<u64> {
+        let free = retention::claim(&node.db, lost, self.0.clock.now()).await?;
+        let gone = self.delete_files(node, free).await;
+        retention::remove_content(&node.db, &gone, self.0.clock.now()).await?;
+        Ok(gone.len() as u64)
+    }
+
+    /// Copies that this cell's workspaces have in other buckets. The replication stands still meanwhile: it writes a
+    /// copy before its row.
+    async fn compare_copies(
+        &self,
+        node: &CellNode,
+        ids: &BTreeSet<String>,
+        report: &mut ReconcileReport,
+    ) -> Result<()> {
+        let Some(lease) = self.lease(node, REPLICATE).await? else { return Ok(()) };
+        report.copies_without_row += self.copies_without_source(node, &lease).await?;
+        for other in self.0.cells.values().filter(|other| other.cell.name != node.cell.name) {
+            for folder in other.bucket.folders(FOLDER).await? {
+                if folder.rsplit('/').next().is_some_and(|id| ids.contains(id)) && lease.renew().await? {
+                    report.copies_without_row += unknown_copies(node, &other.bucket, &folder).await?;
+                }
+            }
+            for id in ids {
+                report.rows_without_copies += rows_without_copies(node, &lease, other, id).await?;
+            }
+        }
+        lease.finish(&serde_json::json!({ "complete": true })).await
+    }
+
+    async fn copies_without_source(&self, node: &CellNode, lease: &Lease<'_>) -> Result<u64> {
+        let mut count = 0;
+        while lease.renew().await? {
+            let copies = replicas::without_source(&node.db, BATCH as i64).await?;
+            if copies.is_empty() {
+                break;
+            }
+            count += copies.len() as u64;
+            self.delete_replicas(node, copies).await?;
+        }
         Ok(count)
     }
+}
+
+/// Forgets copies that a workspace has in `other` and of which a file is gone.
+async fn rows_without_copies(
+    node: &CellNode,
+    lease: &Lease<'_>,
+    other: &CellNode,
+    workspace: &str,
+) -> Result<u64> {
+    let (mut days, mut after, mut count) = (Days::default(), String::new(), 0);
+    while lease.renew().await? {
+        let copies = replicas::in_cell(&node.db, workspace, &other.cell.name, &after, BATCH as i64).await?;
+        let Some(last) = copies.last() else { break };
+        after.clone_from(&last.generation_id);
+        let mut lost = Vec::new();
+        for copy in copies {
+            let missing = days.missing_of(&other.bucket, &replica_key(&copy.object_key), copy.files).await?;
+            if !missing.is_empty() {
+                lost.push(copy);
+            }
+        }
+        count += lost.len() as u64;
+        replicas::remove_lost(&node.db, &lost).await?;
+    }
+    Ok(count)
 }
 
 async fn unknown_copies(node: &CellNode, bucket: &Bucket, folder: &str) -> Result<u64> {
@@ -206,14 +297,63 @@ fn generation_of(key: &str) -> Option<&str> {
     name.split(['.', '-']).next().filter(|id| id.starts_with("g_"))
 }
 
+/// Rows of a cell that lack files.
+#[derive(Default)]
+struct Lost {
+    /// The first [`MOST`] of them.
+    rows: Vec<LostRow>,
+    /// How many there are.
+    count: usize,
+    /// How many rows were looked at.
+    checked: usize,
+    /// Workspaces of which a file is there.
+    seen: HashSet<WorkspaceId>,
+}
+
+struct LostRow {
+    made: NewGeneration,
+    /// The keys of the files that are not there.
+    missing: Vec<String>,
+}
+
+impl LostRow {
+    fn is_all(&self) -> bool {
+        self.missing.len() == self.made.files as usize
+    }
+}
+
+impl Lost {
+    fn note(&mut self, made: NewGeneration, missing: Vec<String>) {
+        self.checked += 1;
+        if missing.len() < made.files as usize && !self.seen.contains(&made.workspace_id) {
+            self.seen.insert(made.workspace_id.clone());
+        }
+        if !missing.is_empty() {
+            self.count += 1;
+            if self.rows.len() < MOST {
+                self.rows.push(LostRow { made, missing });
+            }
+        }
+    }
+
+    const fn is_wrong_bucket(&self) -> bool {
+        self.count > FEW && self.count * 10 > self.checked
+    }
+}
+
 /// The files of the days that rows were last asked for: rows come in the order of days, so two are enough.
 #[derive(Default)]
 struct Days(HashMap<String, BTreeSet<String>>);
 
 impl Days {
-    /// Whether every file of the generation is there.
-    async fn hold(&mut self, bucket: &Bucket, made: &NewGeneration) -> Result<bool> {
-        let day = made.object_key.rsplit_once('/').map_or("", |(day, _)| day).to_owned();
+    /// The keys of the generation's files that are not there.
+    async fn missing(&mut self, bucket: &Bucket, made: &NewGeneration) -> Result<Vec<String>> {
+        self.missing_of(bucket, &made.object_key, made.files).await
+    }
+
+    /// The same for a number of files of which the first is at `first`.
+    async fn missing_of(&mut self, bucket: &Bucket, first: &str, files: u32) -> Result<Vec<String>> {
+        let day = first.rsplit_once('/').map_or("", |(day, _)| day).to_owned();
         if !self.0.contains_key(&day) {
             if self.0.len() >= 2 {
                 self.0.clear();
@@ -221,10 +361,9 @@ impl Days {
             let files = bucket.list(&day).map_ok(|(key, _)| key).try_collect().await?;
             self.0.insert(day.clone(), files);
         }
-        let files = self.0.get(&day);
-        let is_there =
-            |number| files.is_some_and(|files| files.contains(&file_key(&made.object_key, number)));
-        Ok((1..=made.files).all(is_there))
+        let there = self.0.get(&day);
+        let is_missing = |key: &String| there.is_none_or(|there| !there.contains(key));
+        Ok((1..=files).map(|number| file_key(first, number)).filter(is_missing).collect())
     }
 }
 

@@ -8,12 +8,12 @@ use crate::domain::ids::WorkspaceId;
 use crate::domain::region::Region;
 use crate::domain::time::Time;
 use crate::engine::access::scope::Scope;
-use crate::engine::calls::media::{Bucket, all_keys};
+use crate::engine::calls::media::{Bucket, all_keys, thumbnail_key};
 use crate::engine::error::{Error, Result};
 use crate::engine::leases::Lease;
 use crate::engine::store::generations::NewGeneration;
 use crate::engine::store::replicas::{self, Replica, Replicated};
-use crate::engine::store::workspaces;
+use crate::engine::store::{orphans, workspaces};
 use crate::engine::{CellNode, Engine};
 
 /// The job's name.
@@ -167,7 +167,37 @@ impl Engine {
         if copies.is_empty() { Ok(()) } else { self.delete_replicas(node, copies).await }
     }
 
-    async fn delete_replicas(&self, node: &CellNode, copies: Vec<Replica>) -> Result<()> {
+    /// Copies files of one generation back from its copy; false where that does not have them all, or the generation goes.
+    pub(crate) async fn copy_back(
+        &self,
+        node: &CellNode,
+        made: &NewGeneration,
+        lost: &[String],
+    ) -> Result<bool> {
+        let Some(copy) = replicas::of(&node.db, &[made.id.to_string()]).await?.pop() else {
+            return Ok(false);
+        };
+        if !orphans::stays(&node.db, &made.id).await? {
+            return Ok(false);
+        }
+        let target = self.0.cells.get(&copy.cell).ok_or_else(|| served_elsewhere(&copy.cell))?;
+        for key in lost.iter().chain([&thumbnail_key(&made.object_key)]) {
+            match target.bucket.copy_to(&replica_key(key), &node.bucket, key).await {
+                Err(Error::NotFound) if lost.contains(key) => return Ok(false),
+                Ok(()) | Err(Error::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let stays = orphans::stays(&node.db, &made.id).await?;
+        if !stays {
+            // A purge or an erasure may have been here between; it does not come again.
+            node.bucket.delete(all_keys(&made.object_key, made.files)).await?;
+        }
+        Ok(stays)
+    }
+
+    /// Deletes copies, then forgets them.
+    pub(crate) async fn delete_replicas(&self, node: &CellNode, copies: Vec<Replica>) -> Result<()> {
         for copy in &copies {
             let target = self.0.cells.get(&copy.cell).ok_or_else(|| served_elsewhere(&copy.cell))?;
             delete_copy(&target.bucket, &copy.object_key, copy.files).await?;

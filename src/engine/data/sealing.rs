@@ -134,6 +134,24 @@ const REWRAPPED: i64 = 500;
 
 type CachedKeys = DashMap<(WorkspaceId, String), (String, [u8; 32])>;
 
+/// Why a cell's keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NotOpened {
+    /// The cell was made with a master key that is not among the given ones.
+    #[error(
+        "was made with another master key. Set “security.master_key” or “security.master_key_file” to that one, or name it as “security.previous_master_key” to change it"
+    )]
+    OtherMasterKey,
+    /// Some of its data keys are wrapped by a master key that is not among the given ones.
+    #[error(
+        "still has data keys that an earlier master key wraps. Name that one as “security.previous_master_key” until every server has been started with the new key, and once more after that; nothing was changed"
+    )]
+    KeysOfAnother,
+    /// The database's own.
+    #[error("does not answer: {0}")]
+    Database(#[from] Error),
+}
+
 /// Seals the prompts of one cell.
 #[derive(Clone)]
 pub struct Sealer {
@@ -152,25 +170,26 @@ impl std::fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    /// A sealer over the cell's key table. Where the cell was made with the previous master key, its data keys are
-    /// wrapped anew; nothing that they seal is touched, and a broken off rotation goes on.
+    /// A sealer over the cell's key table. Data keys that the previous master key wraps are wrapped anew; nothing that
+    /// they seal is touched, and a broken off rotation goes on. That is done at every start: a node that still had the
+    /// old master key may have made keys since the last one.
     ///
     /// # Errors
-    /// `None` when the cell was made with a master key that is not among these; the database's own.
-    pub async fn open(db: CellDb, keys: &MasterKeys) -> Result<Option<Self>> {
+    /// [`NotOpened`].
+    pub async fn open(db: CellDb, keys: &MasterKeys) -> std::result::Result<Self, NotOpened> {
         let own = keys.current.check_value();
         let stored = facts::first(&db, "master_key", &own).await?;
         if keys.all().all(|key| key.check_value() != stored) {
-            return Ok(None);
+            return Err(NotOpened::OtherMasterKey);
         }
         let wrapping = keys.derive(WRAP);
         let index = subject_index(&db, &wrapping).await?;
         let sealer = Self { db, wrapping, wrapped_by: own.clone(), index, cached: Arc::default() };
+        sealer.rewrap().await?;
         if stored != own {
-            sealer.rewrap().await?;
             facts::set(&sealer.db, "master_key", &own).await?;
         }
-        Ok(Some(sealer))
+        Ok(sealer)
     }
 
     /// By which people compare the master key in force: it tells nothing of the key.
@@ -178,26 +197,48 @@ impl Sealer {
         &self.wrapped_by
     }
 
-    /// Wraps every data key with the master key in force; tells how many it were.
-    ///
-    /// # Errors
-    /// The database's own; a repeat goes on.
-    pub async fn rewrap(&self) -> Result<usize> {
+    /// Wraps every data key with the master key in force.
+    async fn rewrap(&self) -> std::result::Result<(), NotOpened> {
         let mut count = 0;
         loop {
-            let mut keys = data_keys::wrapped_by_another(&self.db, &self.wrapped_by, REWRAPPED).await?;
+            let keys = data_keys::wrapped_by_another(&self.db, &self.wrapped_by, REWRAPPED).await?;
             if keys.is_empty() {
-                tracing::info!(count, "data keys were wrapped with the new master key");
-                return Ok(count);
+                if count > 0 {
+                    tracing::info!(count, "data keys were wrapped with the new master key");
+                }
+                return Ok(());
             }
             count += keys.len();
-            for key in &mut keys {
-                let plain = self.unwrap(key)?;
-                key.wrapped = seal(&self.wrapping[0], &wrapped_place(key), &plain)?;
-                key.wrapped_by.clone_from(&self.wrapped_by);
-            }
-            data_keys::rewrap(&self.db, keys).await?;
+            let rewrapped: Result<Vec<WrappedKey>> =
+                keys.into_iter().map(|key| self.wrap_anew(key)).collect();
+            data_keys::rewrap(&self.db, rewrapped.map_err(|_| NotOpened::KeysOfAnother)?).await?;
         }
+    }
+
+    /// Whether there is a previous master key.
+    pub const fn is_rotated(&self) -> bool {
+        self.wrapping.len() > 1
+    }
+
+    /// The same key, wrapped with the master key in force.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where neither that nor the previous one opens it.
+    pub fn wrap_anew(&self, mut key: WrappedKey) -> Result<WrappedKey> {
+        if key.wrapped_by != self.wrapped_by {
+            let plain = self.unwrap(&key)?;
+            key.wrapped = seal(&self.wrapping[0], &wrapped_place(&key), &plain)?;
+            key.wrapped_by.clone_from(&self.wrapped_by);
+        }
+        Ok(key)
+    }
+
+    /// [`Sealer::wrap_anew`] for all of a copy's keys; `None` where none needs it.
+    pub(super) fn wrap_all_anew(&self, keys: Vec<WrappedKey>) -> Result<Option<Vec<WrappedKey>>> {
+        if keys.iter().all(|key| key.wrapped_by == self.wrapped_by) {
+            return Ok(None);
+        }
+        keys.into_iter().map(|key| self.wrap_anew(key)).collect::<Result<_>>().map(Some)
     }
 
     /// Seals a prompt with the key of its subject, or of its day where there is none. Answers the key's id and the

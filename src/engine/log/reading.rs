@@ -160,7 +160,7 @@ pub struct AttemptView {
 
 /// Only these are drawn small; see [`crate::engine::calls::providers::thumbnail`].
 fn has_thumbnail(content_type: &str) -> bool {
-    matches!(content_type, "image/png" | "image/apng")
+    matches!(content_type, "image/png" | "image/apng" | "image/jpeg" | "image/webp")
 }
 
 impl Engine {

@@ -26,7 +26,7 @@ use crate::engine::store::ledger::{self as entries, LedgerEntry};
 use crate::engine::store::log::{self, LogRow};
 use crate::engine::store::sql::Statement;
 use crate::engine::store::usage::{self, Usage};
-use crate::engine::store::{CellDb, TELL_NODES};
+use crate::engine::store::{CellDb, Dialect, TELL_NODES};
 
 /// Pieces of work that may share a transaction.
 const LARGEST_BATCH: usize = 256;
@@ -216,7 +216,7 @@ async fn attempt_commit(db: &CellDb, clock: &Clock, jobs: &[Job]) -> Result<Vec<
     {
         return Err(lost.clone());
     }
-    batch.save(&mut transaction).await?;
+    batch.save(&mut transaction, db.dialect).await?;
     transaction.commit().await?;
     Ok(outcomes)
 }
@@ -504,15 +504,20 @@ impl Batch {
         record: &CallRecord,
         charged: Usd,
     ) -> Result<serde_json::Value> {
-        let balance = self.ledger(workspace)?.books.account.balance();
-        let entry = Entry { cost_usd: charged, ..record.entry.clone() };
+        let ledger = self.ledger(workspace)?;
+        let (balance, retention_days) = (ledger.books.account.balance(), ledger.media_days);
+        let entry = Entry { cost_usd: charged, retention_days, ..record.entry.clone() };
         let at = self.append_with_balance(workspace, entry, Some(balance))?;
+        // The retention may have been changed while the call ran, and only here is it known which one counts.
+        let expires_at = self.ledger(workspace)?.end_of_media(at);
         self.rows.usage.push(Usage { cost: charged, calls: 1, at, ..record.usage.clone() });
-        self.rows.prompts.extend(record.prompt.clone());
+        let prompt = record.prompt.clone();
+        self.rows.prompts.extend(prompt.map(|prompt| SealedPrompt { created_at: at, expires_at, ..prompt }));
         let generation = record.generation.clone();
         self.rows.generations.extend(generation.map(|made| NewGeneration {
             cost: charged,
             created_at: at,
+            expires_at,
             ..made
         }));
         let mut answer = record.answer.clone();
@@ -546,14 +551,14 @@ impl Batch {
         Ok(at)
     }
 
-    async fn save(self, on: &mut AnyConnection) -> Result<()> {
+    async fn save(self, on: &mut AnyConnection, dialect: Dialect) -> Result<()> {
         let Self { ledgers, now, mut changes, rows } = self;
         changes.touched.extend(rows.entries.iter().map(|entry| entry.workspace_id.clone()));
         books::save(on, &ledgers, changes, now).await?;
         entries::insert(on, rows.entries).await?;
         log::insert(on, rows.log).await?;
         generations::insert(on, rows.generations).await?;
-        generations::insert_prompts(on, rows.prompts).await?;
+        generations::insert_prompts(on, dialect, rows.prompts).await?;
         let refused = rows.attempts.iter().map(Attempt::usage);
         usage::add(on, rows.usage.into_iter().chain(refused).collect()).await?;
         attempts::fold(on, rows.attempts).await?;

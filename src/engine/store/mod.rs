@@ -46,7 +46,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, Row, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Connection, Executor, Row, Transaction};
 
 use crate::engine::error::{Result, internal};
 
@@ -223,14 +223,14 @@ impl Db {
     }
 
     /// Makes deleted rows of `table` leave the disk: the server rewrites the table, SQLite empties its journal into the
-    /// file, where deleted bytes are overwritten. False where readers kept the journal busy; then the next one does it.
+    /// file, where deleted bytes are overwritten. False where somebody reads for long, such as a dump: then they are still
+    /// there, and it has to be done again.
     ///
     /// # Errors
     /// The database's own.
     pub async fn scrub(&self, table: &'static str) -> Result<bool> {
         if self.dialect == Dialect::Postgres {
-            sqlx::query(AssertSqlSafe(format!("VACUUM FULL {table}"))).execute(&self.write).await?;
-            return Ok(true);
+            return self.rewrite(table).await;
         }
         let mut connection = self.read.acquire().await?;
         // A reader must not hold up writers for the usual half minute.
@@ -238,6 +238,21 @@ impl Db {
         let busy = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut *connection).await;
         connection.execute(BUSY_TIMEOUT).await?;
         Ok(busy?.try_get::<i64, _>(0)? == 0)
+    }
+
+    /// Whoever waits for the table waits behind this, every paid call too: so it gives up soon.
+    async fn rewrite(&self, table: &'static str) -> Result<bool> {
+        // Of its own, and closed afterwards: the limit must not stay on a connection of the pool.
+        let mut connection = self.write.acquire().await?.detach();
+        connection.execute("SET lock_timeout = '500ms'").await?;
+        let done = connection.execute(AssertSqlSafe(format!("VACUUM FULL {table}"))).await;
+        connection.close().await?;
+        match done {
+            Err(sqlx::Error::Database(fault)) if fault.code().as_deref() == Some(LOCK_NOT_AVAILABLE) => {
+                Ok(false)
+            }
+            done => Ok(done.map(|_| true)?),
+        }
     }
 
     /// Closes both pools.
@@ -274,6 +289,8 @@ async fn begin_on_a_sound_one(
 /// Raises the change number, so that every node forgets what it cached within a second.
 pub(super) const TELL_NODES: &str = "UPDATE changes SET number = number + 1 WHERE id = 1";
 
+/// PostgreSQL's code for a lock that was not to be had in time.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 30000";
 /// In KiB. Writing comes back to the same pages; what is read once, such as a whole log, should not fill the memory.
 const WRITER_CACHE: &str = "PRAGMA cache_size = -65536";

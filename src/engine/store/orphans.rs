@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 
-use crate::domain::ids::WorkspaceId;
+use crate::domain::ids::{GenerationId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::engine::error::Result;
 use crate::engine::store::CellDb;
@@ -10,19 +10,21 @@ use crate::engine::store::generations::{self, NewGeneration};
 use crate::engine::store::retention::Cursor;
 use crate::engine::store::sql::{self, Select, Statement, values};
 
-/// Generations whose files should be there, the oldest first, after `cursor`.
+/// Generations made before `settled` whose files should be there, the oldest first, after `cursor`.
 ///
 /// # Errors
 /// The database's own.
 pub async fn live(
     db: &CellDb,
     workspace: &WorkspaceId,
+    settled: Time,
     cursor: &Cursor,
     limit: i64,
 ) -> Result<Vec<NewGeneration>> {
-    let text = "SELECT * FROM generations WHERE workspace_id = $1 AND deleted_us IS NULL \
+    let text = "SELECT * FROM generations WHERE workspace_id = $1 AND deleted_us IS NULL AND created_us < $4 \
                 AND created_us >= $2 AND (created_us > $2 OR id > $3) ORDER BY created_us, id";
-    let select = Select::new(text, values![workspace.as_str(), cursor.0, cursor.1.as_str()]);
+    let values = values![workspace.as_str(), cursor.0, cursor.1.as_str(), settled.micros()];
+    let select = Select::new(text, values);
     select.limit(limit).all(&db.read).await?.iter().map(generations::generation).collect()
 }
 
@@ -35,6 +37,15 @@ pub async fn live_among(db: &CellDb, ids: &[String]) -> Result<Vec<String>> {
     let head = "SELECT id FROM generations WHERE deleted_us IS NULL AND id IN";
     let rows = sql::select_in(&mut connection, head, ids, "").await?;
     rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
+}
+
+/// Whether a generation's files are there and nobody is about to delete them.
+///
+/// # Errors
+/// The database's own.
+pub async fn stays(db: &CellDb, id: &GenerationId) -> Result<bool> {
+    let text = "SELECT id FROM generations WHERE id = $1 AND deleted_us IS NULL AND leaving_us IS NULL";
+    Ok(sqlx::query(text).bind(id.as_str()).fetch_optional(&db.read).await?.is_some())
 }
 
 /// Removes prompts made before `settled` that nobody can read or whose result is gone; tells how many.

@@ -1,5 +1,7 @@
 //! Copies of media in another cell's bucket.
 
+use std::collections::BTreeSet;
+
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
@@ -16,6 +18,8 @@ use crate::engine::store::sql::{self, Select, Statement, values};
 pub struct Replica {
     /// Of which generation.
     pub generation_id: String,
+    /// Whose.
+    pub workspace_id: String,
     /// The cell whose bucket holds it.
     pub cell: String,
     /// The first file's key, as in the source.
@@ -60,7 +64,7 @@ pub fn set(workspace: &WorkspaceId, cell: Option<&str>) -> Statement {
     Statement::new(text, values![cell.map(str::to_owned), workspace.as_str()])
 }
 
-/// Generations made at or after `from` whose files are there and have no copy in `cell`, the oldest first.
+/// Generations made at or after `from` whose files are there, stay, and have no copy in `cell`, the oldest first.
 ///
 /// # Errors
 /// The database's own.
@@ -72,21 +76,71 @@ pub async fn missing(
     limit: i64,
 ) -> Result<Vec<NewGeneration>> {
     let text = "SELECT g.* FROM generations g WHERE g.workspace_id = $1 AND g.created_us >= $2 AND g.deleted_us IS NULL \
-                AND NOT EXISTS (SELECT 1 FROM replicas r WHERE r.generation_id = g.id AND r.cell = $3) \
+                AND g.leaving_us IS NULL AND NOT EXISTS (SELECT 1 FROM replicas r WHERE r.generation_id = g.id AND r.cell = $3) \
                 ORDER BY g.created_us, g.id";
     let select = Select::new(text, values![workspace.as_str(), from.micros(), cell]);
     select.limit(limit).all(&db.read).await?.iter().map(generations::generation).collect()
 }
 
-/// Notes a copy, unless its source went meanwhile; false then.
+/// Notes a copy, unless its source went meanwhile or is about to; false then. Whoever takes the source away waits for
+/// this row, and so deletes the copy too.
 ///
 /// # Errors
 /// The database's own.
 pub async fn insert(db: &CellDb, made: &NewGeneration, cell: &str, now: Time) -> Result<bool> {
-    let text = "INSERT INTO replicas (generation_id, workspace_id, cell, object_key, files, copied_us) \
-                SELECT id, workspace_id, $2, object_key, files, $3 FROM generations WHERE id = $1 AND deleted_us IS NULL \
-                ON CONFLICT (generation_id) DO UPDATE SET cell = excluded.cell, copied_us = excluded.copied_us";
-    run(db, text, values![made.id.as_str(), cell, now.micros()]).await.map(|rows| rows == 1)
+    let text = format!(
+        "INSERT INTO replicas (generation_id, workspace_id, cell, object_key, files, copied_us) \
+         SELECT id, workspace_id, $2, object_key, files, $3 FROM generations \
+         WHERE id = $1 AND deleted_us IS NULL AND leaving_us IS NULL{} \
+         ON CONFLICT (generation_id) DO UPDATE SET cell = excluded.cell, copied_us = excluded.copied_us",
+        db.dialect.for_update()
+    );
+    let mut transaction = db.begin().await?;
+    let rows = sql::run_text(&mut transaction, text, values![made.id.as_str(), cell, now.micros()]).await?;
+    transaction.commit().await?;
+    Ok(rows == 1)
+}
+
+/// Copies whose source is gone, of any workspace.
+///
+/// # Errors
+/// The database's own.
+pub async fn without_source(db: &CellDb, limit: i64) -> Result<Vec<Replica>> {
+    let text = "SELECT r.* FROM replicas r WHERE NOT EXISTS (SELECT 1 FROM generations g \
+                WHERE g.id = r.generation_id AND g.deleted_us IS NULL)";
+    Select::new(text, Vec::new()).limit(limit).all(&db.read).await?.iter().map(replica).collect()
+}
+
+/// A workspace's copies in `cell` after the one of generation `after`, the oldest first.
+///
+/// # Errors
+/// The database's own.
+pub async fn in_cell(
+    db: &CellDb,
+    workspace: &str,
+    cell: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Replica>> {
+    let text = "SELECT * FROM replicas WHERE workspace_id = $1 AND cell = $2 AND generation_id > $3 ORDER BY generation_id";
+    let select = Select::new(text, values![workspace, cell, after]);
+    select.limit(limit).all(&db.read).await?.iter().map(replica).collect()
+}
+
+/// Forgets copies that are lost: they are made anew.
+///
+/// # Errors
+/// The database's own.
+pub async fn remove_lost(db: &CellDb, lost: &[Replica]) -> Result<()> {
+    let workspaces: BTreeSet<String> = lost.iter().map(|copy| copy.workspace_id.clone()).collect();
+    let workspaces: Vec<String> = workspaces.into_iter().collect();
+    let generations: Vec<String> = lost.iter().map(|copy| copy.generation_id.clone()).collect();
+    let mut transaction = db.begin().await?;
+    let head = "DELETE FROM replicas WHERE generation_id IN";
+    sql::change_in(&mut transaction, head, Vec::new(), &generations).await?;
+    let head = "UPDATE accounts SET replicated_us = 0 WHERE workspace_id IN";
+    sql::change_in(&mut transaction, head, Vec::new(), &workspaces).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// Notes that everything made before `until` is copied.
@@ -147,6 +201,7 @@ pub async fn count(db: &CellDb, workspace: &WorkspaceId) -> Result<i64> {
 fn replica(row: &AnyRow) -> Result<Replica> {
     Ok(Replica {
         generation_id: row.try_get("generation_id")?,
+        workspace_id: row.try_get("workspace_id")?,
         cell: row.try_get("cell")?,
         object_key: row.try_get("object_key")?,
         files: row.try_get::<i64, _>("files")?.unsigned_abs() as u32,

@@ -1,5 +1,7 @@
 //! What the purger reads and removes.
 
+use std::collections::{BTreeSet, HashSet};
+
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
@@ -56,6 +58,31 @@ pub async fn due_but_held(db: &CellDb, now: Time) -> Result<Vec<(WorkspaceId, u6
 pub async fn is_held(db: &CellDb, id: &GenerationId) -> Result<bool> {
     let text = format!("SELECT g.id FROM generations g WHERE g.id = $1 AND {KEEPS_GENERATION}");
     Ok(!Select::new(&text, values![id.as_str()]).all(&db.read).await?.is_empty())
+}
+
+/// Takes generations whose files go next out of reach: answers those that no hold keeps in one moment with noting it,
+/// so that a hold that was placed before keeps what it names, and no copy is made of the others from then on.
+///
+/// # Errors
+/// The database's own.
+pub async fn claim(db: &CellDb, batch: Vec<NewGeneration>, now: Time) -> Result<Vec<NewGeneration>> {
+    let workspaces: BTreeSet<String> = batch.iter().map(|made| made.workspace_id.to_string()).collect();
+    let workspaces: Vec<String> = workspaces.into_iter().collect();
+    let ids: Vec<String> = batch.iter().map(|made| made.id.to_string()).collect();
+    let mut transaction = db.begin().await?;
+    // A hold is placed under its account's lock.
+    let (head, tail) = ("SELECT workspace_id FROM accounts WHERE workspace_id IN", db.dialect.for_update());
+    sql::select_in(&mut transaction, head, &workspaces, &format!(" ORDER BY workspace_id{tail}")).await?;
+    let head = format!(
+        "SELECT g.id FROM generations g WHERE g.deleted_us IS NULL AND NOT {KEEPS_GENERATION} AND g.id IN"
+    );
+    let rows = sql::select_in(&mut transaction, &head, &ids, "").await?;
+    let free: Vec<String> = rows.iter().map(|row| Ok(row.try_get("id")?)).collect::<Result<_>>()?;
+    let head = "UPDATE generations SET leaving_us = $1 WHERE id IN";
+    sql::change_in(&mut transaction, head, values![now.micros()], &free).await?;
+    transaction.commit().await?;
+    let free: HashSet<&str> = free.iter().map(String::as_str).collect();
+    Ok(batch.into_iter().filter(|made| free.contains(made.id.as_str())).collect())
 }
 
 /// Marks the files as gone and removes their prompts; call it when the objects are deleted.
@@ -118,7 +145,9 @@ pub async fn follow(
     let rows = select.limit(limit).all(&db.read).await?;
     let (mut ids, mut requests) = (Vec::new(), Vec::new());
     for row in &rows {
-        if row.try_get::<i64, _>("created_us")? + days * DAY != row.try_get::<i64, _>("expires_us")? {
+        let (made, end): (i64, i64) = (row.try_get("created_us")?, row.try_get("expires_us")?);
+        // What ends with its making goes at once, whatever the retention.
+        if end != made && end != made + days * DAY {
             ids.push(row.try_get::<String, _>("id")?);
             requests.push(row.try_get::<String, _>("request_id")?);
         }

@@ -12,6 +12,7 @@ use crate::engine::access::people::NewPerson;
 use crate::engine::access::scope::Origin;
 use crate::engine::alerts::AlertChange;
 use crate::engine::clock::Clock;
+use crate::engine::config::Config;
 use crate::engine::error::Error;
 use crate::engine::log::reading::Page;
 use crate::engine::store::data_keys;
@@ -209,6 +210,62 @@ both_engines! {
         for key in kept {
             assert!(data_keys::by_id(&needed, &world.made.workspace_id, &key.id).await.unwrap().is_some(), "past its retention");
         }
+    }
+
+    async fn a_deleted_workspaces_keys_are_in_no_copy(on) {
+        let world = world(on).await;
+        image(&world, "the secret of the fox", Some("customer-42")).await;
+        let manifest = world.engine.backup(TempDir::new().unwrap().path()).await.unwrap();
+        let node = &world.engine.0.cells["eu"];
+        assert!(!world.engine.kept_keys(node, &manifest.backup_id).await.unwrap().is_empty());
+        world.engine.delete_workspace(&world.admin().await, "Growth").await.unwrap();
+        assert_eq!(world.engine.kept_keys(node, &manifest.backup_id).await.unwrap(), Vec::new());
+    }
+
+    async fn keys_that_are_destroyed_at_once_all_stay_destroyed(on) {
+        let world = world(on).await;
+        for n in 0..8 {
+            image(&world, "a portrait", Some(&format!("customer-{n}"))).await;
+        }
+        let manifest = world.engine.backup(TempDir::new().unwrap().path()).await.unwrap();
+        let node = world.engine.0.cells["eu"].clone();
+        let keys = world.engine.kept_keys(&node, &manifest.backup_id).await.unwrap();
+        assert!(keys.len() >= 8);
+        let destroyed = keys.into_iter().map(|key| {
+            let (engine, node, ids) = (world.engine.clone(), node.clone(), vec![key.id]);
+            tokio::spawn(async move { engine.destroy_keys(&node, &ids, data_keys::destroy(&node.db, &ids)).await })
+        });
+        for destroyed in futures::future::join_all(destroyed).await {
+            destroyed.unwrap().unwrap();
+        }
+        assert_eq!(world.engine.kept_keys(&node, &manifest.backup_id).await.unwrap(), Vec::new());
+        assert_eq!(data_keys::after(&node.db, "", 10).await.unwrap(), Vec::new());
+    }
+
+    async fn a_rotation_node_by_node_loses_no_key(on) {
+        let (old, new) = ("1".repeat(64), "2".repeat(64));
+        let world = World::with_config(on, "100", |config| config.security.master_key = Some(old.clone())).await;
+        let mut config = world.engine.config().clone();
+        config.security.master_key = Some(new);
+        let alone = config.clone();
+        config.security.previous_master_key = Some(old);
+        let restart = async |config: &Config| Engine::open(config.clone(), world.clock.clone()).await;
+        let before = image(&world, "before", Some("customer-1")).await;
+        let manifest = world.engine.backup(TempDir::new().unwrap().path()).await.unwrap();
+        // The first node has the new key, this one still the old one.
+        restart(&config).await.unwrap().shutdown().await;
+        let between = image(&world, "between", Some("customer-2")).await;
+        world.engine.shutdown().await;
+        let why = restart(&alone).await.err().expect("keys that only the old one opens").to_string();
+        assert!(why.contains("security.previous_master_key"), "{why}");
+        restart(&config).await.unwrap().shutdown().await;
+        let world = World { engine: restart(&alone).await.unwrap(), ..world };
+        for (call, text) in [(before, "before"), (between, "between")] {
+            assert_eq!(prompt(&world, &call).await.as_deref(), Some(text));
+        }
+        let node = &world.engine.0.cells["eu"];
+        let kept = world.engine.kept_keys(node, &manifest.backup_id).await.unwrap();
+        assert!(!kept.is_empty() && kept.iter().all(|key| key.wrapped_by == node.sealer.master_check()));
     }
 
     async fn a_backup_of_a_moment_in_full_traffic_is_whole(on) {

@@ -10,10 +10,9 @@ use serde_json::{Value, json};
 use crate::domain::access::Permission;
 use crate::domain::data_requests::State;
 use crate::domain::holds::HoldTarget;
-use crate::domain::ids::{DataRequestId, RequestId};
+use crate::domain::ids::{DataRequestId, GenerationId, RequestId};
 use crate::domain::search::Field;
 use crate::domain::time::{DAY, HOUR, SECOND};
-use crate::engine::Engine;
 use crate::engine::access::bootstrap::Bootstrap;
 use crate::engine::access::people::NewPerson;
 use crate::engine::access::scope::{Origin, Principal, Scope};
@@ -25,10 +24,13 @@ use crate::engine::data::reconcile::ReconcileReport;
 use crate::engine::error::Error;
 use crate::engine::log::reading::{AuditFilter, Page};
 use crate::engine::log::signing;
+use crate::engine::random;
+use crate::engine::store::data_keys;
 use crate::engine::store::data_requests as store;
-use crate::engine::store::generations;
+use crate::engine::store::generations::{self, NewGeneration, SealedPrompt};
 use crate::engine::tests::faults::Faulty;
 use crate::engine::tests::support::{Databases, World, bootstrap, both_engines};
+use crate::engine::{CellNode, Engine};
 
 fn asked(kind: &str, matching: Value, now: crate::domain::time::Time) -> NewDataRequest {
     serde_json::from_value(json!({
@@ -151,10 +153,21 @@ pub(super) fn files_with(folder: &Path, text: &str) -> Vec<String> {
     found
 }
 
+async fn destroy(node: &CellNode, keys: &[String]) {
+    data_keys::destroy(&node.db, keys).await.unwrap();
+    node.sealer.forget();
+}
+
 both_engines! {
     async fn an_erased_subject_is_gone_and_the_certificate_says_so(on) {
         let world = World::with_money(on, "100").await;
-        let hers = image(&world, "a portrait of Rosalind at the window", Some("customer-42")).await;
+        let keyed = json!({ "prompt": "a portrait of Rosalind at the window", "subject": "customer-42", "width": 64,
+            "height": 64, "idempotency_key": "order 7 of Rosalind Franklin" });
+        let hers = world.image(keyed.clone()).await.unwrap();
+        let again = world.image(keyed).await.unwrap();
+        assert_eq!(hers["request_id"], again["request_id"], "the key counts");
+        let hers: RequestId = hers["request_id"].as_str().unwrap().parse().unwrap();
+        assert_eq!(world.tables_with("Rosalind").await, Vec::<String>::new(), "not even before");
         let other = image(&world, "a fox", None).await;
         let before = world.engine.preview_data_request(
             &world.admin().await, asked("erasure", json!({ "subject": "customer-42" }), world.clock.now())).await.unwrap();
@@ -170,8 +183,9 @@ both_engines! {
             &world.admin().await, asked("erasure", json!({ "subject": "customer-42" }), world.clock.now())).await.unwrap();
         assert_eq!((again.matches.prompts, again.matches.media), (0, 0));
         let folder = world.engine.config().data_dir.clone();
-        for text in ["Rosalind at the window", "customer-42"] {
+        for text in ["Rosalind", "customer-42"] {
             assert_eq!(files_with(&folder, text), Vec::<String>::new(), "{text}");
+            assert_eq!(world.tables_with(text).await, Vec::<String>::new(), "{text}");
         }
 
         let certificate = world.engine.data_request_certificate(&world.admin().await, &id).await.unwrap();
@@ -179,7 +193,7 @@ both_engines! {
         signing::verify(&certificate, Some(&keys)).unwrap();
         assert_eq!(certificate["state"], "done");
         let counts: Vec<&Value> = certificate["deleted"].as_array().unwrap().iter().map(|line| &line["count"]).collect();
-        assert_eq!(counts, [1, 1, 0, 0, 1]);
+        assert_eq!(counts, [1, 1, 0, 1, 1]);
         assert_eq!(certificate["second_search"]["prompts"], 0);
         assert_eq!(certificate["providers"][0]["provider"], "local");
         let places: Vec<_> = certificate["deleted"].as_array().unwrap().iter().map(|line| line["place"].as_str().unwrap()).collect();
@@ -228,6 +242,44 @@ both_engines! {
         assert_eq!(opened, None, "bytes from an old backup have no key any more");
         let later = image(&world, "a third one", None).await;
         assert_eq!(prompt(&world, &later).await.as_deref(), Some("a third one"));
+        world.assert_whole().await;
+    }
+
+    async fn a_result_whose_key_was_destroyed_while_its_call_ran_goes_with_the_next_purge(on) {
+        let world = World::with_money(on, "100").await;
+        let node = world.engine.0.cells["eu"].clone();
+        for destroyed_first in [true, false] {
+            let now = world.clock.now();
+            let (id, request): (GenerationId, RequestId) = (random::id(now), random::id(now));
+            let workspace = world.made.workspace_id.clone();
+            let sealed = node.sealer.seal_prompt(&workspace, Some("customer-42"), request.as_str(), "a portrait", now);
+            let (key_id, sealed) = sealed.await.unwrap();
+            let keys = [key_id.clone()];
+            let prompt = SealedPrompt {
+                request_id: request.clone(), workspace_id: workspace.clone(), key_id, sealed,
+                created_at: now, expires_at: now.plus(30 * DAY),
+            };
+            let made = NewGeneration {
+                id: id.clone(), workspace_id: workspace.clone(), request_id: request, user_id: "agent.growth-bot".into(),
+                tool: "generate_image".into(), model: "sketch-image-1".into(), cost: crate::domain::money::Usd::ZERO,
+                object_key: format!("{workspace}/2026/10/14/{id}.png"), files: 1, content_type: "image/png".into(), bytes: 3,
+                width: 64, height: 64, duration_s: None, late: false, created_at: now, expires_at: now.plus(30 * DAY), deleted_at: None,
+            };
+            node.bucket.put(&made.object_key, bytes::Bytes::from_static(b"png")).await.unwrap();
+            if destroyed_first {
+                destroy(&node, &keys).await;
+            }
+            let mut transaction = node.db.begin().await.unwrap();
+            generations::insert(&mut transaction, vec![made]).await.unwrap();
+            generations::insert_prompts(&mut transaction, node.db.dialect, vec![prompt]).await.unwrap();
+            transaction.commit().await.unwrap();
+            if !destroyed_first {
+                destroy(&node, &keys).await;
+            }
+            assert_eq!(world.engine.purge().await.unwrap().generations, 1, "destroyed first: {destroyed_first}");
+            let left: Vec<(String, u64)> = node.bucket.list(workspace.as_str()).try_collect().await.unwrap();
+            assert_eq!(left, Vec::new());
+        }
         world.assert_whole().await;
     }
 

@@ -124,4 +124,30 @@ both_engines! {
         let node = &world.engine.0.cells["eu"];
         assert!(matches!(node.exports.read(&before[0]).await, Err(Error::NotFound)), "the oldest month went");
     }
+
+    async fn exports_that_a_storage_does_not_delete_are_tried_again(on) {
+        let (world, bucket) = world(on).await;
+        let admin = world.admin().await;
+        world.engine.set_retention(&admin, None, Some(365)).await.unwrap();
+        world.engine.set_daily_export(&admin, true).await.unwrap();
+        image(&world, "a fox", None).await;
+        world.clock.advance(2 * DAY);
+        world.engine.export_logs().await.unwrap();
+        world.clock.advance(430 * DAY);
+        world.engine.make_checkpoints().await.unwrap();
+        let mut step = 0;
+        loop {
+            bucket.fail_after(step);
+            let report = world.engine.purge().await.unwrap();
+            bucket.mend();
+            if report.log_rows > 0 {
+                break;
+            }
+            step += 1;
+            assert!(step < 40, "{report:?}");
+        }
+        assert!(step > 4, "it failed at each of {step} steps first");
+        assert_eq!(exports(&bucket).await, Vec::<String>::new());
+        world.assert_whole().await;
+    }
 }

@@ -62,6 +62,8 @@ pub(crate) struct Faulty {
     /// Operations that still pass; below zero all do.
     left: Arc<AtomicI64>,
     fault: Arc<std::sync::Mutex<Fault>>,
+    /// Bytes that it keeps of a file, without a word.
+    kept: Arc<AtomicUsize>,
     /// Operations that it was asked for.
     asked: Arc<AtomicUsize>,
     /// Deletions wait while a test holds it.
@@ -76,6 +78,7 @@ impl Faulty {
             store: Arc::default(),
             left: Arc::new(AtomicI64::new(-1)),
             fault: Arc::new(std::sync::Mutex::new(Fault::Busy)),
+            kept: Arc::new(AtomicUsize::new(usize::MAX)),
             asked: Arc::default(),
             gate: Arc::default(),
             reached: Arc::default(),
@@ -115,9 +118,19 @@ impl Faulty {
         self.asked.load(Ordering::SeqCst)
     }
 
+    /// Keeps only so many bytes of a file from now on, and says that it has them all.
+    pub(crate) fn keep_only(&self, bytes: usize) {
+        self.kept.store(bytes, Ordering::SeqCst);
+    }
+
     /// Loses every file.
     pub(crate) async fn lose_all(&self) {
-        for key in self.keys().await {
+        self.lose("").await;
+    }
+
+    /// Loses the files whose keys end so.
+    pub(crate) async fn lose(&self, ending: &str) {
+        for key in self.keys().await.into_iter().filter(|key| key.ends_with(ending)) {
             object_store::ObjectStoreExt::delete(self.store.as_ref(), &Path::from(key)).await.unwrap();
         }
     }
@@ -146,7 +159,9 @@ impl std::fmt::Display for Faulty {
 impl ObjectStore for Faulty {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         self.pass(Does::Write, location.as_ref())?;
-        self.store.put_opts(location, payload, opts).await
+        let mut bytes = bytes::Bytes::from(payload);
+        bytes.truncate(self.kept.load(Ordering::SeqCst));
+        self.store.put_opts(location, bytes.into(), opts).await
     }
 
     async fn put_multipart_opts(

@@ -157,7 +157,10 @@ both_engines! {
             image(&world, &format!("{n}: a portrait of Rosalind at the window"), Some("customer-42")).await;
         }
         world.engine.replicate().await.unwrap();
-        world.clock.advance(400 * DAY);
+        world.engine.set_daily_export(&world.admin().await, true).await.unwrap();
+        world.clock.advance(2 * DAY);
+        assert!(world.engine.export_logs().await.unwrap() > 0);
+        world.clock.advance(398 * DAY);
         world.engine.make_checkpoints().await.unwrap();
         world.engine.set_retention(&world.admin().await, Some(30), Some(365)).await.unwrap();
         let mut kills = 0;

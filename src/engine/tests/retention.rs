@@ -1,23 +1,33 @@
 //! What goes when its time has come, what a hold keeps, and what a failing bucket leaves behind: nothing.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::domain::holds::HoldTarget;
 use crate::domain::ids::GenerationId;
+use crate::domain::policy::Tool;
 use crate::domain::region::Region;
 use crate::domain::retention::Retention;
 use crate::domain::search::Field;
 use crate::domain::time::{DAY, HOUR, MINUTE};
 use crate::engine::access::bootstrap::Bootstrap;
 use crate::engine::access::settings::SettingsChange;
+use crate::engine::calls::gateway::CallError;
+use crate::engine::calls::providers::{
+    Act, Job, JobId, Output, Poll, Provider, ProviderError, Providers, Scripted, Submitted,
+};
 use crate::engine::data::purge::{PURGE, PurgeReport};
 use crate::engine::data::reconcile::ReconcileReport;
 use crate::engine::error::Error;
 use crate::engine::log::reading::{AuditFilter, GenerationFilter, GenerationView, Page};
 use crate::engine::log::signing;
 use crate::engine::random;
+use crate::engine::store::{dump, retention};
 use crate::engine::tests::faults::Faulty;
-use crate::engine::tests::support::{Databases, START, World, bootstrap, both_engines};
+use crate::engine::tests::support::{Databases, START, World, bootstrap, both_engines, usd};
 
 fn small(prompt: &str) -> Value {
     json!({ "prompt": prompt, "width": 64, "height": 64 })
@@ -38,6 +48,46 @@ async fn assert_reconciled(world: &World) {
     world.clock.advance(3 * HOUR);
     assert_eq!(world.engine.reconcile().await.unwrap(), ReconcileReport::default());
     world.assert_whole().await;
+}
+
+type Running = JoinHandle<Result<Value, CallError>>;
+
+/// A call that the provider works on for a while.
+async fn running_call(on: Databases) -> (World, Running) {
+    let scripted = Arc::new(Scripted::new([Act::Pend { polls: 4 }]));
+    let world = World::scripted(on, "1", &scripted).await;
+    let (engine, caller) = (world.engine.clone(), world.caller().await);
+    let call = tokio::spawn(async move {
+        let id = engine.new_request_id();
+        engine.call_tool(&caller, Tool::GenerateImage, small("a fox"), id).await
+    });
+    while scripted.submits().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    (world, call)
+}
+
+/// Answers with a PNG and a JPEG.
+struct Mixed;
+
+#[async_trait::async_trait]
+impl Provider for Mixed {
+    async fn submit(&self, _: &Job, _: &str) -> Result<Submitted, ProviderError> {
+        let files = [b"\x89PNG\r\n\x1a\n".as_slice(), b"\xff\xd8\xff\xe0".as_slice()];
+        files
+            .map(|file| Output::new(bytes::Bytes::from_static(file)))
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .map(Submitted::Done)
+    }
+
+    async fn poll(&self, _: &JobId) -> Result<Poll, ProviderError> {
+        Err(ProviderError::Timeout)
+    }
+
+    async fn cancel(&self, _: &JobId) -> Result<(), ProviderError> {
+        Ok(())
+    }
 }
 
 both_engines! {
@@ -92,6 +142,56 @@ both_engines! {
         drop(closed);
         assert_eq!(purge.await.unwrap().generations, 2);
         assert_reconciled(&world).await;
+    }
+
+    async fn a_call_follows_the_retention_in_force_when_it_settles(on) {
+        let (world, call) = running_call(on).await;
+        world.engine.set_retention(&world.admin().await, Some(2), None).await.unwrap();
+        world.engine.purge().await.unwrap();
+        call.await.unwrap().unwrap();
+        let made = shown(&world).await.pop().unwrap();
+        assert_eq!(made.expires_at, made.ts.plus(2 * DAY));
+        world.clock.advance(2 * DAY);
+        assert_eq!(world.engine.purge().await.unwrap().generations, 1);
+        assert_reconciled(&world).await;
+    }
+
+    async fn a_call_that_outlives_its_workspace_leaves_nothing(on) {
+        let (world, call) = running_call(on).await;
+        world.engine.delete_workspace(&world.admin().await, "Growth").await.unwrap();
+        call.await.unwrap().unwrap();
+        assert_eq!(world.engine.purge().await.unwrap().generations, 1);
+        let node = &world.engine.0.cells["eu"];
+        let files = node.bucket.list(world.made.workspace_id.as_str());
+        let files: Vec<(String, u64)> = futures::TryStreamExt::try_collect(files).await.unwrap();
+        assert_eq!(files, Vec::new());
+        let (mut on, mut prompts) = (dump::moment(&node.db).await.unwrap(), Vec::new());
+        assert_eq!(dump::write(&mut on, "prompts", &mut prompts).await.unwrap(), 0);
+        drop(on);
+        world.assert_whole().await;
+    }
+
+    async fn files_stand_by_workspace_day_and_generation(on) {
+        let (world, faulty) = faulty_world(on).await;
+        let made = world.image(small("a fox")).await.unwrap();
+        let id = made["generation_id"].as_str().unwrap();
+        let day = world.clock.now().date().strftime("%Y/%m/%d").to_string();
+        let stem = format!("{}/{day}/{id}", world.made.workspace_id);
+        assert_eq!(faulty.keys().await, [format!("{stem}.png"), format!("{stem}.thumb.png")]);
+        let video = world.call(Tool::GenerateVideo, json!({ "prompt": "waves", "width": 64, "height": 64, "duration_s": 1 }));
+        let id = video.await.unwrap()["generation_id"].as_str().unwrap().to_owned();
+        let moving = format!("{}/{day}/{id}.apng", world.made.workspace_id);
+        assert!(faulty.keys().await.contains(&moving), "a moving PNG says so");
+    }
+
+    async fn files_of_different_types_are_a_failure_and_cost_nothing(on) {
+        let providers = Providers::default().with("local", Arc::new(Mixed), Duration::from_secs(5));
+        let world = World::new(on, "1", providers).await;
+        let failed = world.image(json!({ "prompt": "a fox", "width": 64, "height": 64, "count": 2 })).await.unwrap_err();
+        assert_eq!(failed.code, "provider_failed");
+        assert!(failed.message.contains("different types") && failed.message.contains("Nothing was charged"), "{failed:?}");
+        assert_eq!(world.money().await, (usd("1"), usd("0")));
+        world.assert_whole().await;
     }
 
     async fn retention_out_of_range_names_its_field(on) {
@@ -184,7 +284,43 @@ both_engines! {
         faulty.lose_all().await;
         assert!(world.engine.reconcile_where_due().await.unwrap().is_clean(), "not yet");
         world.clock.advance(HOUR);
-        assert_eq!(world.engine.reconcile_where_due().await.unwrap().rows_without_files, 1);
+        assert_eq!(world.engine.reconcile_where_due().await.unwrap().not_mended, 1);
+    }
+
+    async fn a_down_storage_is_not_asked_for_hundreds_of_files(on) {
+        let (world, faulty) = faulty_world(on).await;
+        for n in 0..450 {
+            world.image(small(&format!("fox {n}"))).await.unwrap();
+        }
+        world.clock.advance(31 * DAY);
+        let before = faulty.asked();
+        faulty.fail_after(0);
+        let report = world.engine.purge().await.unwrap();
+        assert_eq!((report.generations, report.failed), (0, 200));
+        let asked = faulty.asked() - before;
+        assert!(asked < 450, "one batch, not three: {asked}");
+        faulty.mend();
+        assert_eq!(world.engine.purge().await.unwrap().generations, 450);
+        assert_reconciled(&world).await;
+    }
+
+    async fn a_hold_that_was_placed_before_its_turn_keeps_what_was_due(on) {
+        let (world, _) = faulty_world(on).await;
+        world.image(small("a fox")).await.unwrap();
+        world.clock.advance(31 * DAY);
+        let (node, now) = (&world.engine.0.cells["eu"], world.clock.now());
+        let start = (retention::START.0, retention::START.1.to_owned());
+        let due = retention::due(&node.db, now, &start, 10).await.unwrap();
+        assert_eq!(due.len(), 1);
+        let hold = world.engine.place_hold(&world.admin().await, HoldTarget::Workspace, "case 7").await.unwrap();
+        assert_eq!(retention::claim(&node.db, due.clone(), now).await.unwrap().len(), 0);
+        let id = shown(&world).await[0].generation_id.clone();
+        let refused = world.engine.delete_generation(&world.admin().await, &id).await.unwrap_err();
+        assert!(matches!(refused, Error::Conflict(_)), "{refused:?}");
+        world.engine.lift_hold(&world.admin().await, &hold.id, None).await.unwrap();
+        assert_eq!(retention::claim(&node.db, due, now).await.unwrap().len(), 1);
+        assert_eq!(world.engine.purge().await.unwrap().generations, 1, "what was claimed by one that died");
+        assert_reconciled(&world).await;
     }
 
     async fn a_storage_that_is_down_is_not_asked_for_each_file(on) {
@@ -197,8 +333,8 @@ both_engines! {
         faulty.fail_after(0);
         let report = world.engine.purge().await.unwrap();
         assert_eq!((report.generations, report.failed), (0, 10));
-        // All 20 files together, then three pictures with their thumbnails.
-        assert_eq!(faulty.asked() - before, 20 + 3 * 2);
+        // All 20 files together, then three pictures with their thumbnails; then whether it answers at all.
+        assert_eq!(faulty.asked() - before, 20 + 3 * 2 + 1);
         faulty.mend();
         assert_eq!(world.engine.purge().await.unwrap().generations, 10);
     }
@@ -228,11 +364,63 @@ both_engines! {
         // As a node leaves it that dies between storing and settling.
         let orphan = file.replace(&lost, random::id::<GenerationId>(START).as_str());
         node.bucket.put(&orphan, bytes::Bytes::from_static(b"png")).await.unwrap();
-        assert_eq!(world.engine.reconcile().await.unwrap().files_without_row, 0, "a call may still run");
+        assert!(world.engine.reconcile().await.unwrap().is_clean(), "a call may still run");
         world.clock.advance(3 * HOUR);
         let report = world.engine.reconcile().await.unwrap();
-        assert_eq!((report.files_without_row, report.rows_without_files), (1, 0));
+        assert_eq!((report.files_without_row, report.rows_without_files, report.not_mended), (1, 1, 0));
         assert!(shown(&world).await.iter().any(|row| row.deleted_at.is_some()));
+        assert_reconciled(&world).await;
+    }
+
+    async fn the_reconciler_takes_nothing_away_that_may_be_wanted(on) {
+        let (world, faulty) = faulty_world(on).await;
+        let four = world.image(json!({ "prompt": "four", "width": 64, "height": 64, "count": 4 })).await.unwrap();
+        let lost = world.image(small("lost")).await.unwrap();
+        let admin = world.admin().await;
+        let hold = world.engine.place_hold(&admin, HoldTarget::Workspace, "case 7").await.unwrap();
+        world.clock.advance(3 * HOUR);
+        let of = |made: &Value| made["generation_id"].as_str().unwrap().to_owned();
+        faulty.lose(&format!("{}-3.png", of(&four))).await;
+        faulty.lose(&format!("{}.png", of(&lost))).await;
+        let found = ReconcileReport { not_mended: 2, ..ReconcileReport::default() };
+        assert_eq!(world.engine.reconcile().await.unwrap(), found, "held, and one of four");
+        world.engine.lift_hold(&admin, &hold.id, None).await.unwrap();
+        let report = world.engine.reconcile().await.unwrap();
+        assert_eq!((report.rows_without_files, report.not_mended), (1, 1));
+        let three = faulty.keys().await.into_iter().filter(|key| key.contains(&of(&four)) && !key.contains("thumb")).count();
+        assert_eq!(three, 3, "the others stay");
+        assert!(shown(&world).await.iter().all(|row| row.deleted_at.is_some() == (row.generation_id.as_str() == of(&lost))));
+        world.assert_whole().await;
+    }
+
+    async fn what_is_lost_comes_back_from_its_copy_and_a_lost_copy_from_its_source(on) {
+        let (eu, us) = (Faulty::new(), Faulty::new());
+        let world = World::with_buckets(on, "100", &[("eu", &eu), ("us", &us)]).await;
+        for n in 0..3 {
+            world.image(small(&format!("fox {n}"))).await.unwrap();
+        }
+        let change = SettingsChange { replicate_to: Some(Some(Region::UsEast1)), ..SettingsChange::default() };
+        world.engine.set_settings(&world.admin().await, change).await.unwrap();
+        world.engine.replicate().await.unwrap();
+        world.clock.advance(3 * HOUR);
+        let (here, there) = (eu.keys().await, us.keys().await);
+        eu.lose_all().await;
+        let report = world.engine.reconcile().await.unwrap();
+        assert_eq!(report, ReconcileReport { copied_back: 3, ..ReconcileReport::default() });
+        assert_eq!(eu.keys().await, here);
+        us.lose_all().await;
+        let report = world.engine.reconcile().await.unwrap();
+        assert_eq!(report, ReconcileReport { rows_without_copies: 3, ..ReconcileReport::default() });
+        world.engine.replicate().await.unwrap();
+        assert_eq!(us.keys().await, there);
+
+        // As an older version left it, whose replication came between the files and the row.
+        let (db, start) = (&world.engine.0.cells["eu"].db, (i64::MIN, String::new()));
+        let gone = retention::due(db, world.clock.now().plus(31 * DAY), &start, 1).await.unwrap();
+        retention::remove_content(db, &gone, world.clock.now()).await.unwrap();
+        let report = world.engine.reconcile().await.unwrap();
+        assert_eq!((report.copies_without_row, report.files_without_row), (1, 2));
+        assert_eq!(us.keys().await.len(), 4);
         assert_reconciled(&world).await;
     }
 
@@ -311,6 +499,12 @@ async fn a_wrong_bucket_is_reported_and_nothing_is_mended() {
     }
     let node = &world.engine.0.cells["eu"];
     node.bucket.delete_below(world.made.workspace_id.as_str()).await.unwrap();
+    world.clock.advance(3 * HOUR);
+    let report = world.engine.reconcile().await.unwrap();
+    assert_eq!((report.not_mended, report.rows_without_files), (101, 0));
+    // Nor where a call has stored its result in the wrong one since.
+    world.image(small("a new one")).await.unwrap();
+    world.clock.advance(3 * HOUR);
     let report = world.engine.reconcile().await.unwrap();
     assert_eq!((report.not_mended, report.rows_without_files), (101, 0));
     assert!(shown(&world).await.iter().all(|row| row.deleted_at.is_none()));

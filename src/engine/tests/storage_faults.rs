@@ -10,19 +10,21 @@ use sqlx::{AssertSqlSafe, Executor, Row};
 use tokio::net::TcpListener;
 
 use crate::domain::data_requests::State;
+use crate::domain::policy::Tool;
 use crate::domain::region::Region;
 use crate::domain::time::{DAY, HOUR};
 use crate::engine::Engine;
+use crate::engine::access::bootstrap::Bootstrap;
 use crate::engine::access::settings::SettingsChange;
 use crate::engine::calls::media::Bucket;
 use crate::engine::data::data_requests::DataRequestView;
 use crate::engine::data::reconcile::ReconcileReport;
 use crate::engine::error::Error;
 use crate::engine::log::reading::Page;
-use crate::engine::store::{Db, erasure};
+use crate::engine::store::{Db, dump, erasure};
 use crate::engine::tests::data_requests::{approved, image};
 use crate::engine::tests::faults::{Fault, Faulty};
-use crate::engine::tests::support::{Databases, World, both_engines, usd};
+use crate::engine::tests::support::{Databases, World, bootstrap, both_engines, caller, usd};
 
 /// No run has so many operations on a bucket.
 const MOST_STEPS: i64 = 40;
@@ -176,6 +178,79 @@ both_engines! {
         erasure::remove_prompt(&engine.0.cells["eu"].db, made.request_id.as_str()).await.unwrap();
         engine.delete_generation(&admin, &made.generation_id).await.unwrap();
         assert_eq!(own.eu.keys().await.iter().filter(|key| key.starts_with("erased/calls/")).count(), 1);
+    }
+
+    async fn no_copy_is_made_of_what_a_purge_deletes(on) {
+        let own = Pictures::new(on).await;
+        own.paint().await;
+        own.world.clock.advance(31 * DAY);
+        let (engine, closed) = (own.world.engine.clone(), own.eu.gate.lock().await);
+        let purge = tokio::spawn(async move { engine.purge().await.unwrap() });
+        own.eu.reached.notified().await;
+        assert_eq!(own.world.engine.replicate().await.unwrap(), 0, "their files are still there");
+        drop(closed);
+        assert_eq!(purge.await.unwrap().generations, 6);
+        assert_eq!((own.files().await, own.copies().await), (Vec::new(), 0));
+        own.assert_reconciled().await;
+    }
+
+    async fn no_copy_is_made_of_what_an_erasure_deletes(on) {
+        let own = Pictures::new(on).await;
+        own.paint().await;
+        let id = approved(&own.world, "erasure", json!({ "subject": "customer-42" })).await;
+        let (engine, closed) = (own.world.engine.clone(), own.eu.gate.lock().await);
+        let erasure = tokio::spawn(async move { engine.execute_data_requests().await.unwrap() });
+        own.eu.reached.notified().await;
+        assert_eq!(own.world.engine.replicate().await.unwrap(), 0, "their files are still there");
+        drop(closed);
+        assert_eq!(erasure.await.unwrap(), 1);
+        assert_eq!((own.view(&id).await.state, own.files().await, own.copies().await), (State::Done, Vec::new(), 0));
+        own.assert_reconciled().await;
+    }
+
+    async fn a_storage_that_is_down_ends_the_purge_of_its_cell_only(on) {
+        let own = Pictures::new(on).await;
+        let there = Bootstrap {
+            email: "grace@example.com".into(), workspace: "States".into(), region: "us-east-1".into(), ..bootstrap("100")
+        };
+        let there = own.world.engine.bootstrap(there).await.unwrap();
+        let caller = caller(&own.world.engine, &there).await;
+        let call = json!({ "prompt": "a fox", "width": 64, "height": 64 });
+        own.world.engine.call_tool(&caller, Tool::GenerateImage, call, own.world.engine.new_request_id()).await.unwrap();
+        let theirs = async || own.us.keys().await.iter().filter(|key| key.starts_with(there.workspace_id.as_str())).count();
+        own.world.clock.advance(31 * DAY);
+        let (engine, closed) = (own.world.engine.clone(), own.eu.gate.lock().await);
+        let purge = tokio::spawn(async move { engine.purge().await.unwrap() });
+        own.eu.reached.notified().await;
+        tokio::time::timeout(Duration::from_secs(20), async {
+            while theirs().await > 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await
+        .expect("the other cell does not wait");
+        drop(closed);
+        assert_eq!(purge.await.unwrap().generations, 4);
+        own.assert_reconciled().await;
+    }
+
+    async fn an_erasure_waits_for_who_reads_the_database_and_calls_do_not(on) {
+        let own = Pictures::new(on).await;
+        let id = approved(&own.world, "erasure", json!({ "subject": "customer-42" })).await;
+        let mut reading = dump::moment(&own.world.engine.0.cells["eu"].db).await.unwrap();
+        dump::write(&mut reading, "data_keys", &mut Vec::new()).await.unwrap();
+        assert_eq!(own.world.engine.execute_data_requests().await.unwrap(), 0);
+        let waits = own.view(&id).await;
+        assert_eq!((waits.state, waits.has_certificate), (State::Running, false));
+        assert!(waits.progress.unwrap().waiting_for.unwrap().contains("still on its disk"));
+        let again = own.world.engine.clone();
+        let again = tokio::spawn(async move { again.execute_data_requests().await.unwrap() });
+        let call = tokio::time::timeout(Duration::from_secs(5), image(&own.world, "meanwhile", None));
+        call.await.expect("a paid call waits for no dump");
+        assert_eq!(again.await.unwrap(), 0);
+        reading.rollback().await.unwrap();
+        assert_eq!(own.world.engine.execute_data_requests().await.unwrap(), 1);
+        assert_eq!(own.view(&id).await.state, State::Done);
         own.assert_reconciled().await;
     }
 
@@ -291,6 +366,18 @@ async fn a_restore_onto_a_full_disk_is_told_and_goes_on_with_more_room() {
     assert!(engine.restore(folder.path()).await.unwrap().rows > 10);
     assert_eq!(engine.half_restored().await.unwrap(), None);
     assert_eq!(engine.check().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_file_that_did_not_arrive_whole_is_told_by_buckets_and_folders() {
+    for keeps_types in [true, false] {
+        let faulty = Faulty::new();
+        let bucket = Bucket::over(std::sync::Arc::new(faulty.clone()), keeps_types);
+        bucket.put("ws_1/a.png", bytes::Bytes::from_static(b"0123456789")).await.unwrap();
+        faulty.keep_only(9);
+        let put = bucket.put("ws_1/a.png", bytes::Bytes::from_static(b"0123456789")).await;
+        assert!(matches!(put, Err(Error::Unavailable(_))), "{put:?}");
+    }
 }
 
 /// A server that takes connections and answers `answer`, or nothing.

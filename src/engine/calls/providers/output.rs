@@ -68,11 +68,11 @@ impl MediaType {
         }
     }
 
-    /// The ending of a file's name, without the dot. A moving PNG is called `png`, as every viewer knows
-    /// that.
+    /// The ending of a file's name, without the dot; it tells the type again when the file is served.
     pub const fn extension(self) -> &'static str {
         match self {
-            Self::Png | Self::Apng => "png",
+            Self::Png => "png",
+            Self::Apng => "apng",
             Self::Jpeg => "jpg",
             Self::Webp => "webp",
             Self::Gif => "gif",

@@ -1,8 +1,12 @@
-//! Small previews of PNG results.
+//! Small previews of pictures.
 
 use std::io::Cursor;
 
+use image_webp::WebPDecoder;
 use png::{BitDepth, ColorType, Compression, Decoder, Encoder, Limits, Transformations};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
 
 use crate::engine::calls::providers::MediaType;
 
@@ -22,31 +26,60 @@ struct Pixels {
 /// A PNG of the first frame whose longer side is at most `max_px` pixels, never larger than the original: a still picture
 /// that is small enough is its own.
 ///
-/// `None` for other types than PNG and moving PNG, and for files that are broken or beyond 40 million pixels.
+/// `None` for GIFs and videos, and for files that are broken or beyond 40 million pixels.
 pub fn thumbnail(bytes: &[u8], media_type: MediaType, max_px: u32) -> Option<Vec<u8>> {
-    if !matches!(media_type, MediaType::Png | MediaType::Apng) || max_px == 0 {
-        return None;
-    }
     if media_type == MediaType::Png && longer_side(bytes)? <= max_px {
         return Some(bytes.to_vec());
     }
-    let full = decode(bytes)?;
+    let full = match media_type {
+        _ if max_px == 0 => None,
+        MediaType::Png | MediaType::Apng => decode_png(bytes),
+        MediaType::Jpeg => decode_jpeg(bytes),
+        MediaType::Webp => decode_webp(bytes),
+        MediaType::Gif | MediaType::Mp4 | MediaType::Webm => None,
+    }?;
     encode(&shrink(&full, max_px as usize))
 }
 
-/// By the file's head: signature, then the chunk that every PNG begins with (PNG §5.6, §11.2.1).
+/// By a PNG's head: signature, then the chunk that every PNG begins with (PNG §5.6, §11.2.1).
 fn longer_side(bytes: &[u8]) -> Option<u32> {
     let side = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
     (bytes.get(12..16)? == b"IHDR").then_some(())?;
     Some(side(16)?.max(side(20)?))
 }
 
-fn decode(bytes: &[u8]) -> Option<Pixels> {
+fn is_too_large(width: usize, height: usize) -> bool {
+    width as u64 * height as u64 > MOST_PIXELS
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Option<Pixels> {
+    let options = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(Cursor::new(bytes), options);
+    decoder.decode_headers().ok()?;
+    let (width, height) = decoder.dimensions().filter(|(width, height)| !is_too_large(*width, *height))?;
+    Some(Pixels { width, height, color: ColorType::Rgb, bytes: decoder.decode().ok()? })
+}
+
+fn decode_webp(bytes: &[u8]) -> Option<Pixels> {
+    let mut decoder = WebPDecoder::new(Cursor::new(bytes)).ok()?;
+    decoder.set_memory_limit(MOST_BYTES);
+    let (width, height) = decoder.dimensions();
+    let (width, height) = (width as usize, height as usize);
+    if is_too_large(width, height) {
+        return None;
+    }
+    let mut pixels = vec![0; decoder.output_buffer_size()?];
+    decoder.read_image(&mut pixels).ok()?;
+    let color = if decoder.has_alpha() { ColorType::Rgba } else { ColorType::Rgb };
+    Some(Pixels { width, height, color, bytes: pixels })
+}
+
+fn decode_png(bytes: &[u8]) -> Option<Pixels> {
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: MOST_BYTES });
     decoder.set_transformations(Transformations::normalize_to_color8());
     let mut reader = decoder.read_info().ok()?;
     let (width, height) = reader.info().size();
-    if u64::from(width) * u64::from(height) > MOST_PIXELS {
+    if is_too_large(width as usize, height as usize) {
         return None;
     }
     let mut pixels = vec![0; reader.output_buffer_size()?];
@@ -125,23 +158,61 @@ mod tests {
 
     #[test]
     fn the_longer_side_fits_and_pixels_are_averaged() {
-        let small = decode(&thumbnail(&checked(400, 200), MediaType::Png, 100).unwrap()).unwrap();
+        let small = decode_png(&thumbnail(&checked(400, 200), MediaType::Png, 100).unwrap()).unwrap();
         assert_eq!((small.width, small.height), (100, 50));
         assert!(small.bytes.iter().all(|value| *value == 127));
+    }
+
+    /// A grey JPEG, by hand (ITU-T T.81, annex B): each block is two bits, “no difference” and “no more”.
+    fn grey_jpeg(width: u16, height: u16) -> Vec<u8> {
+        let mut file = vec![0xff, 0xd8, 0xff, 0xdb, 0, 67, 0];
+        file.extend([1; 64]);
+        file.extend([0xff, 0xc0, 0, 11, 8]);
+        file.extend([height.to_be_bytes(), width.to_be_bytes()].concat());
+        file.extend([1, 1, 0x11, 0]);
+        for table in [0x00, 0x10] {
+            file.extend([0xff, 0xc4, 0, 20, table, 1]);
+            file.extend([0; 16]);
+        }
+        file.extend([0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0]);
+        let blocks = usize::from(width.div_ceil(8)) * usize::from(height.div_ceil(8));
+        file.extend(vec![0; blocks.div_ceil(4)]);
+        file.extend([0xff, 0xd9]);
+        file
+    }
+
+    #[test]
+    fn a_jpeg_has_one() {
+        let small = decode_png(&thumbnail(&grey_jpeg(400, 200), MediaType::Jpeg, 100).unwrap()).unwrap();
+        assert_eq!((small.width, small.height, small.color), (100, 50, ColorType::Rgb));
+        assert!(small.bytes.iter().all(|value| *value == 128));
+    }
+
+    #[test]
+    fn a_webp_has_one() {
+        for (color, channels) in [(image_webp::ColorType::Rgb8, 3), (image_webp::ColorType::Rgba8, 4)] {
+            let (mut file, pixels) = (Vec::new(), [9, 99, 199, 255][..channels].repeat(400 * 200));
+            image_webp::WebPEncoder::new(&mut file).encode(&pixels, 400, 200, color).unwrap();
+            let small = decode_png(&thumbnail(&file, MediaType::Webp, 100).unwrap()).unwrap();
+            assert_eq!((small.width, small.height), (100, 50));
+            assert!(small.bytes.chunks(channels).all(|pixel| pixel == &pixels[..channels]));
+        }
     }
 
     #[test]
     fn nothing_is_made_larger() {
         let small = checked(40, 20);
         assert_eq!(thumbnail(&small, MediaType::Png, 100).unwrap(), small);
-        let frame = decode(&thumbnail(&small, MediaType::Apng, 100).unwrap()).unwrap();
+        let frame = decode_png(&thumbnail(&small, MediaType::Apng, 100).unwrap()).unwrap();
         assert_eq!((frame.width, frame.height), (40, 20));
     }
 
     #[test]
     fn other_types_and_broken_files_have_none() {
         let file = checked(40, 20);
-        assert_eq!(thumbnail(&file, MediaType::Jpeg, 10), None);
+        for other in [MediaType::Jpeg, MediaType::Webp, MediaType::Gif, MediaType::Mp4] {
+            assert_eq!(thumbnail(&file, other, 10), None);
+        }
         assert_eq!(thumbnail(&file[..60], MediaType::Png, 10), None);
         assert_eq!(thumbnail(&file, MediaType::Png, 0), None);
     }
@@ -151,5 +222,6 @@ mod tests {
         let mut file = checked(40, 20);
         file[16..24].copy_from_slice(&[0, 1, 0, 0, 0, 1, 0, 0]);
         assert_eq!(thumbnail(&file, MediaType::Png, 10), None);
+        assert_eq!(thumbnail(&grey_jpeg(8_000, 8_000), MediaType::Jpeg, 10), None);
     }
 }

@@ -14,7 +14,8 @@ use crate::engine::data::data_requests::{Own, Private, about, archive, seal, ste
 use crate::engine::error::{Error, Result, internal};
 use crate::engine::leases::Lease;
 use crate::engine::store::data_requests::{self as store, RequestRow};
-use crate::engine::store::{data_keys, erasure, workspaces};
+use crate::engine::store::generations::NewGeneration;
+use crate::engine::store::{data_keys, erasure, retention, workspaces};
 use crate::engine::{CellNode, Engine};
 
 /// The job's name.
@@ -260,9 +261,15 @@ impl Run<'_> {
         let held = discover::held_among(db, &self.row.workspace_id, &requests).await?;
         store::hold_items(db, id, &held).await?;
         let free: Vec<String> = requests.into_iter().filter(|request| !held.contains(request)).collect();
-        self.leave_mark(free.first(), &json!({ "requests": free })).await?;
         let made = store::generations(db, &free).await?;
-        let count = made.len();
+        let live: Vec<NewGeneration> = made.into_iter().filter(|made| made.deleted_at.is_none()).collect();
+        let count = live.len();
+        let made = retention::claim(db, live, self.now()).await?;
+        if made.len() < count {
+            // A hold was placed, or the purger was here, since the batch was read: it is read again.
+            return Ok(true);
+        }
+        self.leave_mark(free.first(), &json!({ "requests": free })).await?;
         let gone = self.engine.delete_files(self.node, made).await;
         if gone.len() < count {
             return Err(Error::Unavailable(
@@ -306,14 +313,18 @@ impl Run<'_> {
         let ids: Vec<String> = retired.into_iter().map(|key| key.id).collect();
         if !ids.is_empty() {
             self.leave_mark(Some(&"keys".to_owned()), &json!({ "keys": ids })).await?;
-            self.engine.destroy_kept_keys(self.node, &ids).await?;
-            self.progress.keys += ids.len() as u64;
-            erasure::destroy_keys(db, id, &ids, &self.progress.json()).await?;
-            self.node.sealer.forget();
+            let after = Progress { keys: self.progress.keys + ids.len() as u64, ..self.progress.clone() };
+            let progress = after.json();
+            let in_table = erasure::destroy_keys(db, id, &ids, &progress);
+            self.engine.destroy_keys(self.node, &ids, in_table).await?;
+            self.progress = after;
         }
         self.forget_subject().await?;
         // What is left of a prompt on the disk is unreadable without its key; a key's own bytes are not.
-        db.scrub("data_keys").await?;
+        if !db.scrub("data_keys").await? {
+            let message = "Somebody reads the database for long, so that destroyed keys are still on its disk. It is tried again.";
+            return Err(Error::Unavailable(message.into()));
+        }
         self.save_progress().await
     }
 
@@ -328,9 +339,7 @@ impl Run<'_> {
         let filed = Own::Filed.scope(&self.row.id);
         if let Some(old) = data_keys::of_scope(db, &self.row.workspace_id, &filed).await? {
             let ids = [old.id];
-            self.engine.destroy_kept_keys(self.node, &ids).await?;
-            data_keys::destroy(db, &ids).await?;
-            self.node.sealer.forget();
+            self.engine.destroy_keys(self.node, &ids, data_keys::destroy(db, &ids)).await?;
         }
         Ok(())
     }
