@@ -619,7 +619,7 @@ both_engines! {
         rename("ALTER TABLE webhook_deliveries_away RENAME TO webhook_deliveries").await;
         let waits = state(&world, &made.endpoint.id).await;
         assert_eq!(waits.health.next_attempt_at, Some(world.clock.now().plus(MINUTE)));
-        assert!(waits.reason.unwrap().contains("could not keep"));
+        assert!(waits.reason.unwrap().contains("AgentFramer had a fault of its own"));
         world.clock.advance(MINUTE);
         deliver_all(&world).await;
         let goes_on = state(&world, &made.endpoint.id).await;

@@ -159,8 +159,8 @@ impl Engine {
     }
 
     async fn put_off(&self, node: &CellNode, id: &WebhookId, holder: &str) {
-        let (until, why) =
-            (self.0.clock.now().plus(PUT_OFF), "AgentFramer could not keep what came of the last request");
+        let why = "AgentFramer had a fault of its own and tries again in a minute";
+        let until = self.0.clock.now().plus(PUT_OFF);
         if let Err(error) = webhooks::put_off(&node.db, id, holder, until, why).await {
             tracing::warn!(%error, endpoint = %id, "a webhook is tried again when its claim has ended");
         }
