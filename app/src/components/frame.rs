@@ -84,7 +84,6 @@ fn side(ask: &Ask, scope: &Scope) -> impl IntoView {
         <aside class="side">
             {switcher(workspace, scope.role)}
             {alarm(&base)}
-            {reader::is_zone_open().then(|| view! { <OwnZone/> })}
             <input type="checkbox" id="menu" class="menu-switch" aria-label="Show the menu"/>
             <label for="menu" class="btn menu-label" aria-hidden="true">"Menu"</label>
             <div class="menu">
@@ -134,6 +133,7 @@ pub fn foot(ask: &Ask) -> impl IntoView + use<> {
             <a class="quiet" href="/account">"Account"</a>
             <a class="quiet" href="/reference">"Reference"</a>
             <form method="post" action=SignOut::url()><button class="quiet">"Sign out"</button></form>
+            {reader::is_zone_open().then(|| view! { <OwnZone/> })}
         </div>
     }
 }
