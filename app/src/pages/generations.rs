@@ -1,6 +1,7 @@
 //! `/w/{id}/generations`: what was made.
 
 use agentframer::domain::access::Permission;
+use agentframer::domain::field::FieldError;
 use agentframer::domain::policy::Tool;
 use agentframer::engine::log::reading::{GenerationFilter, GenerationView};
 use leptos::prelude::*;
@@ -9,6 +10,7 @@ use leptos::server_fn::ServerFn;
 use super::{list_page, older};
 use crate::actions::DeleteGeneration;
 use crate::components::field::Said;
+use crate::components::filter::WrongFilter;
 use crate::components::frame::{page, workspace_page};
 use crate::components::when::When;
 
@@ -17,12 +19,13 @@ use crate::components::when::When;
 pub fn Generations() -> impl IntoView {
     page(|ask| async move {
         let scope = ask.scope(ask.segment(1), Permission::ReadActivity).await?;
-        let filter = GenerationFilter {
+        let typed = GenerationFilter {
             agent: ask.query("agent").map(|name| full_name(&name)),
             tool: ask.query("tool"),
             model: ask.query("model"),
             request_id: None,
         };
+        let (filter, wrong) = WrongFilter::or(checked(&typed), GenerationFilter::default);
         let made = ask.engine.generations(&scope, &filter, list_page(&ask)).await?;
         let words = ask.engine.log_words(&scope).await?;
         let agents = words.users.iter().filter_map(|user| user.strip_prefix("agent.")).map(str::to_owned);
@@ -34,7 +37,8 @@ pub fn Generations() -> impl IntoView {
         let empty = if filter_is_set(&filter) { "Nothing of that kind." } else { EMPTY };
         let body = view! {
             <Said flash=ask.flash()/>
-            {filter_form(&filter, agents.collect(), words.models.into_iter().collect()).into_any()}
+            {wrong.note("Everything is shown.")}
+            {filter_form(&typed, &wrong, agents.collect(), words.models.into_iter().collect()).into_any()}
             {is_empty.then(|| view! { <p class="card empty">{empty}</p> })}
             <ul class="gallery">{made.items.into_iter().map(|one| tile(one, &place)).collect_view()}</ul>
             {older(&ask, made.next_cursor).map(|href| view! { <div class="row"><a class="btn grow" rel="next" href=href>"Older"</a></div> })}
@@ -60,14 +64,31 @@ fn filter_is_set(filter: &GenerationFilter) -> bool {
     filter.agent.is_some() || filter.tool.is_some() || filter.model.is_some()
 }
 
-fn filter_form(filter: &GenerationFilter, agents: Vec<String>, models: Vec<String>) -> impl IntoView + use<> {
-    let tools = [Tool::GenerateImage, Tool::GenerateVideo].map(|tool| tool.to_string()).to_vec();
+/// The tools that make something.
+const MAKERS: [Tool; 2] = [Tool::GenerateImage, Tool::GenerateVideo];
+
+/// Agents and models come and go; a tool that makes nothing is a slip.
+fn checked(filter: &GenerationFilter) -> Result<GenerationFilter, FieldError> {
+    let is_known = |name: &String| MAKERS.iter().any(|tool| tool.as_str() == name);
+    match filter.tool.as_ref().is_none_or(is_known) {
+        true => Ok(filter.clone()),
+        false => Err(FieldError::new("tool", "is not generate_image or generate_video")),
+    }
+}
+
+fn filter_form(
+    filter: &GenerationFilter,
+    wrong: &WrongFilter,
+    agents: Vec<String>,
+    models: Vec<String>,
+) -> impl IntoView + use<> {
+    let tools = MAKERS.map(|tool| tool.to_string()).to_vec();
     let agent = filter.agent.as_deref().map(|name| name.strip_prefix("agent.").unwrap_or(name));
     view! {
         <form class="row filter" role="search">
-            {choice("agent", "Every agent", agents, agent)}
-            {choice("model", "Every model", models, filter.model.as_deref())}
-            {choice("tool", "Images and videos", tools, filter.tool.as_deref())}
+            {choice("agent", "Every agent", agents, agent, None)}
+            {choice("model", "Every model", models, filter.model.as_deref(), None)}
+            {choice("tool", "Images and videos", tools, filter.tool.as_deref(), wrong.at("tool"))}
             <button class="btn">"Filter"</button>
         </form>
     }
@@ -79,7 +100,9 @@ fn choice(
     all: &'static str,
     mut values: Vec<String>,
     now: Option<&str>,
+    wrong: Option<String>,
 ) -> impl IntoView + use<> {
+    let (error, is_wrong) = (format!("{name}-error"), wrong.is_some());
     if let Some(now) = now.filter(|now| !values.iter().any(|value| value == now)) {
         values.push(now.to_owned());
     }
@@ -88,10 +111,11 @@ fn choice(
         view! { <option value=value.clone() selected=selected>{value.clone()}</option> }
     };
     view! {
-        <select name=name aria-label=all>
+        <select id=name name=name aria-label=all aria-invalid=is_wrong.then_some("true") aria-describedby=error.clone() autofocus=is_wrong>
             <option value="">{all}</option>
             {values.into_iter().map(option).collect_view()}
         </select>
+        <p class="error" id=error>{wrong}</p>
     }
 }
 

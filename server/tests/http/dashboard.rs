@@ -224,6 +224,10 @@ both_engines! {
         };
         assert!(shows("model=sketch-image-1&tool=generate_image&agent=").await);
         assert!(!shows("model=sketch-video-1").await && !shows("agent=nobody").await && !shows("tool=generate_video").await);
+        let page = html(&server, &place(&server, "/generations?tool=sing"), &session).await;
+        for shown in [made.as_str(), "href=\"#tool\"", "This is not generate_image or generate_video.", "<option value=\"sing\" selected"] {
+            assert!(page.contains(shown), "{shown}: {page}");
+        }
     }
 
     async fn the_checklist_follows_what_is_so(on) {

@@ -74,8 +74,8 @@ impl Page {
     }
 
     fn is_inside(&self, element: &Element, class: &str) -> bool {
-        let parents = std::iter::successors(element.parent, |place| self.0[*place].parent);
-        parents.into_iter().any(|place| self.0[place].get("class") == Some(class))
+        let mut parents = std::iter::successors(element.parent, |place| self.0[*place].parent);
+        parents.any(|place| self.0[place].get("class") == Some(class))
     }
 
     /// What can be sent to change something.

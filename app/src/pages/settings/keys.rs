@@ -113,6 +113,7 @@ fn line(workspace: &str, key: &KeyRow, members: &[Member], now: Time) -> impl In
     let is_live = key.is_live(now);
     let (status_class, status) = if is_live { ("tag good", "works") } else { ("tag", "ended") };
     let (ends_class, ends) = ends(key, now);
+    let until = key.expires_at.map(words::moment);
     let used = match key.last_used_at {
         Some(at) => view! { <When at=at/> }.into_any(),
         None => view! { <span class="muted">"never"</span> }.into_any(),
@@ -124,7 +125,7 @@ fn line(workspace: &str, key: &KeyRow, members: &[Member], now: Time) -> impl In
             <td class="mono">{format!("af_key_…{}", key.last4)}</td>
             <td>{key.role.title()}</td>
             <td><span class=status_class>{status}</span></td>
-            <td><span class=ends_class>{ends}</span></td>
+            <td><span class=ends_class title=until>{ends}</span></td>
             <td>{used}</td>
             <td>{words::name_of(key.made_by.as_str(), members)}</td>
             <td><When at=key.created_at/></td>
