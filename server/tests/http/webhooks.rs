@@ -191,8 +191,8 @@ both_engines! {
         let fields = [("url", url), ("token", ""), ("events", ""), ("headers", "")];
         world.act("change_webhook", &world.body(&fields)).await;
         world.act("delete_webhook", &world.body(&[])).await;
-        for format in ["json", "ndjson", "csv"] {
-            let answer = world.server.rest(Method::GET, &format!("/audit?format={format}&limit=100")).send().await.unwrap();
+        for format in ["application/x-ndjson", "text/csv"] {
+            let answer = world.server.rest(Method::GET, "/audit").header("accept", format).send().await.unwrap();
             let text = answer.text().await.unwrap();
             assert!(text.contains("webhook.changed") && text.contains("http://127.0.0.1:9 "), "{format}: {text}");
             assert!(!text.contains("s3cret"), "{format}: {text}");
