@@ -1,26 +1,23 @@
 //! Alerts over months of a fake clock, each told once, and the loop breaker.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::domain::access::{Permission, Role};
+use crate::domain::access::Role;
 use crate::domain::alerts::{AlertSettings, Runaway};
 use crate::domain::policy::Tool;
 use crate::domain::settings::CapsChange;
 use crate::domain::time::{DAY, HOUR, MINUTE, SECOND};
 use crate::engine::Engine;
-use crate::engine::access::bootstrap::Bootstrap;
 use crate::engine::access::own_mail::MailChoices;
-use crate::engine::access::scope::{Origin, Principal};
 use crate::engine::alerts::AlertChange;
 use crate::engine::calls::agents::{AgentState, AgentView};
 use crate::engine::calls::providers::{Act, ProviderError, Scripted};
 use crate::engine::log::reading::{AuditFilter, EntryKind, Page};
 use crate::engine::tests::mail_server::MailServer;
 use crate::engine::tests::receiver::{Receiver, Reply};
-use crate::engine::tests::support::{Databases, World, add_member, bootstrap, both_engines, mails, usd};
+use crate::engine::tests::support::{Databases, World, add_member, both_engines, mails, usd};
 use crate::engine::webhooks::NewEndpoint;
 
 fn small(prompt: &str) -> Value {
@@ -419,30 +416,6 @@ both_engines! {
         let history = world.engine.alerts(&world.admin().await).await.unwrap().history;
         assert!(history.iter().all(|alert| alert.told_at.is_some()), "nobody waits for ever: {history:?}");
         assert!(tried > 8, "{tried}");
-    }
-
-    async fn a_slack_that_hangs_holds_up_nobody_elses_alerts(on) {
-        let world = World::with_config(on, "1", |config| config.webhooks.allow_private_addresses = true).await;
-        let (admin, slack) = (world.admin().await, Receiver::start().await);
-        slack.always(Some(Reply::Slow(Duration::from_secs(60))));
-        let change = AlertChange { settings: AlertSettings::default(), slack_url: Some(slack.url.clone()) };
-        world.engine.set_alerts(&admin, change).await.unwrap();
-        let other = world.engine.bootstrap(Bootstrap { workspace: "Other".into(), ..bootstrap("1") }).await.unwrap();
-        let (user, origin) = (Principal::User(other.user_id), Origin::new(world.engine.new_request_id(), None));
-        let others = world.engine.scope(&user, &other.workspace_id, Permission::ChangeSettings, origin).await.unwrap();
-        for scope in [&admin, &others] {
-            let id = world.engine.agents(scope).await.unwrap().remove(0).id;
-            world.engine.pause_agent(scope, &id).await.unwrap();
-        }
-        let engine = world.engine.clone();
-        let telling = tokio::spawn(async move { engine.tell_alerts().await });
-        let heard = async || mails(&world).await.iter().any(|mail| mail.contains("Subject: An agent was paused: Other"));
-        while !heard().await {
-            assert!(!telling.is_finished(), "the other workspace was not told");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        assert!(!telling.is_finished(), "the first one’s Slack still hangs");
-        telling.abort();
     }
 
     async fn alerts_go_to_slack_and_to_chosen_people(on) {
