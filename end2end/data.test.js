@@ -41,6 +41,19 @@ test('an erasure ends in a certificate that anybody can check', async () => {
   assert.deepEqual([gone.matches.prompts, gone.matches.media], [0, 0]);
 });
 
+test('the log without what was erased is whole', async () => {
+  const { workspace_id, api_key } = server.made;
+  const log = await fetch(`${server.base}/api/v1/workspaces/${workspace_id}/audit?format=ndjson`, {
+    headers: { Authorization: `Bearer ${api_key}` },
+  });
+  const file = join(folder, 'log.ndjson');
+  const text = await log.text();
+  assert.match(text, /data_request\.completed/);
+  await writeFile(file, text);
+  // It ends with 0 where the chain is whole.
+  await server.command(['audit', 'verify', file]);
+});
+
 test('the books are clean', async () => {
   assert.match(await server.command(['check']), /^Clean/);
 });

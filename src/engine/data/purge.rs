@@ -207,9 +207,11 @@ impl Engine {
         let data = json!({ "generation_id": id, "of_request": made.request_id });
         let changes = retention::remove_one(&made, self.0.clock.now());
         let act = self.act(scope, "generation.deleted", data, changes).await?;
-        self.mark_deleted_call(&scope.workspace, &made.request_id).await?;
+        let request = made.request_id.clone();
+        self.mark_deleted_call(&scope.workspace, &request).await?;
         let gone = self.delete_files(node, vec![made]).await;
         if gone.is_empty() {
+            self.unmark_call(node, &request).await;
             let message = "The media storage did not delete the files. Nothing was changed; try again.";
             return Err(Error::Unavailable(message.into()));
         }

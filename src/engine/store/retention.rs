@@ -79,7 +79,8 @@ pub fn remove_one(gone: &NewGeneration, now: Time) -> Vec<Statement> {
     let forget = "DELETE FROM prompts WHERE request_id = $1";
     vec![
         Statement::new(mark, values![now.micros(), gone.id.as_str()]),
-        Statement::new(forget, values![gone.request_id.as_str()]),
+        // The prompt may be gone before its files.
+        Statement::new(forget, values![gone.request_id.as_str()]).or_nothing(),
     ]
 }
 

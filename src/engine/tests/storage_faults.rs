@@ -17,7 +17,8 @@ use crate::engine::calls::media::Bucket;
 use crate::engine::data::data_requests::DataRequestView;
 use crate::engine::data::reconcile::ReconcileReport;
 use crate::engine::error::Error;
-use crate::engine::store::Db;
+use crate::engine::log::reading::Page;
+use crate::engine::store::{Db, erasure};
 use crate::engine::tests::data_requests::{approved, image};
 use crate::engine::tests::faults::{Fault, Faulty};
 use crate::engine::tests::support::{Databases, World, both_engines, usd};
@@ -159,6 +160,22 @@ both_engines! {
             own.paint().await;
             engine.replicate().await.unwrap();
         }
+    }
+
+    async fn a_generation_that_is_not_deleted_leaves_no_mark(on) {
+        let own = Pictures::new(on).await;
+        let (engine, admin) = (&own.world.engine, own.world.admin().await);
+        let made = engine.generations(&admin, &Default::default(), Page::default()).await.unwrap().items.remove(0);
+        own.us.fail_after(0);
+        let refused = engine.delete_generation(&admin, &made.generation_id).await;
+        assert!(matches!(&refused, Err(Error::Unavailable(why)) if why.contains("Nothing was changed")), "{refused:?}");
+        own.us.mend();
+        assert!(own.eu.keys().await.iter().all(|key| !key.starts_with("erased/")));
+        // Its prompt may be gone already.
+        erasure::remove_prompt(&engine.0.cells["eu"].db, made.request_id.as_str()).await.unwrap();
+        engine.delete_generation(&admin, &made.generation_id).await.unwrap();
+        assert_eq!(own.eu.keys().await.iter().filter(|key| key.starts_with("erased/calls/")).count(), 1);
+        own.assert_reconciled().await;
     }
 
     async fn an_erasure_that_fails_for_a_day_says_so_and_may_be_tried_again(on) {
