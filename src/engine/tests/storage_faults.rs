@@ -178,6 +178,7 @@ both_engines! {
         erasure::remove_prompt(&engine.0.cells["eu"].db, made.request_id.as_str()).await.unwrap();
         engine.delete_generation(&admin, &made.generation_id).await.unwrap();
         assert_eq!(own.eu.keys().await.iter().filter(|key| key.starts_with("erased/calls/")).count(), 1);
+        own.assert_reconciled().await;
     }
 
     async fn no_copy_is_made_of_what_a_purge_deletes(on) {
