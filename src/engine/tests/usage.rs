@@ -289,7 +289,7 @@ both_engines! {
         let world = World::with_money(on, "20").await;
         let own = world.admin().await.workspace;
         let named = |id: &str, name: &str| Workspace { id: id.parse().unwrap(), name: name.into(), ..own.clone() };
-        let all = [named("ws_1aaaa", "Growth"), named("ws_2bbbb", "Growth"), named("ws_3cccc", "Labs")];
+        let all = [named("ws_11aaaa", "Growth"), named("ws_22bbbb", "Growth"), named("ws_33cccc", "Labs")];
         let names: Vec<String> = names_apart(all.iter()).into_values().collect();
         assert_eq!(names, ["Growth …aaaa", "Growth …bbbb", "Labs"]);
     }
