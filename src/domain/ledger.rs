@@ -192,7 +192,7 @@ pub struct Reserve {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Before the provider is asked.
-    Reserve(Reserve),
+    Reserve(Box<Reserve>),
     /// The provider delivered: charge `cost`, at most the reservation.
     Settle {
         /// The call.

@@ -49,9 +49,9 @@ fn run(books: &mut Books, command: Command) -> Result<Posting, Refusal> {
 #[test]
 fn a_balance_for_two_calls_pays_two() {
     let mut books = books(100);
-    assert_eq!(run(&mut books, Command::Reserve(reserve(1, 50))), Ok(Posting::Reserved));
-    assert_eq!(run(&mut books, Command::Reserve(reserve(2, 50))), Ok(Posting::Reserved));
-    let refused = run(&mut books, Command::Reserve(reserve(3, 1)));
+    assert_eq!(run(&mut books, Command::Reserve(reserve(1, 50).into())), Ok(Posting::Reserved));
+    assert_eq!(run(&mut books, Command::Reserve(reserve(2, 50).into())), Ok(Posting::Reserved));
+    let refused = run(&mut books, Command::Reserve(reserve(3, 1).into()));
     assert_eq!(
         refused,
         Err(Refusal::InsufficientCredits { required: Usd::from_micros(1), available: Usd::ZERO })
@@ -67,11 +67,11 @@ fn a_balance_for_two_calls_pays_two() {
 #[test]
 fn a_reservation_ends_once_and_never_charges_more_than_it_holds() {
     let mut books = books(100);
-    run(&mut books, Command::Reserve(reserve(1, 40))).unwrap();
+    run(&mut books, Command::Reserve(reserve(1, 40).into())).unwrap();
     assert_eq!(run(&mut books, settle(1, 90)), Ok(Posting::Settled { charged: Usd::from_micros(40) }));
     assert_eq!(run(&mut books, settle(1, 40)), Ok(Posting::AlreadyEnded));
     assert_eq!(run(&mut books, Command::Release { request_id: request(1) }), Ok(Posting::AlreadyEnded));
-    run(&mut books, Command::Reserve(reserve(2, 40))).unwrap();
+    run(&mut books, Command::Reserve(reserve(2, 40).into())).unwrap();
     run(&mut books, Command::Release { request_id: request(2) }).unwrap();
     assert_eq!(run(&mut books, settle(2, 40)), Ok(Posting::Late));
     assert_eq!(books.account.available.micros(), 60);
@@ -85,10 +85,10 @@ fn each_cap_counts_reserved_money_and_says_when_it_begins_anew() {
         books.account.caps.workspace_month_usd = month.map(Usd::from_micros);
         let mut first = reserve(1, 60);
         first.limits = limits;
-        run(&mut books, Command::Reserve(first)).unwrap();
+        run(&mut books, Command::Reserve(first.into())).unwrap();
         let mut second = reserve(2, 50);
         second.limits = limits;
-        match run(&mut books, Command::Reserve(second)) {
+        match run(&mut books, Command::Reserve(second.into())) {
             Err(Refusal::CapExceeded { cap, used, resets_at, .. }) => (cap, used.micros(), resets_at),
             other => panic!("{other:?}"),
         }
@@ -109,7 +109,7 @@ fn limits_per_call_and_preflight_come_before_the_balance() {
     let ask = |books: &mut Books, dollars: i32, preflight_at| {
         let mut wanted = reserve(1, Usd::dollars(dollars).micros());
         wanted.preflight_at = preflight_at;
-        run(books, Command::Reserve(wanted)).unwrap_err()
+        run(books, Command::Reserve(wanted.into())).unwrap_err()
     };
     assert!(matches!(ask(&mut books, 8, None), Refusal::CapExceeded { cap: CapKind::Call, .. }));
     assert!(matches!(ask(&mut books, 6, None), Refusal::PreflightRequired { .. }));
@@ -124,7 +124,7 @@ fn a_key_gives_the_first_answer_for_a_day_and_is_free_again_after_a_failure() {
     let keyed = |n: u8, arguments: &str| {
         let mut wanted = reserve(n, 10);
         wanted.key = Some(Key { key: "k".into(), arguments: arguments.into() });
-        Command::Reserve(wanted)
+        Command::Reserve(wanted.into())
     };
     run(&mut books, keyed(1, "a")).unwrap();
     assert_eq!(run(&mut books, keyed(2, "a")), Ok(Posting::InProgress { request_id: request(1) }));
@@ -143,7 +143,7 @@ fn a_key_gives_the_first_answer_for_a_day_and_is_free_again_after_a_failure() {
 fn a_suspended_workspace_reserves_nothing_and_a_top_up_is_more_than_nothing() {
     let mut books = books(100);
     books.account.standing = Standing::Suspended;
-    assert_eq!(run(&mut books, Command::Reserve(reserve(1, 1))), Err(Refusal::Suspended));
+    assert_eq!(run(&mut books, Command::Reserve(reserve(1, 1).into())), Err(Refusal::Suspended));
     for amount in [0, -5, i64::MAX] {
         let command = Command::TopUp { amount: Usd::from_micros(amount) };
         assert_eq!(run(&mut books, command), Err(Refusal::AmountOutOfRange));
@@ -157,7 +157,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         wanted.agent_id = agent(who);
         wanted.limits.day_usd = Some(Usd::from_micros(900));
         wanted.key = key.map(|(key, args)| Key { key: key.to_string(), arguments: args.to_string() });
-        Command::Reserve(wanted)
+        Command::Reserve(wanted.into())
     });
     prop_oneof![
         4 => reserving,

@@ -28,7 +28,7 @@ impl Engine {
                 match self.checkpoint_log(node, &workspace, created_at, until).await {
                     Ok(more) => made += more,
                     Err(error) => {
-                        tracing::error!(%error, %workspace, "a log got no checkpoint; it is tried again")
+                        tracing::error!(%error, %workspace, "a log got no checkpoint; it is tried again");
                     }
                 }
             }

@@ -311,7 +311,7 @@ impl Batch {
     }
 
     fn reserve(&mut self, workspace: &WorkspaceId, reserve: &Reserve) -> Result<Outcome> {
-        let posting = self.decide(workspace, &Command::Reserve(reserve.clone()))?;
+        let posting = self.decide(workspace, &Command::Reserve(reserve.clone().into()))?;
         if posting == Ok(Posting::Reserved) {
             let hold = self
                 .ledger(workspace)?

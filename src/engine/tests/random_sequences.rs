@@ -88,7 +88,7 @@ impl Machine<'_> {
                     deadline: self.world.clock.now().plus(MINUTE),
                     asked: Asked::default(),
                 };
-                let expected = self.expect(&Command::Reserve(reserve.clone()));
+                let expected = self.expect(&Command::Reserve(reserve.clone().into()));
                 assert_eq!(self.submit(Work::Reserve(reserve)).await, Some(expected));
             }
             Step::Settle { request: n, cost } => self.settle(request(n), Usd::from_micros(cost)).await,
