@@ -43,8 +43,8 @@ test('an erasure ends in a certificate that anybody can check', async () => {
 
 test('the log without what was erased is whole', async () => {
   const { workspace_id, api_key } = server.made;
-  const log = await fetch(`${server.base}/api/v1/workspaces/${workspace_id}/audit?format=ndjson`, {
-    headers: { Authorization: `Bearer ${api_key}` },
+  const log = await fetch(`${server.base}/api/v1/workspaces/${workspace_id}/audit`, {
+    headers: { Accept: 'application/x-ndjson', Authorization: `Bearer ${api_key}` },
   });
   const file = join(folder, 'log.ndjson');
   const text = await log.text();

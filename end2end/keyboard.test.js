@@ -343,7 +343,8 @@ function focused() {
     const style = getComputedStyle(one);
     const hit = one.querySelector('.hit');
     const box = (hit ?? one).getBoundingClientRect();
-    const there = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+    // Of a tall text area the browser shows the line that is written in: what is on the screen must not be covered (WCAG 2.4.11).
+    const there = document.elementFromPoint(box.x + box.width / 2, (Math.max(box.top, 0) + Math.min(box.bottom, innerHeight)) / 2);
     const shown = style.outlineStyle !== 'none' || (hit && getComputedStyle(hit).strokeWidth === '2px');
     const covered = !(there && (one.contains(there) || there.contains(one) || one.labels?.[0]?.contains(there)));
     return { name: (one.getAttribute('aria-label') ?? label ?? '').trim().replace(/\s+/g, ' '), shown: Boolean(shown), covered };

@@ -222,7 +222,7 @@ both_engines! {
         let world = World::new(on, "100", providers).await;
         image(&world, "a portrait", Some("customer-42")).await;
         let folder = world.engine.config().data_dir.clone();
-        assert_eq!(files_with(&folder, marked.0).len(), 1);
+        assert_eq!(files_with(&folder, marked.0).len(), 2, "the file, and a thumbnail of the same bytes as it is small");
         approved(&world, "erasure", json!({ "subject": "customer-42" })).await;
         assert_eq!(world.engine.execute_data_requests().await.unwrap(), 1);
         assert_eq!(files_with(&folder, marked.0), Vec::<String>::new());
