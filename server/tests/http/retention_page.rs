@@ -128,7 +128,7 @@ both_engines! {
         let told = log.items[0].entry.data.clone().unwrap();
         assert_eq!((&told["from"]["inference"], &told["to"]["inference"]), (&json!("region_only"), &json!("any")), "{told}");
         let page = html(&server, &admin).await;
-        for text in ["are copied to us-east-1", "us-east-1 · folder on this server", "who may infer elsewhere"] {
+        for text in ["In us-east-1: copies of", "us-east-1 · folder on this server", "who may infer elsewhere"] {
             assert!(page.contains(text), "{text}: {page}");
         }
     }
