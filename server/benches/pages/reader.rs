@@ -39,9 +39,8 @@ impl Reader {
     /// The path of the workspace of that name.
     pub async fn workspace(&self, name: &str) -> String {
         let page = self.open("/").await;
-        let (before, _) = page.split_once(&format!(">{name}<")).unwrap();
-        let (_, link) = before.rsplit_once("href=\"").unwrap();
-        link.split('"').next().unwrap().to_owned()
+        let (before, _) = page.split_once(&format!("\"><b>{name}</b></a>")).unwrap();
+        before.rsplit_once("href=\"").unwrap().1.to_owned()
     }
 
     /// The first link on a page that begins so.
