@@ -93,6 +93,29 @@ pub struct Cell {
     /// The address under which agents of this cell connect; `public_url` where unset.
     #[serde(default)]
     pub mcp_url: Option<Url>,
+    /// A master key of its own, which no other cell's server needs; the server's where unset.
+    #[serde(default)]
+    pub keys: Option<Keys>,
+}
+
+/// Where a master key comes from, and the one before it.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// 64 hex digits. Wins over the file.
+    pub master_key: Option<String>,
+    /// A file with them; made at the first start where it does not exist.
+    pub master_key_file: Option<PathBuf>,
+    /// The key before a rotation, 64 hex digits: what it wraps is wrapped anew at the start.
+    pub previous_master_key: Option<String>,
+    /// A file with it.
+    pub previous_master_key_file: Option<PathBuf>,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("master_key_file", &self.master_key_file).finish_non_exhaustive()
+    }
 }
 
 /// Outgoing mail. Without `smtp_url`, mails are files under `data/mail`.
@@ -160,6 +183,16 @@ pub struct Security {
 }
 
 impl Security {
+    /// The server's keys.
+    pub fn keys(&self) -> Keys {
+        Keys {
+            master_key: self.master_key.clone(),
+            master_key_file: self.master_key_file.clone(),
+            previous_master_key: self.previous_master_key.clone(),
+            previous_master_key_file: self.previous_master_key_file.clone(),
+        }
+    }
+
     /// Relative paths of documents begin at the settings file.
     fn beside(&mut self, folder: &Path) {
         for file in [&mut self.soc2_report, &mut self.nda].into_iter().flatten() {
@@ -277,6 +310,10 @@ impl Config {
                 format!(
                     "The cell “{name}” has another's storage. Each cell needs a folder or bucket of its own."
                 )
+            } else if cell.keys.as_ref().is_some_and(|keys| keys.master_key.is_none() && keys.master_key_file.is_none()) {
+                format!(
+                    "The cell “{name}” has keys without a master key. Set “master_key” or “master_key_file” in its keys, or leave the keys out."
+                )
             } else {
                 continue;
             };
@@ -310,6 +347,7 @@ impl Config {
             storage: None,
             exports: None,
             mcp_url: None,
+            keys: None,
         };
         Region::ALL.into_iter().map(embedded).collect()
     }

@@ -23,6 +23,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 const SWEPT: i64 = 500;
 /// How often nodes look whether a full hour waits for its checkpoint.
 const CHECKPOINT: Duration = Duration::from_secs(60);
+/// How often nodes look for acts that others left behind.
+const ACTS: Duration = Duration::from_secs(60);
 /// How often the purger runs: a shortened retention has to take effect within the hour.
 const PURGE: Duration = Duration::from_secs(300);
 /// How often nodes look whether rows and files have to be compared.
@@ -50,6 +52,11 @@ impl Engine {
         let engine = self.clone();
         self.0.running.spawn(async move { engine.sweep_for_ever().await });
         self.repeat(
+            "acts",
+            ACTS,
+            |engine| async move { engine.write_pending_acts().await.map(drop) },
+        );
+        self.repeat(
             "checkpoints",
             CHECKPOINT,
             |engine| async move { engine.make_checkpoints().await.map(drop) },
@@ -69,7 +76,10 @@ impl Engine {
             self.0.running.spawn(async move { engine.deliver_for_ever(node).await });
         }
         self.repeat("alerts", BUDGETS, |engine| async move { engine.watch_budgets().await.map(drop) });
-        self.repeat("telling", TELL, |engine| async move { engine.tell_alerts().await });
+        self.repeat("telling", TELL, |engine| async move {
+            engine.tell_alerts_apart();
+            Ok(())
+        });
         self.repeat(
             "allowances",
             ALLOWANCES,

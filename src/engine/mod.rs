@@ -20,6 +20,7 @@ pub mod views;
 pub mod webhooks;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
@@ -32,7 +33,7 @@ use self::access::people::SignInGuard;
 use self::calls::media::{Bucket, UrlSigner};
 use self::calls::providers::Providers;
 use self::clock::Clock;
-use self::config::{Cell, Config};
+use self::config::{Cell, Config, Keys};
 use self::data::sealing::{MasterKey, MasterKeys, Sealer};
 use self::error::{Error, Result};
 use self::log::signing::Signer;
@@ -103,7 +104,7 @@ impl Engine {
         clock: Clock,
         providers: Providers,
     ) -> std::result::Result<Self, StartError> {
-        let keys = master_keys(&config)?;
+        let keys = server_keys(&config)?;
         let control = open_control(&config).await?;
         let signer = open_signer(&control, &keys, &clock).await?;
         let (mut cells, mut writers) = (BTreeMap::new(), Vec::new());
@@ -221,26 +222,37 @@ impl Engine {
     }
 }
 
-fn master_keys(config: &Config) -> std::result::Result<MasterKeys, StartError> {
-    let security = &config.security;
-    let file = security.master_key_file.clone().unwrap_or_else(|| config.data_dir.join("master.key"));
-    let current = match hex_key("master_key", security.master_key.as_deref())? {
-        Some(key) => key,
-        None => MasterKey::from_file(&file).map_err(StartError)?,
+fn server_keys(config: &Config) -> std::result::Result<MasterKeys, StartError> {
+    master_keys(&config.security.keys(), "security", &config.data_dir.join("master.key"))
+}
+
+/// A cell's own keys, or the server's.
+fn cell_keys(cell: &Cell, server: &MasterKeys) -> std::result::Result<MasterKeys, StartError> {
+    match &cell.keys {
+        // Settings name the key or its file; a cell's has no place of its own otherwise.
+        Some(keys) => master_keys(keys, &format!("keys of the cell {}", cell.name), Path::new("")),
+        None => Ok(server.clone()),
+    }
+}
+
+/// `place` names where in the settings they stand.
+fn master_keys(keys: &Keys, place: &str, file: &Path) -> std::result::Result<MasterKeys, StartError> {
+    let hex_key = |name: &str, hex: Option<&str>| {
+        let wrong = || StartError(format!("Setting “{place}.{name}” is not 64 hex digits."));
+        hex.map(|hex| MasterKey::from_hex(hex).ok_or_else(wrong)).transpose()
     };
-    let previous = match hex_key("previous_master_key", security.previous_master_key.as_deref())? {
+    let current = match hex_key("master_key", keys.master_key.as_deref())? {
+        Some(key) => key,
+        None => MasterKey::from_file(keys.master_key_file.as_deref().unwrap_or(file)).map_err(StartError)?,
+    };
+    let previous = match hex_key("previous_master_key", keys.previous_master_key.as_deref())? {
         Some(key) => Some(key),
-        None => previous_key(security.previous_master_key_file.as_deref())?,
+        None => previous_key(keys.previous_master_key_file.as_deref())?,
     };
     Ok(MasterKeys { current, previous })
 }
 
-fn hex_key(name: &str, hex: Option<&str>) -> std::result::Result<Option<MasterKey>, StartError> {
-    let wrong = || StartError(format!("Setting “security.{name}” is not 64 hex digits."));
-    hex.map(|hex| MasterKey::from_hex(hex).ok_or_else(wrong)).transpose()
-}
-
-fn previous_key(file: Option<&std::path::Path>) -> std::result::Result<Option<MasterKey>, StartError> {
+fn previous_key(file: Option<&Path>) -> std::result::Result<Option<MasterKey>, StartError> {
     match file {
         Some(file) if !file.exists() => {
             Err(StartError(format!("The key file {} does not exist.", file.display())))
@@ -300,7 +312,7 @@ async fn open_cell(
     let url = config.cell_url(&cell);
     let db = CellDb::over(open_database(config, &url).await?).await;
     let db = db.map_err(|error| not_up_to_date(&url, &error))?;
-    let sealer = open_sealer(&db, &cell, keys).await?;
+    let sealer = open_sealer(&db, &cell, &cell_keys(&cell, keys)?).await?;
     let bucket = Bucket::open(&config.cell_storage(&cell), cell.region).map_err(StartError)?;
     let exports = match cell.exports {
         Some(_) => Bucket::open(&config.cell_exports(&cell), cell.region).map_err(StartError)?,

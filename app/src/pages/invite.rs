@@ -8,8 +8,8 @@ use leptos_meta::Title;
 use crate::actions::AcceptInvitation;
 use crate::components::field::{Field, Said};
 use crate::components::frame::page;
+use crate::components::when::When;
 use crate::flash::Flash;
-use crate::words;
 
 /// What the invitation is for, and the way in.
 #[component]
@@ -21,17 +21,13 @@ pub fn Invite() -> impl IntoView {
             Some(id) => ask.engine.user(id).await?.is_some_and(|user| user.email == invitation.email),
             None => false,
         };
-        let line = format!(
-            "You join as {} with {}. The link works until {}.",
-            invitation.role.title(),
-            invitation.email,
-            words::moment(invitation.expires_at)
-        );
+        let line = format!("You join as {} with {}.", invitation.role.title(), invitation.email);
+        let ends = invitation.expires_at;
         Ok(view! {
             <Title text="Invitation"/>
             <main class="alone" id="page">
                 <h1>{format!("Join {}", invitation.workspace_name)}</h1>
-                <p class="muted">{line}</p>
+                <p class="muted">{line}" The link works until "<When at=ends/>"."</p>
                 <Said flash=flash.clone()/>
                 {way_in(&invitation, &token, signed_in, flash)}
             </main>

@@ -62,6 +62,7 @@ pub fn config(folder: &str, urls: Option<&[String; 2]>) -> Config {
         storage: None,
         exports: None,
         mcp_url: None,
+        keys: None,
     }];
     config
 }

@@ -31,7 +31,7 @@ const TIMES: usize = 40;
 const PROMISED_MS: f64 = 50.0;
 
 /// Below the workspace.
-const PAGES: [&str; 23] = [
+const PAGES: [&str; 25] = [
     "",
     "/agents",
     "/audit",
@@ -42,6 +42,8 @@ const PAGES: [&str; 23] = [
     "/generations",
     "/usage",
     "/usage?period=quarter&group=model&interval=day",
+    "/usage?period=quarter&group=workspace&interval=day",
+    "/usage?period=week&interval=hour&shape=lines",
     "/billing",
     "/billing?kind=charge&agent=agent.growth-bot",
     "/billing/statement",

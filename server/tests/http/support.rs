@@ -117,6 +117,7 @@ impl Databases {
             storage: None,
             exports: None,
             mcp_url: None,
+            keys: None,
         };
         config.cells = vec![cell("eu", Region::EuWest1), cell("us", Region::UsEast1)];
         config

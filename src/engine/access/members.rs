@@ -11,6 +11,7 @@ use crate::engine::access::people::{NewPerson, User, taken_email};
 use crate::engine::access::scope::{Origin, Scope};
 use crate::engine::error::{Error, Result};
 use crate::engine::random;
+use crate::engine::store::pending_acts::{self, PendingAct};
 use crate::engine::store::people;
 use crate::engine::store::workspaces::{self, Workspace};
 pub use crate::engine::store::workspaces::{Invitation, Member};
@@ -77,14 +78,11 @@ impl Engine {
             expires_at: now.plus(INVITATION),
             accepted_at: None,
         };
-        workspaces::insert_invitation(&self.0.control, &invitation, &random::fingerprint(&token)).await?;
-        let act = self.act(
-            scope,
-            "member.invited",
-            json!({ "invitation_id": invitation.id, "role": role }),
-            Vec::new(),
-        );
-        self.submit_act(scope, act.await?).await?;
+        let data = json!({ "invitation_id": invitation.id, "role": role });
+        let act = self.act(scope, "member.invited", data, Vec::new()).await?;
+        let (fingerprint, note) = (random::fingerprint(&token), self.note_act(&act));
+        workspaces::insert_invitation(&self.0.control, &invitation, &fingerprint, &note).await?;
+        self.write_noted(scope, act, &note).await?;
         Ok((invitation, token))
     }
 
@@ -96,10 +94,11 @@ impl Engine {
         let (before, role) = (self.member(scope, user).await?, role.parse::<Role>()?);
         let data = json!({ "user_id": user, "from": before.role, "to": role });
         let act = self.act(scope, "member.role_changed", data, Vec::new()).await?;
-        if !workspaces::change_member(&self.0.control, &scope.workspace.id, user, Some(role)).await? {
+        let (id, note) = (&scope.workspace.id, self.note_act(&act));
+        if !workspaces::change_member(&self.0.control, id, user, Some(role), &note).await? {
             return Err(last_admin("changed"));
         }
-        self.submit_act(scope, act).await?;
+        self.write_noted(scope, act, &note).await?;
         Ok(Member { role, ..before })
     }
 
@@ -111,10 +110,11 @@ impl Engine {
         let before = self.member(scope, user).await?;
         let data = json!({ "user_id": user, "role": before.role });
         let act = self.act(scope, "member.removed", data, Vec::new()).await?;
-        if !workspaces::change_member(&self.0.control, &scope.workspace.id, user, None).await? {
+        let note = self.note_act(&act);
+        if !workspaces::change_member(&self.0.control, &scope.workspace.id, user, None, &note).await? {
             return Err(last_admin("removed"));
         }
-        self.submit_act(scope, act).await.map(|_| ())
+        self.write_noted(scope, act, &note).await
     }
 
     async fn member(&self, scope: &Scope, user: &UserId) -> Result<Member> {
@@ -148,10 +148,11 @@ impl Engine {
         let act = self
             .act(scope, "member.invitation_withdrawn", json!({ "invitation_id": id }), Vec::new())
             .await?;
-        if !workspaces::withdraw_invitation(&self.0.control, &scope.workspace.id, id).await? {
+        let note = self.note_act(&act);
+        if !workspaces::withdraw_invitation(&self.0.control, &scope.workspace.id, id, &note).await? {
             return Err(Error::NotFound);
         }
-        self.submit_act(scope, act).await.map(|_| ())
+        self.write_noted(scope, act, &note).await
     }
 
     /// Invites everybody in a list of `email,role` lines, or nobody where one line is wrong.
@@ -239,16 +240,23 @@ impl Engine {
             }
             (None, None) => return Err(FieldError::new("name", "is missing").into()),
         };
-        self.join(&invitation, &user, hash.as_deref()).await?;
         let scope = Scope { workspace, role: invitation.role, actor: user.id.to_string(), origin };
         let data =
             json!({ "user_id": user.id, "role": invitation.role, "invited_by": invitation.invited_by });
         let act = self.act(&scope, "member.joined", data, Vec::new()).await?;
-        self.submit_act(&scope, act).await?;
+        let note = self.note_act(&act);
+        self.join(&invitation, &user, hash.as_deref(), &note).await?;
+        self.write_noted(&scope, act, &note).await?;
         Ok((user, invitation.workspace_id))
     }
 
-    async fn join(&self, invitation: &Invitation, user: &User, hash: Option<&str>) -> Result<()> {
+    async fn join(
+        &self,
+        invitation: &Invitation,
+        user: &User,
+        hash: Option<&str>,
+        act: &PendingAct,
+    ) -> Result<()> {
         let now = self.0.clock.now();
         let mut transaction = self.0.control.begin().await?;
         if !workspaces::use_invitation(&mut transaction, &invitation.id, now).await? {
@@ -260,6 +268,7 @@ impl Engine {
         let (workspace, role) = (&invitation.workspace_id, invitation.role);
         let joined = workspaces::insert_member(&mut transaction, workspace, &user.id, role, now).await;
         joined.map_err(member_already)?;
+        pending_acts::insert(&mut transaction, act).await?;
         Ok(transaction.commit().await?)
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod bootstrap;
+mod directory_acts;
 pub mod identify;
 pub mod keys;
 pub mod members;

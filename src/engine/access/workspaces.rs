@@ -19,7 +19,7 @@ use crate::engine::random;
 use crate::engine::store::accounts::{self, AccountRow};
 use crate::engine::store::workspaces;
 pub use crate::engine::store::workspaces::Workspace;
-use crate::engine::store::{data_keys, generations, holds, usage};
+use crate::engine::store::{data_keys, generations, holds, pending_acts, usage};
 
 /// What a new workspace needs.
 #[derive(Debug, Clone)]
@@ -83,17 +83,19 @@ impl Engine {
         let cell = self.cell(&workspace)?;
         // The account first: a directory entry without one would be a workspace that cannot be opened.
         accounts::insert(&cell.db, &workspace.id, region, &account).await?;
+        let scope =
+            Scope { workspace: workspace.clone(), role: Role::Admin, actor: maker.to_string(), origin };
+        let data = json!({ "name": workspace.name, "region": region });
+        let act = self.act(&scope, "workspace.created", data, Vec::new()).await?;
+        let note = self.note_act(&act);
         let mut transaction = self.0.control.begin().await?;
         let inserted = workspaces::insert(&mut transaction, &workspace).await;
         inserted.map_err(|error| taken_name("workspace_name", error))?;
         workspaces::insert_member(&mut transaction, &workspace.id, maker, Role::Admin, workspace.created_at)
             .await?;
+        pending_acts::insert(&mut transaction, &note).await?;
         transaction.commit().await?;
-        let scope =
-            Scope { workspace: workspace.clone(), role: Role::Admin, actor: maker.to_string(), origin };
-        let data = json!({ "name": workspace.name, "region": region });
-        let act = self.act(&scope, "workspace.created", data, Vec::new()).await?;
-        cell.writer.submit(&workspace.id, Work::Act(Box::new(act))).await?;
+        self.write_noted(&scope, act, &note).await?;
         Ok(workspace)
     }
 
@@ -198,8 +200,9 @@ impl Engine {
         let ends_at = self.0.clock.now().plus(hours * HOUR);
         let act =
             self.act(scope, "mcp_url.rotated", json!({ "previous_ends_at": ends_at }), Vec::new()).await?;
-        workspaces::rotate_url_key(&self.0.control, id, &key, ends_at).await?;
-        self.submit_act(scope, act).await?;
+        let note = self.note_act(&act);
+        workspaces::rotate_url_key(&self.0.control, id, &key, ends_at, &note).await?;
+        self.write_noted(scope, act, &note).await?;
         let rotated = Workspace { url_key: key, ..scope.workspace.clone() };
         Ok((self.mcp_url(&rotated), ends_at))
     }

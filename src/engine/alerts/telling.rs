@@ -55,15 +55,27 @@ impl Engine {
     /// # Errors
     /// The database's own; the next run goes on.
     pub async fn tell_alerts(&self) -> Result<()> {
-        for node in self.0.cells.values() {
-            let rows = alerts::untold(&node.db, self.0.clock.now(), BATCH).await?;
-            let telling = stream::iter(rows).for_each_concurrent(AT_ONCE, |row| async move {
-                if let Err(error) = self.tell_alert(node, &row).await {
-                    tracing::error!(%error, workspace = %row.workspace_id, "an alert was not told; it is tried again");
-                }
-            });
-            telling.await;
-        }
+        join_all(self.0.cells.values().map(|node| self.tell_cell(node))).await.into_iter().collect()
+    }
+
+    /// The same in a task of its own: the next round tells what was fired since, while this one's receivers hang.
+    pub(crate) fn tell_alerts_apart(&self) {
+        let engine = self.clone();
+        self.0.running.spawn(async move {
+            if let Err(error) = engine.tell_alerts().await {
+                tracing::error!(%error, "alerts were not told; they are tried again");
+            }
+        });
+    }
+
+    async fn tell_cell(&self, node: &CellNode) -> Result<()> {
+        let rows = alerts::untold(&node.db, self.0.clock.now(), BATCH).await?;
+        let telling = stream::iter(rows).for_each_concurrent(AT_ONCE, |row| async move {
+            if let Err(error) = self.tell_alert(node, &row).await {
+                tracing::error!(%error, workspace = %row.workspace_id, "an alert was not told; it is tried again");
+            }
+        });
+        telling.await;
         Ok(())
     }
 

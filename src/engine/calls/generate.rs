@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::domain::audit::prompt_hash;
 use crate::domain::catalog::{Ask, Job, MediaKind, Model};
@@ -56,7 +57,7 @@ impl Engine {
         let started = self.0.clock.now();
         loop {
             match self.begin(&call, &arguments).await? {
-                Begun::New(priced) => return self.run_detached(*priced).await,
+                Begun::New(running) => return running.await.unwrap_or_else(|_| Err(Error::Internal.into())),
                 Begun::Answered { answer, .. } => return Ok(answer),
                 Begun::Running { until, .. } if self.0.clock.now() < started.plus(until) => {
                     tokio::time::sleep(POLL).await;
@@ -66,7 +67,7 @@ impl Engine {
         }
     }
 
-    /// Steps 2 to 4. A refusal leaves an attempt.
+    /// Steps 2 to 4; a call that may be made runs on by itself. A refusal leaves an attempt.
     pub(crate) async fn begin(
         &self,
         call: &Call,
@@ -83,11 +84,19 @@ impl Engine {
                 return Err(error);
             }
         };
+        // From here on a client that hangs up changes nothing: else the money set aside would wait for the sweeper.
+        let engine = self.clone();
+        let reserving = self.0.running.spawn(async move { engine.begin_priced(priced).await });
+        reserving.await.unwrap_or_else(|_| Err(Error::Internal.into()))
+    }
+
+    async fn begin_priced(&self, priced: Priced) -> std::result::Result<Begun, CallError> {
+        let call = priced.call.clone();
         let (model, hash) = (priced.job.model.clone(), priced.prompt_hash.clone());
         match self.reserve(priced).await {
             Ok(begun) => Ok(begun),
             Err(error) => {
-                self.write_attempt(call, &error, Some(model), Some(hash)).await;
+                self.write_attempt(&call, &error, Some(model), Some(hash)).await;
                 Err(error)
             }
         }
@@ -221,7 +230,7 @@ impl Engine {
             Posting::InProgress { request_id } => {
                 Ok(Begun::Running { request_id, until: self.time_limit(&priced).as_micros() as i64 + MARGIN })
             }
-            _ => Ok(Begun::New(Box::new(priced))),
+            _ => Ok(Begun::New(self.spawn_run(priced))),
         }
     }
 
@@ -260,11 +269,7 @@ impl Engine {
     }
 
     /// Steps 5 and 6 go on although the client hangs up, and at shutdown they are waited for.
-    async fn run_detached(&self, priced: Priced) -> Answer {
-        self.spawn_run(priced).await.unwrap_or_else(|_| Err(Error::Internal.into()))
-    }
-
-    pub(crate) fn spawn_run(&self, priced: Priced) -> tokio::task::JoinHandle<Answer> {
+    fn spawn_run(&self, priced: Priced) -> JoinHandle<Answer> {
         let engine = self.clone();
         self.0.running.spawn(async move { engine.run(priced).await })
     }
@@ -455,8 +460,8 @@ impl Engine {
 /// What became of the first steps.
 #[derive(Debug)]
 pub(crate) enum Begun {
-    /// The money is set aside; the provider is next.
-    New(Box<Priced>),
+    /// The money is set aside, and the call runs on.
+    New(JoinHandle<Answer>),
     /// The key's first call was answered.
     Answered { request_id: RequestId, answer: Value },
     /// The key's first call still runs, at most so many microseconds.

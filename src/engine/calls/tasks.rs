@@ -62,11 +62,8 @@ impl Engine {
             return Err(refused);
         }
         match self.begin(&call, &arguments).await? {
-            Begun::New(priced) => {
-                // Runs on by itself; its end is in the database.
-                drop(self.spawn_run(*priced));
-                Ok(call.request_id)
-            }
+            // Its end is in the database.
+            Begun::New(_) => Ok(call.request_id),
             Begun::Answered { request_id, .. } | Begun::Running { request_id, .. } => Ok(request_id),
         }
     }

@@ -7,6 +7,7 @@ use crate::domain::settings::Inference;
 use crate::domain::time::DAY;
 use crate::engine::access::scope::Scope;
 use crate::engine::access::security::SIGN_IN_DAYS;
+use crate::engine::config::Keys;
 use crate::engine::error::Result;
 use crate::engine::webhooks::DELIVERIES_KEPT;
 use crate::engine::{CellNode, Engine};
@@ -106,6 +107,12 @@ impl Engine {
                 "who asked and why: XChaCha20-Poly1305, key per request",
             ),
             row("Data keys", "as long as what they seal".into(), "wrapped by the master key"),
+            DataPlace {
+                what: "The master key that wraps them",
+                place: key_place(&self.keys_of(node)).to_owned(),
+                kept: "until it is rotated".into(),
+                encryption: "stands in no database",
+            },
         ]
     }
 
@@ -140,8 +147,8 @@ impl Engine {
             row("Sessions", &place, "7 days at most".into(), "ids as SHA-256 only"),
             row("Sign-ins", &place, format!("{SIGN_IN_DAYS} days"), DISK),
             row(
-                "The master key",
-                self.master_key_place(),
+                "The key that signs links and checkpoints",
+                key_place(&self.0.config.security.keys()),
                 "until it is rotated".into(),
                 "stands in no database",
             ),
@@ -155,8 +162,8 @@ impl Engine {
         ]
     }
 
-    fn master_key_place(&self) -> &'static str {
-        if self.0.config.security.master_key.is_some() { "setting or environment" } else { "key file" }
+    fn keys_of(&self, node: &CellNode) -> Keys {
+        node.cell.keys.clone().unwrap_or_else(|| self.0.config.security.keys())
     }
 
     fn bucket_place(&self, node: &CellNode) -> String {
@@ -174,6 +181,10 @@ impl Engine {
         let (name, region) = (&node.cell.name, node.cell.region);
         format!("storage of cell {name} in {region} ({})", self.bucket_place(node))
     }
+}
+
+fn key_place(keys: &Keys) -> &'static str {
+    if keys.master_key.is_some() { "setting or environment" } else { "key file" }
 }
 
 fn days(days: u32) -> String {

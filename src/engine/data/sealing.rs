@@ -1,4 +1,5 @@
-//! Encryption at rest: data keys per subject or day, wrapped by the master key (design §5).
+//! Encryption at rest: data keys per subject or day, wrapped by the cell's master key, which is the server's where a cell
+//! has none of its own (design §5).
 //!
 //! XChaCha20-Poly1305 with random 192-bit nonces; the associated data binds a ciphertext to its place, so that one
 //! row's bytes cannot stand in another's.
@@ -139,7 +140,7 @@ type CachedKeys = DashMap<(WorkspaceId, String), (String, [u8; 32])>;
 pub enum NotOpened {
     /// The cell was made with a master key that is not among the given ones.
     #[error(
-        "was made with another master key. Set “security.master_key” or “security.master_key_file” to that one, or name it as “security.previous_master_key” to change it"
+        "was made with another master key. Set “security.master_key” or “security.master_key_file” (or those of the cell’s own keys) to that one, or name it as “security.previous_master_key” to change it"
     )]
     OtherMasterKey,
     /// Some of its data keys are wrapped by a master key that is not among the given ones.

@@ -1,5 +1,6 @@
 //! The log's rows: written once, read newest first by keyset or oldest first in a stream.
 
+use serde_json::Value;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
@@ -86,6 +87,25 @@ pub async fn of_request(db: &CellDb, workspace: &WorkspaceId, request: &str) -> 
     );
     let select = Select::new(&text, values![workspace.as_str(), request]);
     select.all(&db.read).await?.iter().map(|row| linked(workspace, row)).collect()
+}
+
+/// The data of a request's acts of one kind.
+///
+/// # Errors
+/// The database's own.
+pub async fn data_of_acts(
+    db: &CellDb,
+    workspace: &WorkspaceId,
+    request: &str,
+    event: &str,
+) -> Result<Vec<Option<Value>>> {
+    let text = "SELECT data FROM log_entries WHERE workspace_id = $1 AND request_id = $2 AND event = $3";
+    let rows = Select::new(text, values![workspace.as_str(), request, event]).all(&db.read).await?;
+    let data = |row: &AnyRow| {
+        let text: Option<String> = row.try_get("data")?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    };
+    rows.iter().map(data).collect()
 }
 
 /// When the first entry that is left was written; `None` for an empty log.

@@ -26,6 +26,7 @@ pub mod log_exports;
 pub mod nda;
 pub mod orphans;
 pub mod own_mail;
+pub mod pending_acts;
 pub mod people;
 pub mod replicas;
 pub mod retention;

@@ -1,11 +1,11 @@
-//! Spend out of the roll-up, for one agent, one model or all: by day, and by who used what.
+//! Spend out of the roll-up by day, for one agent, one model or all: by day, and by who used what.
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use crate::domain::ids::WorkspaceId;
 use crate::domain::money::Usd;
-use crate::domain::time::{DAY, Time};
+use crate::domain::time::Time;
 use crate::engine::error::Result;
 use crate::engine::store::CellDb;
 use crate::engine::store::sql::{Select, values};
@@ -20,7 +20,7 @@ pub enum Of<'a> {
     Model(&'a str),
 }
 
-/// Spend by UTC day from `from` until before `to`, in order of time; `user_id` holds the part's name.
+/// Spend on each of the whole UTC days from `from` until before `to`, in order of time; `user_id` holds the part's name.
 ///
 /// # Errors
 /// The database's own.
@@ -36,10 +36,10 @@ pub async fn by_day(
         Of::Model(name) => ("user_id", "model", name),
     };
     let text = format!(
-        "SELECT hour_us / 86400000000 AS day, {part} AS part, CAST(SUM(cost) AS BIGINT) AS cost, \
-         CAST(SUM(calls) AS BIGINT) AS calls FROM usage_hours \
-         WHERE workspace_id = $1 AND hour_us >= $2 AND hour_us < $3 AND {own} = $4 \
-         GROUP BY hour_us / 86400000000, {part} ORDER BY hour_us / 86400000000, {part}"
+        "SELECT day_us, {part} AS part, CAST(SUM(cost) AS BIGINT) AS cost, \
+         CAST(SUM(calls) AS BIGINT) AS calls FROM usage_days \
+         WHERE workspace_id = $1 AND day_us >= $2 AND day_us < $3 AND {own} = $4 \
+         GROUP BY day_us, {part} ORDER BY day_us, {part}"
     );
     let values = values![workspace.as_str(), from.micros(), to.micros(), name];
     Select::new(&text, values).all(&db.read).await?.iter().map(day).collect()
@@ -47,7 +47,7 @@ pub async fn by_day(
 
 fn day(row: &AnyRow) -> Result<DayOfAgent> {
     Ok(DayOfAgent {
-        day: Time(row.try_get::<i64, _>("day")? * DAY),
+        day: Time(row.try_get("day_us")?),
         user_id: row.try_get("part")?,
         cost: Usd::from_micros(row.try_get("cost")?),
         calls: row.try_get("calls")?,
@@ -69,7 +69,7 @@ pub struct Part {
     pub cost: Usd,
 }
 
-/// Who used which tool and model, and for how much, from `from` until before `to`.
+/// Who used which tool and model, and for how much, over the whole UTC days from `from` until before `to`.
 ///
 /// # Errors
 /// The database's own.
@@ -81,7 +81,7 @@ pub async fn parts(
     to: Time,
 ) -> Result<Vec<Part>> {
     let text = "SELECT user_id, tool, model, CAST(SUM(calls) AS BIGINT) AS calls, CAST(SUM(cost) AS BIGINT) AS cost \
-                FROM usage_hours WHERE workspace_id = $1 AND hour_us >= $2 AND hour_us < $3";
+                FROM usage_days WHERE workspace_id = $1 AND day_us >= $2 AND day_us < $3";
     let select = Select::new(text, values![workspace.as_str(), from.micros(), to.micros()])
         .and("user_id = ?", agent)
         .tail("GROUP BY user_id, tool, model ORDER BY user_id, tool, model");

@@ -242,14 +242,14 @@ pub struct Totals {
     pub failed: i64,
 }
 
-/// The sums of a workspace from `from` until before `to`.
+/// The sums of a workspace over the whole UTC days from `from` until before `to`.
 ///
 /// # Errors
 /// The database's own.
 pub async fn totals(db: &CellDb, workspace: &WorkspaceId, from: Time, to: Time) -> Result<Totals> {
     let text = "SELECT CAST(COALESCE(SUM(calls), 0) AS BIGINT) AS calls, CAST(COALESCE(SUM(cost), 0) AS BIGINT) AS cost, \
                 CAST(COALESCE(SUM(refused), 0) AS BIGINT) AS refused, CAST(COALESCE(SUM(failed), 0) AS BIGINT) AS failed \
-                FROM usage_hours WHERE workspace_id = $1 AND hour_us >= $2 AND hour_us < $3";
+                FROM usage_days WHERE workspace_id = $1 AND day_us >= $2 AND day_us < $3";
     let query = sqlx::query(text).bind(workspace.as_str()).bind(from.micros()).bind(to.micros());
     let row = query.fetch_one(&db.read).await?;
     Ok(Totals {
@@ -273,21 +273,21 @@ pub struct DayOfAgent {
     pub calls: i64,
 }
 
-/// Spend by UTC day and agent from `from` until before `to`, in order of time.
+/// Spend by agent on each of the whole UTC days from `from` until before `to`, in order of time.
 ///
 /// # Errors
 /// The database's own.
 pub async fn by_day(db: &CellDb, workspace: &WorkspaceId, from: Time, to: Time) -> Result<Vec<DayOfAgent>> {
-    let text = "SELECT hour_us / 86400000000 AS day, user_id, CAST(SUM(cost) AS BIGINT) AS cost, \
-                CAST(SUM(calls) AS BIGINT) AS calls FROM usage_hours \
-                WHERE workspace_id = $1 AND hour_us >= $2 AND hour_us < $3 \
-                GROUP BY hour_us / 86400000000, user_id ORDER BY hour_us / 86400000000, user_id";
+    let text = "SELECT day_us, user_id, CAST(SUM(cost) AS BIGINT) AS cost, \
+                CAST(SUM(calls) AS BIGINT) AS calls FROM usage_days \
+                WHERE workspace_id = $1 AND day_us >= $2 AND day_us < $3 \
+                GROUP BY day_us, user_id ORDER BY day_us, user_id";
     let query = sqlx::query(text).bind(workspace.as_str()).bind(from.micros()).bind(to.micros());
     let rows = query.fetch_all(&db.read).await?;
     rows.iter()
         .map(|row| {
             Ok(DayOfAgent {
-                day: Time(row.try_get::<i64, _>("day")? * crate::domain::time::DAY),
+                day: Time(row.try_get("day_us")?),
                 user_id: row.try_get("user_id")?,
                 cost: Usd::from_micros(row.try_get("cost")?),
                 calls: row.try_get("calls")?,

@@ -10,6 +10,7 @@ use crate::domain::time::Time;
 use crate::engine::error::{Result, internal};
 use crate::engine::store::ControlDb;
 use crate::engine::store::books::parse;
+use crate::engine::store::pending_acts::{self, PendingAct};
 use crate::engine::store::sql::{Statement, values};
 
 /// A tenant, as the directory knows it.
@@ -131,6 +132,15 @@ pub async fn count_by_cell(db: &ControlDb) -> Result<Vec<(String, i64)>> {
     rows.iter().map(|row| Ok((row.try_get("cell")?, row.try_get("held")?))).collect()
 }
 
+/// The name of a workspace's cell, also of a deleted one's.
+///
+/// # Errors
+/// The database's own.
+pub async fn cell_of(db: &ControlDb, id: &WorkspaceId) -> Result<Option<String>> {
+    let text = "SELECT cell FROM workspaces WHERE id = $1";
+    Ok(sqlx::query_scalar(text).bind(id.as_str()).fetch_optional(&db.read).await?)
+}
+
 /// Marks a workspace as deleted.
 ///
 /// # Errors
@@ -207,7 +217,12 @@ pub async fn members(db: &ControlDb, workspace: &WorkspaceId) -> Result<Vec<Memb
 ///
 /// # Errors
 /// The database's own.
-pub async fn insert_invitation(db: &ControlDb, invitation: &Invitation, fingerprint: &str) -> Result<()> {
+pub async fn insert_invitation(
+    db: &ControlDb,
+    invitation: &Invitation,
+    fingerprint: &str,
+    act: &PendingAct,
+) -> Result<()> {
     let mut transaction = db.begin().await?;
     let end = "DELETE FROM invitations WHERE workspace_id = $1 AND email = $2 AND accepted_us IS NULL";
     let which = values![invitation.workspace_id.as_str(), invitation.email.as_str()];
@@ -225,6 +240,7 @@ pub async fn insert_invitation(db: &ControlDb, invitation: &Invitation, fingerpr
         invitation.expires_at.micros()
     ];
     Statement::new(text, values).run(&mut transaction).await?;
+    pending_acts::insert(&mut transaction, act).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -324,11 +340,18 @@ fn previous_url_key(row: &AnyRow) -> Result<Option<(String, Time)>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn rotate_url_key(db: &ControlDb, id: &WorkspaceId, key: &str, ends_at: Time) -> Result<()> {
+pub async fn rotate_url_key(
+    db: &ControlDb,
+    id: &WorkspaceId,
+    key: &str,
+    ends_at: Time,
+    act: &PendingAct,
+) -> Result<()> {
     let mut transaction = db.begin().await?;
     let text = "UPDATE workspaces SET previous_url_key = url_key, previous_url_ends_us = $1, url_key = $2 WHERE id = $3";
     Statement::new(text, values![ends_at.micros(), key, id.as_str()]).run(&mut transaction).await?;
     Statement::new(crate::engine::store::TELL_NODES, Vec::new()).run(&mut transaction).await?;
+    pending_acts::insert(&mut transaction, act).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -342,6 +365,7 @@ pub async fn change_member(
     id: &WorkspaceId,
     user: &UserId,
     role: Option<Role>,
+    act: &PendingAct,
 ) -> Result<bool> {
     const STAYS_ONE: &str = "AND (role <> 'admin' OR EXISTS (SELECT 1 FROM memberships o WHERE o.workspace_id = $1 \
                              AND o.user_id <> $2 AND o.role = 'admin'))";
@@ -364,9 +388,12 @@ pub async fn change_member(
         }
         None => format!("DELETE FROM memberships WHERE workspace_id = $1 AND user_id = $2 {STAYS_ONE}"),
     };
-    let changed = crate::engine::store::sql::run_text(&mut transaction, text, which).await?;
+    let is_changed = crate::engine::store::sql::run_text(&mut transaction, text, which).await? == 1;
+    if is_changed {
+        pending_acts::insert(&mut transaction, act).await?;
+    }
     transaction.commit().await?;
-    Ok(changed == 1)
+    Ok(is_changed)
 }
 
 /// The invitations of a workspace that nobody took up yet, the newest first.
@@ -383,8 +410,19 @@ pub async fn open_invitations(db: &ControlDb, workspace: &WorkspaceId) -> Result
 ///
 /// # Errors
 /// The database's own.
-pub async fn withdraw_invitation(db: &ControlDb, workspace: &WorkspaceId, id: &InvitationId) -> Result<bool> {
+pub async fn withdraw_invitation(
+    db: &ControlDb,
+    workspace: &WorkspaceId,
+    id: &InvitationId,
+    act: &PendingAct,
+) -> Result<bool> {
     let text = "DELETE FROM invitations WHERE workspace_id = $1 AND id = $2 AND accepted_us IS NULL";
-    let mut connection = db.write.acquire().await?;
-    Ok(Statement::new(text, values![workspace.as_str(), id.as_str()]).run(&mut connection).await? == 1)
+    let mut transaction = db.begin().await?;
+    let which = values![workspace.as_str(), id.as_str()];
+    let is_withdrawn = Statement::new(text, which).run(&mut transaction).await? == 1;
+    if is_withdrawn {
+        pending_acts::insert(&mut transaction, act).await?;
+    }
+    transaction.commit().await?;
+    Ok(is_withdrawn)
 }

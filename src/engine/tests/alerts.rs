@@ -1,16 +1,19 @@
 //! Alerts over months of a fake clock, each told once, and the loop breaker.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::domain::access::Role;
 use crate::domain::alerts::{AlertSettings, Runaway};
+use crate::domain::money::Usd;
 use crate::domain::policy::Tool;
 use crate::domain::settings::CapsChange;
 use crate::domain::time::{DAY, HOUR, MINUTE, SECOND};
 use crate::engine::Engine;
 use crate::engine::access::own_mail::MailChoices;
+use crate::engine::access::scope::Scope;
 use crate::engine::alerts::AlertChange;
 use crate::engine::calls::agents::{AgentState, AgentView};
 use crate::engine::calls::providers::{Act, ProviderError, Scripted};
@@ -72,6 +75,23 @@ async fn spend(world: &World, calls: usize) {
     for number in 0..calls {
         world.image(small(&format!("picture {number} at {}", world.clock.now()))).await.unwrap();
     }
+}
+
+/// A floor that the empty balance is below, and the alert that fires for it.
+async fn fall_below_floor(world: &World, scope: &Scope, floor: i32) {
+    let caps = CapsChange { floor_usd: Some(Some(Usd::dollars(floor))), ..CapsChange::default() };
+    world.engine.set_caps(scope, &caps).await.unwrap();
+    assert_eq!(world.engine.watch_budgets().await.unwrap(), 1);
+}
+
+/// Waits until it is so; a test that waits in vain fails.
+async fn until(is_so: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap();
 }
 
 both_engines! {
@@ -439,6 +459,31 @@ both_engines! {
         let set = log.items.iter().find_map(|row| row.entry.data.as_ref().filter(|data| data["setting"] == "alerts"));
         let changed = set.map(|data| (data["slack_changed"].clone(), data["recipients_changed"].clone()));
         assert_eq!(changed, Some((json!(true), json!(true))));
+    }
+
+    async fn a_slack_that_hangs_holds_up_nobody_else(on) {
+        let world = World::with_config(on, "1", |config| config.webhooks.allow_private_addresses = true).await;
+        let (hanging, healthy) = (Receiver::start().await, Receiver::start().await);
+        hanging.always(Some(Reply::Slow(Duration::from_secs(60))));
+        let (first, second) = (world.another_workspace("Hanging").await, world.another_workspace("Healthy").await);
+        for (scope, slack) in [(&first, &hanging), (&second, &healthy)] {
+            let change = AlertChange { settings: AlertSettings::default(), slack_url: Some(slack.url.clone()) };
+            world.engine.set_alerts(scope, change).await.unwrap();
+            fall_below_floor(&world, scope, 1).await;
+        }
+        let began = Instant::now();
+        world.engine.tell_alerts_apart();
+        until(async || hanging.all().len() == 1 && healthy.all().len() == 1).await;
+        // The first round still hangs, and what is fired now is told in the next.
+        fall_below_floor(&world, &second, 2).await;
+        world.engine.tell_alerts_apart();
+        let told = async || world.engine.alerts(&second).await.unwrap().history;
+        until(async || told().await.iter().filter(|alert| alert.told_at.is_some()).count() == 2).await;
+        assert!(began.elapsed() < Duration::from_secs(10), "sooner than the first round's patience: {:?}", began.elapsed());
+        assert_eq!(hanging.all().len(), 1, "it is asked once meanwhile");
+        assert_eq!(mails(&world).await.iter().filter(|mail| mail.contains("below the floor")).count(), 3, "nor its own mail");
+        let channels: Vec<_> = told().await.into_iter().filter_map(|alert| alert.channels).collect();
+        assert_eq!((channels.as_slice(), healthy.all().len()), (["1 mail; Slack", "1 mail; Slack"].map(String::from).as_slice(), 2));
     }
 
     async fn who_wants_no_mail_gets_none_and_named_recipients_do(on) {

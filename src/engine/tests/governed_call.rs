@@ -20,6 +20,7 @@ use crate::engine::calls::providers::{Act, ProviderError, Scripted};
 use crate::engine::error::Error;
 use crate::engine::log::reading::{AuditFilter, GenerationFilter, Page};
 use crate::engine::money::billing::LedgerFilter;
+use crate::engine::tests::killed::killed_after;
 use crate::engine::tests::support::{Databases, World, bootstrap, both_engines, usd};
 
 fn small(prompt: &str) -> Value {
@@ -129,6 +130,20 @@ both_engines! {
         world.engine.0.running.close();
         world.engine.0.running.wait().await;
         assert_eq!(world.money().await, (usd("0.958"), Usd::ZERO));
+        world.assert_whole().await;
+    }
+
+    async fn whenever_a_client_hangs_up_no_money_waits_for_the_sweeper(on) {
+        let world = World::with_money(on, "10").await;
+        let mut answered = 0;
+        for polls in 1..40 {
+            let prompt = format!("a fox, and away after {polls}");
+            answered += usize::from(killed_after(polls, world.image(small(&prompt))).await.is_some());
+        }
+        assert!(answered < 39, "some hung up before their answer");
+        world.engine.0.running.close();
+        world.engine.0.running.wait().await;
+        assert_eq!(world.money().await.1, Usd::ZERO, "nothing is set aside");
         world.assert_whole().await;
     }
 

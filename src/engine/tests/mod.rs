@@ -1,5 +1,6 @@
 //! The engine as a whole, on SQLite and on PostgreSQL.
 
+mod acts;
 mod alerts;
 mod backup;
 mod concurrency;

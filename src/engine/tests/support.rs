@@ -16,6 +16,7 @@ use crate::engine::access::bootstrap::{Bootstrap, Bootstrapped};
 use crate::engine::access::identify::AgentCaller;
 use crate::engine::access::people::NewPerson;
 use crate::engine::access::scope::{Origin, Principal, Scope};
+use crate::engine::access::workspaces::NewWorkspace;
 use crate::engine::calls::gateway::CallError;
 use crate::engine::calls::providers::{Providers, Scripted};
 use crate::engine::clock::Clock;
@@ -119,6 +120,7 @@ impl Databases {
             storage: None,
             exports: None,
             mcp_url: None,
+            keys: None,
         };
         config.cells = vec![cell("eu", Region::EuWest1), cell("us", Region::UsEast1)];
         config
@@ -203,6 +205,15 @@ impl World {
         let origin = Origin::new(self.engine.new_request_id(), None);
         let user = Principal::User(self.made.user_id.clone());
         self.engine.scope(&user, &self.made.workspace_id, Permission::ChangeSettings, origin).await.unwrap()
+    }
+
+    /// Another workspace of the same person, in the same cell.
+    pub(crate) async fn another_workspace(&self, name: &str) -> Scope {
+        let new = NewWorkspace { name: name.into(), region: "eu-west-1".into() };
+        let origin = || Origin::new(self.engine.new_request_id(), None);
+        let made = self.engine.create_workspace(&self.made.user_id, new, origin()).await.unwrap();
+        let user = Principal::User(self.made.user_id.clone());
+        self.engine.scope(&user, &made.id, Permission::ChangeSettings, origin()).await.unwrap()
     }
 
     /// Balance, reserved.

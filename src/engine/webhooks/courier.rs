@@ -19,7 +19,7 @@ use crate::engine::store::log;
 use crate::engine::store::sql::Statement;
 use crate::engine::store::webhooks::{self, EndpointRow, EndpointState};
 use crate::engine::webhooks::secrets::Secrets;
-use crate::engine::webhooks::sender::{Request, kept};
+use crate::engine::webhooks::sender::{Request, channel, kept};
 use crate::engine::webhooks::slots::Slots;
 use crate::engine::{CellNode, Engine, random};
 
@@ -307,7 +307,7 @@ impl Courier<'_> {
             body,
             secrets: &self.secrets,
             signing: self.secrets.signing(self.row.old_secret_ends_at, at),
-            channel: crate::engine::webhooks::channel(&self.row.id),
+            channel: channel(&self.row.id),
             at,
         };
         let (answer, took) = self.engine.0.sender.send(&request).await;

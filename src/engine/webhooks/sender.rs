@@ -17,11 +17,13 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use url::Url;
 
+use crate::domain::ids::WebhookId;
 use crate::domain::time::Time;
 use crate::domain::webhooks::answer::{Answer, retry_after};
 use crate::domain::webhooks::endpoint::{Format, may_be_public};
 use crate::domain::webhooks::signature;
 use crate::engine::outbound::{PublicAddresses, SystemNames, install_tls};
+use crate::engine::random;
 use crate::engine::webhooks::secrets::Secrets;
 
 /// To connect.
@@ -246,6 +248,19 @@ impl Fault {
         }
         .into()
     }
+}
+
+/// Splunk's channel: a UUID that is the same for the endpoint at all times.
+pub(super) fn channel(id: &WebhookId) -> String {
+    let digest = random::fingerprint(id.as_str());
+    format!(
+        "{}-{}-4{}-8{}-{}",
+        &digest[..8],
+        &digest[8..12],
+        &digest[13..16],
+        &digest[17..20],
+        &digest[20..32]
+    )
 }
 
 #[cfg(test)]

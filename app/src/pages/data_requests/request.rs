@@ -108,18 +108,22 @@ fn about(request: &DataRequestView) -> impl IntoView + use<> {
         ("User or agent", text("user_id")),
         ("Request", ids),
         ("Prompt’s hash", text("prompt_hash")),
-        ("From", text("from").and_then(|at| Time::parse(&at)).map(words::moment)),
-        ("Before", text("to").and_then(|at| Time::parse(&at)).map(words::moment)),
     ];
+    let time = |field| text(field).and_then(|at| Time::parse(&at));
+    let times = [("From", time("from")), ("Before", time("to"))];
     let lines = lines
         .into_iter()
         .filter_map(|(name, value)| value.map(|value| view! { <div><dt>{name}</dt><dd>{value}</dd></div> }));
+    let times = times.into_iter().filter_map(|(name, at)| {
+        at.map(|at| view! { <div><dt>{name}</dt><dd><When at=at/></dd></div> })
+    });
     let found = &request.matches;
     view! {
         <section class="card">
             <header><h2>"What it is about"</h2></header>
             <dl class="in facts">
                 {lines.collect_view()}
+                {times.collect_view()}
                 <div><dt>"When filed"</dt><dd>{words::matches(found)}</dd></div>
             </dl>
             <footer>{match request.kind {

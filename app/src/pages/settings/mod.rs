@@ -16,6 +16,7 @@ use crate::actions::{DeleteWorkspace, RotateMcpUrl, SetSettings};
 use crate::components::fact::fact;
 use crate::components::field::{ChoiceGroup, Field, Said};
 use crate::components::frame::{page, workspace_page};
+use crate::components::when::When;
 use crate::flash::Flash;
 use crate::islands::CopyButton;
 use crate::words;
@@ -97,7 +98,7 @@ fn general(scope: &Scope, settings: Settings, flash: Flash) -> impl IntoView + u
 fn address(scope: &Scope, url: String, now: Time, flash: Flash) -> impl IntoView + use<> {
     let previous = scope.workspace.previous_url_key.as_ref().filter(|(_, end)| *end > now);
     let previous =
-        previous.map(|(_, end)| format!("The address before it works until {}.", words::moment(*end)));
+        previous.map(|(_, end)| view! { "The address before it works until " <When at=*end/> "." });
     let is_open = flash.is_about(&["grace_hours"]);
     let rotate = scope.role.may(Permission::RotateMcpUrl).then(|| {
         view! {

@@ -219,7 +219,7 @@ pub fn delivery(row: DeliveryView, action: Option<AnyView>) -> impl IntoView {
 fn forms(ids: &Ids, hook: &EndpointView, flash: &Flash) -> impl IntoView + use<> {
     let rotating = hook
         .previous_secret_ends_at
-        .map(|end| format!("The secret before signs too until {}. ", words::moment(end)));
+        .map(|end| view! { "The secret before signs too until " <When at=end/> ". " });
     let sent = hook.headers.join(", ");
     let remove = (!sent.is_empty()).then(|| {
         view! {

@@ -1,0 +1,71 @@
+//! Acts that change the directory. Their log is in the workspace's cell, another database: a note of the act is committed
+//! with the change, then the act goes into the log, and a node that dies in between leaves the note for the others.
+
+use crate::domain::time::{MINUTE, Time};
+use crate::engine::access::scope::Scope;
+use crate::engine::error::Result;
+use crate::engine::money::ledger_writer::{Act, Work};
+use crate::engine::store::pending_acts::{self, PendingAct};
+use crate::engine::store::{log, workspaces};
+use crate::engine::{CellNode, Engine, random};
+
+/// After so long the node that noted an act does not write it any more.
+const LEFT_BEHIND: i64 = 2 * MINUTE;
+
+impl Engine {
+    /// The note of an act without changes of its own, for the transaction that changes the directory.
+    pub(crate) fn note_act(&self, act: &Act) -> PendingAct {
+        debug_assert!(act.changes.is_empty(), "a note keeps the entry only");
+        let id = hex::encode(random::bytes::<16>());
+        PendingAct { id, entry: act.entry.clone(), made_at: self.0.clock.now() }
+    }
+
+    /// Writes a noted act into the log. Where the cell does not take it now, a job writes it later: what it tells of is done.
+    pub(crate) async fn write_noted(&self, scope: &Scope, act: Act, note: &PendingAct) -> Result<()> {
+        match self.submit_act(scope, act).await {
+            Ok(_) => pending_acts::remove(&self.0.control, &note.id).await,
+            Err(error) => {
+                tracing::warn!(%error, workspace = %scope.workspace.id, "an act is not in the log yet; it is written in a few minutes");
+                self.0.identities.forget();
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes the acts that nodes left behind which died, or whose cell did not answer. Tells how many.
+    ///
+    /// # Errors
+    /// The database's own; the next run goes on.
+    pub async fn write_pending_acts(&self) -> Result<usize> {
+        let left = pending_acts::noted_before(&self.0.control, self.0.clock.now().plus(-LEFT_BEHIND)).await?;
+        let mut count = 0;
+        for act in left {
+            count += usize::from(self.write_left_behind(act).await?);
+        }
+        Ok(count)
+    }
+
+    async fn write_left_behind(&self, act: PendingAct) -> Result<bool> {
+        // Of a deleted workspace too: its log stays until its own retention ends.
+        let cell = workspaces::cell_of(&self.0.control, &act.entry.workspace_id).await?;
+        let Some(node) = cell.and_then(|cell| self.0.cells.get(&cell)) else { return Ok(false) };
+        let Some(lease) = self.lease(node, "acts").await? else { return Ok(false) };
+        let is_new = !is_logged(node, &act).await?;
+        if is_new {
+            let mut entry = act.entry.clone();
+            entry.ts = Time::default();
+            let work = Work::Act(Box::new(Act { entry, changes: Vec::new(), tell_nodes: true }));
+            node.writer.submit(&act.entry.workspace_id, work).await?;
+        }
+        pending_acts::remove(&self.0.control, &act.id).await?;
+        lease.finish(&serde_json::json!({ "act": act.id })).await?;
+        Ok(is_new)
+    }
+}
+
+/// Whether the node died only after it had written the act.
+async fn is_logged(node: &CellNode, act: &PendingAct) -> Result<bool> {
+    let (entry, event) = (&act.entry, act.entry.event.as_deref().unwrap_or_default());
+    let logged = log::data_of_acts(&node.db, &entry.workspace_id, entry.request_id.as_str(), event).await?;
+    Ok(logged.contains(&entry.data))
+}

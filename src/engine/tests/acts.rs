@@ -1,0 +1,85 @@
+//! Acts on the directory are in the workspace's log once, whenever the node that does them dies.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::domain::access::Role;
+use crate::domain::time::{MINUTE, Time};
+use crate::engine::log::reading::{AuditFilter, EntryKind, Page};
+use crate::engine::store::pending_acts;
+use crate::engine::tests::killed::killed_after;
+use crate::engine::tests::support::{Databases, World, add_member, both_engines};
+
+/// A run that is not over after so many polls does not get on.
+const MOST: usize = 400;
+
+/// What the log says of one kind of acts, the oldest first.
+async fn logged(world: &World, event: &str) -> Vec<Value> {
+    let filter = AuditFilter { kind: Some(EntryKind::Administration), ..AuditFilter::default() };
+    let page = Page { limit: Some(200), cursor: None };
+    let rows = world.engine.audit(&world.admin().await, &filter, page).await.unwrap().items;
+    let of_kind = rows.into_iter().filter(|row| row.entry.event.as_deref() == Some(event));
+    let mut data: Vec<Value> = of_kind.filter_map(|row| row.entry.data).collect();
+    data.reverse();
+    data
+}
+
+/// What other nodes do once they may.
+async fn follow(world: &World) -> usize {
+    // What a database still works on when its client is gone ends.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    world.clock.advance(3 * MINUTE);
+    let written = world.engine.write_pending_acts().await.unwrap();
+    let left = pending_acts::noted_before(&world.engine.0.control, Time(i64::MAX)).await.unwrap();
+    assert_eq!(left, [], "nothing is left behind");
+    written
+}
+
+both_engines! {
+    async fn each_invitation_is_logged_once_whenever_its_node_dies(on) {
+        let world = World::with_money(on, "1").await;
+        for polls in 1..MOST {
+            let (scope, email) = (world.admin().await, format!("person-{polls}@example.com"));
+            if killed_after(polls, world.engine.make_invitation(&scope, &email, "viewer")).await.is_some() {
+                break;
+            }
+        }
+        let written = follow(&world).await;
+        let open = world.engine.invitations(&world.admin().await).await.unwrap();
+        let mut made: Vec<Value> = open.into_iter().map(|open| json!(open.id)).collect();
+        let mut told: Vec<Value> =
+            logged(&world, "member.invited").await.into_iter().map(|data| data["invitation_id"].clone()).collect();
+        made.sort_by_key(Value::to_string);
+        told.sort_by_key(Value::to_string);
+        assert_eq!(told, made);
+        assert!(made.len() > 1, "some died between the two");
+        assert!(written <= made.len());
+        world.assert_whole().await;
+    }
+
+    async fn an_act_whose_node_died_before_its_log_is_written_by_another(on) {
+        let world = World::with_money(on, "1").await;
+        add_member(&world, "vera@example.com", Role::Viewer).await;
+        let members = world.engine.members(&world.admin().await).await.unwrap();
+        let user = members.into_iter().find(|member| member.role == Role::Viewer).unwrap().user_id;
+        let (scope, data) = (world.admin().await, json!({ "user_id": user, "from": "viewer", "to": "developer" }));
+        let act = world.engine.act(&scope, "member.role_changed", data.clone(), Vec::new()).await.unwrap();
+        let note = world.engine.note_act(&act);
+        let id = &world.made.workspace_id;
+        let changed = crate::engine::store::workspaces::change_member(&world.engine.0.control, id, &user, Some(Role::Developer), &note);
+        assert!(changed.await.unwrap());
+        assert_eq!(world.engine.write_pending_acts().await.unwrap(), 0, "its node may still be at it");
+        assert_eq!(follow(&world).await, 1);
+        assert_eq!(logged(&world, "member.role_changed").await, [data]);
+        assert_eq!(follow(&world).await, 0);
+    }
+
+    async fn what_was_refused_leaves_no_act(on) {
+        let world = World::with_money(on, "1").await;
+        let me = &world.made.user_id;
+        assert!(world.engine.change_role(&world.admin().await, me, "viewer").await.is_err(), "the last Admin");
+        assert!(world.engine.remove_member(&world.admin().await, me).await.is_err());
+        assert_eq!(follow(&world).await, 0);
+    }
+}
