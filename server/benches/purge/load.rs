@@ -52,13 +52,17 @@ impl Steady {
     pub fn start(load: Load) -> Self {
         let (stop, mut stopped) = oneshot::channel();
         let calls = tokio::spawn(async move {
-            let (mut tick, mut calls) =
-                (tokio::time::interval(Duration::from_secs(1) / RATE), JoinSet::new());
+            let (mut tick, mut calls, mut latencies) =
+                (tokio::time::interval(Duration::from_secs(1) / RATE), JoinSet::new(), Vec::new());
             while stopped.try_recv().is_err() {
                 tick.tick().await;
                 calls.spawn(load.clone().call());
+                // A call that ended keeps its memory until it is joined, and would count as the purge's.
+                while let Some(ended) = calls.try_join_next() {
+                    latencies.push(ended.unwrap());
+                }
             }
-            let mut latencies = calls.join_all().await;
+            latencies.extend(calls.join_all().await);
             latencies.sort_unstable();
             latencies
         });

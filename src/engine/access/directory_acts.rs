@@ -1,7 +1,7 @@
 //! Acts that change the directory. Their log is in the workspace's cell, another database: a note of the act is committed
 //! with the change, then the act goes into the log, and a node that dies in between leaves the note for the others.
 
-use crate::domain::time::{MINUTE, Time};
+use crate::domain::time::MINUTE;
 use crate::engine::access::scope::Scope;
 use crate::engine::error::Result;
 use crate::engine::money::ledger_writer::{Act, Work};
@@ -20,45 +20,55 @@ impl Engine {
         PendingAct { id, entry: act.entry.clone(), made_at: self.0.clock.now() }
     }
 
-    /// Writes a noted act into the log. Where the cell does not take it now, a job writes it later: what it tells of is done.
-    pub(crate) async fn write_noted(&self, scope: &Scope, act: Act, note: &PendingAct) -> Result<()> {
-        match self.submit_act(scope, act).await {
-            Ok(_) => pending_acts::remove(&self.0.control, &note.id).await,
-            Err(error) => {
-                tracing::warn!(%error, workspace = %scope.workspace.id, "an act is not in the log yet; it is written in a few minutes");
-                self.0.identities.forget();
-                Ok(())
-            }
+    /// Writes a noted act into the log. Where that fails a job does it later, for what the act tells of is done.
+    pub(crate) async fn write_noted(&self, scope: &Scope, act: Act, note: &PendingAct) {
+        let written = async {
+            self.submit_act(scope, act).await?;
+            pending_acts::remove(&self.0.control, &note.id).await
+        };
+        if let Err(error) = written.await {
+            tracing::warn!(%error, workspace = %scope.workspace.id, "an act is not in the log yet; it is written in a few minutes");
+            self.0.identities.forget();
         }
     }
 
     /// Writes the acts that nodes left behind which died, or whose cell did not answer. Tells how many.
     ///
     /// # Errors
-    /// The database's own; the next run goes on.
+    /// The directory's own; what a cell does not take waits for the next run.
     pub async fn write_pending_acts(&self) -> Result<usize> {
         let left = pending_acts::noted_before(&self.0.control, self.0.clock.now().plus(-LEFT_BEHIND)).await?;
         let mut count = 0;
         for act in left {
-            count += usize::from(self.write_left_behind(act).await?);
+            match self.write_left_behind(&act).await {
+                Ok(is_new) => count += usize::from(is_new),
+                Err(error) => {
+                    let workspace = &act.entry.workspace_id;
+                    tracing::error!(%error, %workspace, "an act that was left behind is not in the log yet");
+                }
+            }
         }
         Ok(count)
     }
 
-    async fn write_left_behind(&self, act: PendingAct) -> Result<bool> {
+    /// True where the log did not have it. A cell of another server's is left to that one.
+    async fn write_left_behind(&self, act: &PendingAct) -> Result<bool> {
         // Of a deleted workspace too: its log stays until its own retention ends.
         let cell = workspaces::cell_of(&self.0.control, &act.entry.workspace_id).await?;
         let Some(node) = cell.and_then(|cell| self.0.cells.get(&cell)) else { return Ok(false) };
         let Some(lease) = self.lease(node, "acts").await? else { return Ok(false) };
-        let is_new = !is_logged(node, &act).await?;
+        let written = self.write_once(node, act).await;
+        lease.finish(&serde_json::json!({ "act": act.id })).await?;
+        written
+    }
+
+    async fn write_once(&self, node: &CellNode, act: &PendingAct) -> Result<bool> {
+        let is_new = !is_logged(node, act).await?;
         if is_new {
-            let mut entry = act.entry.clone();
-            entry.ts = Time::default();
-            let work = Work::Act(Box::new(Act { entry, changes: Vec::new(), tell_nodes: true }));
-            node.writer.submit(&act.entry.workspace_id, work).await?;
+            let act = Act { entry: act.entry.clone(), changes: Vec::new(), tell_nodes: true };
+            node.writer.submit(&act.entry.workspace_id.clone(), Work::Act(Box::new(act))).await?;
         }
         pending_acts::remove(&self.0.control, &act.id).await?;
-        lease.finish(&serde_json::json!({ "act": act.id })).await?;
         Ok(is_new)
     }
 }

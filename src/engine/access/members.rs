@@ -82,7 +82,7 @@ impl Engine {
         let act = self.act(scope, "member.invited", data, Vec::new()).await?;
         let (fingerprint, note) = (random::fingerprint(&token), self.note_act(&act));
         workspaces::insert_invitation(&self.0.control, &invitation, &fingerprint, &note).await?;
-        self.write_noted(scope, act, &note).await?;
+        self.write_noted(scope, act, &note).await;
         Ok((invitation, token))
     }
 
@@ -98,7 +98,7 @@ impl Engine {
         if !workspaces::change_member(&self.0.control, id, user, Some(role), &note).await? {
             return Err(last_admin("changed"));
         }
-        self.write_noted(scope, act, &note).await?;
+        self.write_noted(scope, act, &note).await;
         Ok(Member { role, ..before })
     }
 
@@ -114,7 +114,8 @@ impl Engine {
         if !workspaces::change_member(&self.0.control, &scope.workspace.id, user, None, &note).await? {
             return Err(last_admin("removed"));
         }
-        self.write_noted(scope, act, &note).await
+        self.write_noted(scope, act, &note).await;
+        Ok(())
     }
 
     async fn member(&self, scope: &Scope, user: &UserId) -> Result<Member> {
@@ -152,7 +153,8 @@ impl Engine {
         if !workspaces::withdraw_invitation(&self.0.control, &scope.workspace.id, id, &note).await? {
             return Err(Error::NotFound);
         }
-        self.write_noted(scope, act, &note).await
+        self.write_noted(scope, act, &note).await;
+        Ok(())
     }
 
     /// Invites everybody in a list of `email,role` lines, or nobody where one line is wrong.
@@ -246,7 +248,7 @@ impl Engine {
         let act = self.act(&scope, "member.joined", data, Vec::new()).await?;
         let note = self.note_act(&act);
         self.join(&invitation, &user, hash.as_deref(), &note).await?;
-        self.write_noted(&scope, act, &note).await?;
+        self.write_noted(&scope, act, &note).await;
         Ok((user, invitation.workspace_id))
     }
 

@@ -95,7 +95,7 @@ impl Engine {
             .await?;
         pending_acts::insert(&mut transaction, &note).await?;
         transaction.commit().await?;
-        self.write_noted(&scope, act, &note).await?;
+        self.write_noted(&scope, act, &note).await;
         Ok(workspace)
     }
 
@@ -202,7 +202,7 @@ impl Engine {
             self.act(scope, "mcp_url.rotated", json!({ "previous_ends_at": ends_at }), Vec::new()).await?;
         let note = self.note_act(&act);
         workspaces::rotate_url_key(&self.0.control, id, &key, ends_at, &note).await?;
-        self.write_noted(scope, act, &note).await?;
+        self.write_noted(scope, act, &note).await;
         let rotated = Workspace { url_key: key, ..scope.workspace.clone() };
         Ok((self.mcp_url(&rotated), ends_at))
     }

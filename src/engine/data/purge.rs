@@ -20,8 +20,10 @@ use crate::engine::{CellNode, Engine};
 
 /// The job's name.
 pub(crate) const PURGE: &str = "purge";
-/// Generations whose files go at a time.
-const BATCH: i64 = 200;
+/// Generations whose files go at a time: few, for calls wait while their rows are written.
+const BATCH: i64 = 100;
+/// How long the purger rests after a batch, in relation to how long it worked: calls share the disk.
+const REST: u32 = 3;
 /// Faults one after another at which the storage itself is taken to be down.
 const FAULTS: usize = 3;
 /// Rows that go at a time.
@@ -161,8 +163,7 @@ impl Engine {
             if all > 0 && batch.is_empty() && !self.storages_answer().await {
                 return Ok(());
             }
-            // Calls share the disk: as much rest as work.
-            tokio::time::sleep(began.elapsed()).await;
+            tokio::time::sleep(began.elapsed() * REST).await;
         }
         Ok(())
     }
