@@ -1,8 +1,5 @@
 //! Where data lives and how it goes, through REST and the command line.
 
-use std::path::Path;
-use std::process::{Command, Output};
-
 use agentframer::domain::time::HOUR;
 use agentframer::engine::access::workspaces::NewWorkspace;
 use reqwest::{Method, StatusCode};
@@ -122,25 +119,4 @@ fn a_backup_is_restored_beside_its_buckets() {
     let restored = agentframer(data.path(), &["restore", "saved"], "");
     assert_eq!(code(&restored), 0, "{}", errors(&restored));
     assert!(String::from_utf8_lossy(&restored.stdout).contains("Clean"));
-}
-
-/// As on a disk that has no more room: writes beyond 64 KiB of a file fail.
-fn without_room(data: &Path, args: &[&str]) -> Output {
-    let limited = "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\"";
-    let mut command = Command::new("bash");
-    command.args(["-c", limited, env!("CARGO_BIN_EXE_agentframer")]).args(args);
-    command.current_dir(data).output().unwrap()
-}
-
-#[test]
-fn a_backup_onto_a_full_disk_says_so_and_is_never_restored() {
-    let (data, empty) = (tempdir().unwrap(), tempdir().unwrap());
-    assert_eq!(code(&agentframer(data.path(), &["demo", "--calls", "2000"], "")), 0);
-    let full = without_room(data.path(), &["backup", "saved"]);
-    assert!(code(&full) == 1 && errors(&full).contains("not a whole backup"), "{}", errors(&full));
-    let saved = data.path().join("saved");
-    let restored = agentframer(empty.path(), &["restore", saved.to_str().unwrap()], "");
-    assert!(code(&restored) == 1 && errors(&restored).contains("Nothing was restored"), "{}", errors(&restored));
-    let again = agentframer(data.path(), &["backup", "elsewhere"], "");
-    assert_eq!(code(&again), 0, "with room it is made: {}", errors(&again));
 }
