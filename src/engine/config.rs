@@ -310,7 +310,11 @@ impl Config {
                 format!(
                     "The cell “{name}” has another's storage. Each cell needs a folder or bucket of its own."
                 )
-            } else if cell.keys.as_ref().is_some_and(|keys| keys.master_key.is_none() && keys.master_key_file.is_none()) {
+            } else if cell
+                .keys
+                .as_ref()
+                .is_some_and(|keys| keys.master_key.is_none() && keys.master_key_file.is_none())
+            {
                 format!(
                     "The cell “{name}” has keys without a master key. Set “master_key” or “master_key_file” in its keys, or leave the keys out."
                 )

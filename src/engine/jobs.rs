@@ -51,11 +51,7 @@ impl Engine {
         self.0.running.spawn(async move { engine.watch().await });
         let engine = self.clone();
         self.0.running.spawn(async move { engine.sweep_for_ever().await });
-        self.repeat(
-            "acts",
-            ACTS,
-            |engine| async move { engine.write_pending_acts().await.map(drop) },
-        );
+        self.repeat("acts", ACTS, |engine| async move { engine.write_pending_acts().await.map(drop) });
         self.repeat(
             "checkpoints",
             CHECKPOINT,

@@ -52,6 +52,7 @@ pub async fn noted_before(db: &ControlDb, before: Time) -> Result<Vec<PendingAct
 }
 
 fn act(row: &AnyRow) -> Result<PendingAct> {
-    let entry = serde_json::from_str(row.try_get("entry")?).map_err(|error| internal("pending act", error))?;
+    let entry =
+        serde_json::from_str(row.try_get("entry")?).map_err(|error| internal("pending act", error))?;
     Ok::<_, Error>(PendingAct { id: row.try_get("id")?, entry, made_at: Time(row.try_get("made_us")?) })
 }

@@ -114,9 +114,9 @@ fn about(request: &DataRequestView) -> impl IntoView + use<> {
     let lines = lines
         .into_iter()
         .filter_map(|(name, value)| value.map(|value| view! { <div><dt>{name}</dt><dd>{value}</dd></div> }));
-    let times = times.into_iter().filter_map(|(name, at)| {
-        at.map(|at| view! { <div><dt>{name}</dt><dd><When at=at/></dd></div> })
-    });
+    let times = times
+        .into_iter()
+        .filter_map(|(name, at)| at.map(|at| view! { <div><dt>{name}</dt><dd><When at=at/></dd></div> }));
     let found = &request.matches;
     view! {
         <section class="card">
