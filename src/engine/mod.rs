@@ -223,27 +223,29 @@ impl Engine {
 }
 
 fn server_keys(config: &Config) -> std::result::Result<MasterKeys, StartError> {
-    master_keys(&config.security.keys(), "security", &config.data_dir.join("master.key"))
+    let mut keys = config.security.keys();
+    keys.master_key_file.get_or_insert_with(|| config.data_dir.join("master.key"));
+    master_keys(&keys, "security")
 }
 
 /// A cell's own keys, or the server's.
 fn cell_keys(cell: &Cell, server: &MasterKeys) -> std::result::Result<MasterKeys, StartError> {
     match &cell.keys {
-        // Settings name the key or its file; a cell's has no place of its own otherwise.
-        Some(keys) => master_keys(keys, &format!("keys of the cell {}", cell.name), Path::new("")),
+        Some(keys) => master_keys(keys, &format!("keys of the cell {}", cell.name)),
         None => Ok(server.clone()),
     }
 }
 
 /// `place` names where in the settings they stand.
-fn master_keys(keys: &Keys, place: &str, file: &Path) -> std::result::Result<MasterKeys, StartError> {
+fn master_keys(keys: &Keys, place: &str) -> std::result::Result<MasterKeys, StartError> {
     let hex_key = |name: &str, hex: Option<&str>| {
         let wrong = || StartError(format!("Setting “{place}.{name}” is not 64 hex digits."));
         hex.map(|hex| MasterKey::from_hex(hex).ok_or_else(wrong)).transpose()
     };
-    let current = match hex_key("master_key", keys.master_key.as_deref())? {
-        Some(key) => key,
-        None => MasterKey::from_file(keys.master_key_file.as_deref().unwrap_or(file)).map_err(StartError)?,
+    let current = match (hex_key("master_key", keys.master_key.as_deref())?, &keys.master_key_file) {
+        (Some(key), _) => key,
+        (None, Some(file)) => MasterKey::from_file(file).map_err(StartError)?,
+        (None, None) => return Err(StartError(format!("Setting “{place}” names no master key."))),
     };
     let previous = match hex_key("previous_master_key", keys.previous_master_key.as_deref())? {
         Some(key) => Some(key),

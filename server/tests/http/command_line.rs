@@ -131,6 +131,27 @@ fn a_wrong_setting_is_named_with_its_place() {
 }
 
 #[test]
+fn wrong_keys_of_a_cell_are_named_with_their_cell() {
+    let data = tempfile::tempdir().unwrap();
+    let says = |command: &[&str], keys: &str| {
+        let settings = format!("[[cells]]\nname = \"eu-1\"\nregion = \"eu-west-1\"\nkeys = {{ {keys} }}\n");
+        std::fs::write(data.path().join("agentframer.toml"), settings).unwrap();
+        let output = agentframer(data.path(), command, "");
+        assert_ne!(code(&output), 0, "{keys}");
+        errors(&output)
+    };
+    let without = says(&["config", "check"], "");
+    assert!(without.contains("“eu-1” has keys without a master key"), "{without}");
+    let unknown = says(&["config", "check"], "master_kay = \"1\"");
+    assert!(unknown.contains("master_kay"), "{unknown}");
+    let no_hex = says(&["migrate"], "master_key = \"secret\"");
+    assert!(no_hex.contains("keys of the cell eu-1.master_key” is not 64 hex digits"), "{no_hex}");
+    let key = format!("master_key = \"{}\", previous_master_key_file = \"gone.key\"", "1".repeat(64));
+    let gone = says(&["migrate"], &key);
+    assert!(gone.contains("gone.key does not exist"), "{gone}");
+}
+
+#[test]
 fn what_fails_ends_with_1_and_says_what_to_do() {
     let data = tempfile::tempdir().unwrap();
     let busy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

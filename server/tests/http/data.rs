@@ -1,5 +1,8 @@
 //! Where data lives and how it goes, through REST and the command line.
 
+use std::path::Path;
+use std::process::{Command, Output};
+
 use agentframer::domain::time::HOUR;
 use agentframer::engine::access::workspaces::NewWorkspace;
 use reqwest::{Method, StatusCode};
@@ -119,4 +122,41 @@ fn a_backup_is_restored_beside_its_buckets() {
     let restored = agentframer(data.path(), &["restore", "saved"], "");
     assert_eq!(code(&restored), 0, "{}", errors(&restored));
     assert!(String::from_utf8_lossy(&restored.stdout).contains("Clean"));
+}
+
+/// As on a disk that has no more room: writes beyond 33 KiB of a file fail.
+fn without_room(data: &Path, args: &[&str]) -> Output {
+    let limited = "trap '' XFSZ; ulimit -f 33; exec \"$0\" \"$@\"";
+    let mut command = Command::new("bash");
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_agentframer")]).args(args);
+    command.current_dir(data).output().unwrap()
+}
+
+/// More than that, also compressed.
+async fn add_rows(data: &Path) {
+    sqlx::any::install_default_drivers();
+    let url = format!("sqlite:{}", data.join("data/eu-west-1.db").display());
+    let database = sqlx::AnyPool::connect(&url).await.unwrap();
+    let rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) \
+                INSERT INTO facts (name, value) SELECT 'row ' || i, HEX(RANDOMBLOB(32)) FROM n";
+    sqlx::query(rows).execute(&database).await.unwrap();
+    database.close().await;
+}
+
+#[tokio::test]
+async fn a_backup_onto_a_full_disk_says_so_and_is_never_restored() {
+    let (data, empty) = (tempdir().unwrap(), tempdir().unwrap());
+    assert_eq!(code(&bootstrap(data.path(), &[])), 0);
+    add_rows(data.path()).await;
+    let full = without_room(data.path(), &["backup", "saved"]);
+    assert!(code(&full) == 1 && errors(&full).contains("not a whole backup"), "{}", errors(&full));
+    let saved = data.path().join("saved");
+    let restored = agentframer(empty.path(), &["restore", saved.to_str().unwrap()], "");
+    assert!(
+        code(&restored) == 1 && errors(&restored).contains("Nothing was restored"),
+        "{}",
+        errors(&restored)
+    );
+    let again = agentframer(data.path(), &["backup", "elsewhere"], "");
+    assert_eq!(code(&again), 0, "with room it is made: {}", errors(&again));
 }

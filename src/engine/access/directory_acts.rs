@@ -1,6 +1,8 @@
 //! Acts that change the directory. Their log is in the workspace's cell, another database: a note of the act is committed
 //! with the change, then the act goes into the log, and a node that dies in between leaves the note for the others.
 
+use serde_json::Value;
+
 use crate::domain::time::MINUTE;
 use crate::engine::access::scope::Scope;
 use crate::engine::error::Result;
@@ -13,23 +15,26 @@ use crate::engine::{CellNode, Engine, random};
 const LEFT_BEHIND: i64 = 2 * MINUTE;
 
 impl Engine {
-    /// The note of an act without changes of its own, for the transaction that changes the directory.
-    pub(crate) fn note_act(&self, act: &Act) -> PendingAct {
-        debug_assert!(act.changes.is_empty(), "a note keeps the entry only");
-        let id = hex::encode(random::bytes::<16>());
-        PendingAct { id, entry: act.entry.clone(), made_at: self.0.clock.now() }
+    /// The note of an act by `scope`, for the transaction that changes the directory.
+    pub(crate) async fn note_act(&self, scope: &Scope, event: &str, data: Value) -> Result<PendingAct> {
+        let entry = self.act(scope, event, data, Vec::new()).await?.entry;
+        Ok(PendingAct { id: hex::encode(random::bytes::<16>()), entry, made_at: self.0.clock.now() })
     }
 
     /// Writes a noted act into the log. Where that fails a job does it later, for what the act tells of is done.
-    pub(crate) async fn write_noted(&self, scope: &Scope, act: Act, note: &PendingAct) {
-        let written = async {
-            self.submit_act(scope, act).await?;
-            pending_acts::remove(&self.0.control, &note.id).await
-        };
+    pub(crate) async fn write_noted(&self, scope: &Scope, act: PendingAct) {
+        let written = async { self.write_into_log(self.cell(&scope.workspace)?, &act).await };
         if let Err(error) = written.await {
             tracing::warn!(%error, workspace = %scope.workspace.id, "an act is not in the log yet; it is written in a few minutes");
-            self.0.identities.forget();
         }
+        self.0.identities.forget();
+    }
+
+    async fn write_into_log(&self, node: &CellNode, act: &PendingAct) -> Result<()> {
+        let workspace = &act.entry.workspace_id;
+        let work = Act { entry: act.entry.clone(), changes: Vec::new(), tell_nodes: true };
+        node.writer.submit(workspace, Work::Act(Box::new(work))).await?;
+        pending_acts::remove(&self.0.control, &act.id).await
     }
 
     /// Writes the acts that nodes left behind which died, or whose cell did not answer. Tells how many.
@@ -63,13 +68,10 @@ impl Engine {
     }
 
     async fn write_once(&self, node: &CellNode, act: &PendingAct) -> Result<bool> {
-        let is_new = !is_logged(node, act).await?;
-        if is_new {
-            let act = Act { entry: act.entry.clone(), changes: Vec::new(), tell_nodes: true };
-            node.writer.submit(&act.entry.workspace_id.clone(), Work::Act(Box::new(act))).await?;
+        if is_logged(node, act).await? {
+            return pending_acts::remove(&self.0.control, &act.id).await.map(|()| false);
         }
-        pending_acts::remove(&self.0.control, &act.id).await?;
-        Ok(is_new)
+        self.write_into_log(node, act).await.map(|()| true)
     }
 }
 

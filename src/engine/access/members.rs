@@ -79,10 +79,10 @@ impl Engine {
             accepted_at: None,
         };
         let data = json!({ "invitation_id": invitation.id, "role": role });
-        let act = self.act(scope, "member.invited", data, Vec::new()).await?;
-        let (fingerprint, note) = (random::fingerprint(&token), self.note_act(&act));
-        workspaces::insert_invitation(&self.0.control, &invitation, &fingerprint, &note).await?;
-        self.write_noted(scope, act, &note).await;
+        let (fingerprint, act) =
+            (random::fingerprint(&token), self.note_act(scope, "member.invited", data).await?);
+        workspaces::insert_invitation(&self.0.control, &invitation, &fingerprint, &act).await?;
+        self.write_noted(scope, act).await;
         Ok((invitation, token))
     }
 
@@ -93,12 +93,11 @@ impl Engine {
     pub async fn change_role(&self, scope: &Scope, user: &UserId, role: &str) -> Result<Member> {
         let (before, role) = (self.member(scope, user).await?, role.parse::<Role>()?);
         let data = json!({ "user_id": user, "from": before.role, "to": role });
-        let act = self.act(scope, "member.role_changed", data, Vec::new()).await?;
-        let (id, note) = (&scope.workspace.id, self.note_act(&act));
-        if !workspaces::change_member(&self.0.control, id, user, Some(role), &note).await? {
+        let act = self.note_act(scope, "member.role_changed", data).await?;
+        if !workspaces::change_member(&self.0.control, user, Some(role), &act).await? {
             return Err(last_admin("changed"));
         }
-        self.write_noted(scope, act, &note).await;
+        self.write_noted(scope, act).await;
         Ok(Member { role, ..before })
     }
 
@@ -109,12 +108,11 @@ impl Engine {
     pub async fn remove_member(&self, scope: &Scope, user: &UserId) -> Result<()> {
         let before = self.member(scope, user).await?;
         let data = json!({ "user_id": user, "role": before.role });
-        let act = self.act(scope, "member.removed", data, Vec::new()).await?;
-        let note = self.note_act(&act);
-        if !workspaces::change_member(&self.0.control, &scope.workspace.id, user, None, &note).await? {
+        let act = self.note_act(scope, "member.removed", data).await?;
+        if !workspaces::change_member(&self.0.control, user, None, &act).await? {
             return Err(last_admin("removed"));
         }
-        self.write_noted(scope, act, &note).await;
+        self.write_noted(scope, act).await;
         Ok(())
     }
 
@@ -146,14 +144,12 @@ impl Engine {
     /// # Errors
     /// [`Error::NotFound`] where it was taken up or withdrawn.
     pub async fn withdraw_invitation(&self, scope: &Scope, id: &InvitationId) -> Result<()> {
-        let act = self
-            .act(scope, "member.invitation_withdrawn", json!({ "invitation_id": id }), Vec::new())
-            .await?;
-        let note = self.note_act(&act);
-        if !workspaces::withdraw_invitation(&self.0.control, &scope.workspace.id, id, &note).await? {
+        let data = json!({ "invitation_id": id });
+        let act = self.note_act(scope, "member.invitation_withdrawn", data).await?;
+        if !workspaces::withdraw_invitation(&self.0.control, id, &act).await? {
             return Err(Error::NotFound);
         }
-        self.write_noted(scope, act, &note).await;
+        self.write_noted(scope, act).await;
         Ok(())
     }
 
@@ -245,10 +241,9 @@ impl Engine {
         let scope = Scope { workspace, role: invitation.role, actor: user.id.to_string(), origin };
         let data =
             json!({ "user_id": user.id, "role": invitation.role, "invited_by": invitation.invited_by });
-        let act = self.act(&scope, "member.joined", data, Vec::new()).await?;
-        let note = self.note_act(&act);
-        self.join(&invitation, &user, hash.as_deref(), &note).await?;
-        self.write_noted(&scope, act, &note).await;
+        let act = self.note_act(&scope, "member.joined", data).await?;
+        self.join(&invitation, &user, hash.as_deref(), &act).await?;
+        self.write_noted(&scope, act).await;
         Ok((user, invitation.workspace_id))
     }
 

@@ -86,16 +86,15 @@ impl Engine {
         let scope =
             Scope { workspace: workspace.clone(), role: Role::Admin, actor: maker.to_string(), origin };
         let data = json!({ "name": workspace.name, "region": region });
-        let act = self.act(&scope, "workspace.created", data, Vec::new()).await?;
-        let note = self.note_act(&act);
+        let act = self.note_act(&scope, "workspace.created", data).await?;
         let mut transaction = self.0.control.begin().await?;
         let inserted = workspaces::insert(&mut transaction, &workspace).await;
         inserted.map_err(|error| taken_name("workspace_name", error))?;
         workspaces::insert_member(&mut transaction, &workspace.id, maker, Role::Admin, workspace.created_at)
             .await?;
-        pending_acts::insert(&mut transaction, &note).await?;
+        pending_acts::insert(&mut transaction, &act).await?;
         transaction.commit().await?;
-        self.write_noted(&scope, act, &note).await;
+        self.write_noted(&scope, act).await;
         Ok(workspace)
     }
 
@@ -196,13 +195,12 @@ impl Engine {
             let message = format!("is not a number of hours from 0 to {LONGEST_GRACE}");
             return Err(FieldError::new("grace_hours", message).into());
         }
-        let (id, key) = (&scope.workspace.id, hex::encode(random::bytes::<20>()));
+        let key = hex::encode(random::bytes::<20>());
         let ends_at = self.0.clock.now().plus(hours * HOUR);
-        let act =
-            self.act(scope, "mcp_url.rotated", json!({ "previous_ends_at": ends_at }), Vec::new()).await?;
-        let note = self.note_act(&act);
-        workspaces::rotate_url_key(&self.0.control, id, &key, ends_at, &note).await?;
-        self.write_noted(scope, act, &note).await;
+        let data = json!({ "previous_ends_at": ends_at });
+        let act = self.note_act(scope, "mcp_url.rotated", data).await?;
+        workspaces::rotate_url_key(&self.0.control, &key, ends_at, &act).await?;
+        self.write_noted(scope, act).await;
         let rotated = Workspace { url_key: key, ..scope.workspace.clone() };
         Ok((self.mcp_url(&rotated), ends_at))
     }

@@ -24,7 +24,7 @@ const CLAIM: i64 = 2 * MINUTE;
 const PAUSES: [i64; 5] = [MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 3 * HOUR];
 /// … until the alert is so old.
 const GIVE_UP: i64 = DAY;
-/// Alerts read at a time, and told at a time.
+/// Alerts that a round reads, and tells at a time. Rounds overlap where receivers hang.
 const BATCH: i64 = 100;
 const AT_ONCE: usize = 32;
 

@@ -7,6 +7,7 @@ pub mod gateway;
 pub mod generate;
 pub mod media;
 pub mod models;
+mod pricing;
 pub mod providers;
 pub mod tasks;
 pub mod tools;

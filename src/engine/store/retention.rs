@@ -39,11 +39,12 @@ pub async fn due(db: &CellDb, now: Time, cursor: &Cursor, limit: i64) -> Result<
 /// # Errors
 /// The database's own.
 pub async fn due_but_held(db: &CellDb, now: Time) -> Result<Vec<(WorkspaceId, u64)>> {
-    // Where nothing is held, what is due is not read for it.
+    // From the holds on: what is due in workspaces without one is not read.
     let text = format!(
-        "SELECT g.workspace_id, COUNT(*) AS held FROM generations g \
-         WHERE EXISTS (SELECT 1 FROM legal_holds WHERE lifted_us IS NULL) \
-         AND g.deleted_us IS NULL AND g.expires_us <= $1 AND {KEEPS_GENERATION} GROUP BY g.workspace_id"
+        "SELECT g.workspace_id, COUNT(*) AS held \
+         FROM (SELECT DISTINCT workspace_id FROM legal_holds WHERE lifted_us IS NULL) w CROSS JOIN generations g \
+         WHERE g.workspace_id = w.workspace_id AND g.deleted_us IS NULL AND g.expires_us <= $1 \
+         AND {KEEPS_GENERATION} GROUP BY g.workspace_id"
     );
     let rows = Select::new(&text, values![now.micros()]).all(&db.read).await?;
     let one = |row: &AnyRow| {

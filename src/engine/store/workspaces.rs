@@ -340,14 +340,8 @@ fn previous_url_key(row: &AnyRow) -> Result<Option<(String, Time)>> {
 ///
 /// # Errors
 /// The database's own.
-pub async fn rotate_url_key(
-    db: &ControlDb,
-    id: &WorkspaceId,
-    key: &str,
-    ends_at: Time,
-    act: &PendingAct,
-) -> Result<()> {
-    let mut transaction = db.begin().await?;
+pub async fn rotate_url_key(db: &ControlDb, key: &str, ends_at: Time, act: &PendingAct) -> Result<()> {
+    let (id, mut transaction) = (&act.entry.workspace_id, db.begin().await?);
     let text = "UPDATE workspaces SET previous_url_key = url_key, previous_url_ends_us = $1, url_key = $2 WHERE id = $3";
     Statement::new(text, values![ends_at.micros(), key, id.as_str()]).run(&mut transaction).await?;
     Statement::new(crate::engine::store::TELL_NODES, Vec::new()).run(&mut transaction).await?;
@@ -362,14 +356,13 @@ pub async fn rotate_url_key(
 /// The database's own.
 pub async fn change_member(
     db: &ControlDb,
-    id: &WorkspaceId,
     user: &UserId,
     role: Option<Role>,
     act: &PendingAct,
 ) -> Result<bool> {
     const STAYS_ONE: &str = "AND (role <> 'admin' OR EXISTS (SELECT 1 FROM memberships o WHERE o.workspace_id = $1 \
                              AND o.user_id <> $2 AND o.role = 'admin'))";
-    let mut transaction = db.begin().await?;
+    let (id, mut transaction) = (&act.entry.workspace_id, db.begin().await?);
     // Two Admins who demote each other must wait for one another.
     let lock = Statement::new("UPDATE workspaces SET name = name WHERE id = $1", values![id.as_str()]);
     lock.run(&mut transaction).await?;
@@ -410,15 +403,10 @@ pub async fn open_invitations(db: &ControlDb, workspace: &WorkspaceId) -> Result
 ///
 /// # Errors
 /// The database's own.
-pub async fn withdraw_invitation(
-    db: &ControlDb,
-    workspace: &WorkspaceId,
-    id: &InvitationId,
-    act: &PendingAct,
-) -> Result<bool> {
+pub async fn withdraw_invitation(db: &ControlDb, id: &InvitationId, act: &PendingAct) -> Result<bool> {
     let text = "DELETE FROM invitations WHERE workspace_id = $1 AND id = $2 AND accepted_us IS NULL";
     let mut transaction = db.begin().await?;
-    let which = values![workspace.as_str(), id.as_str()];
+    let which = values![act.entry.workspace_id.as_str(), id.as_str()];
     let is_withdrawn = Statement::new(text, which).run(&mut transaction).await? == 1;
     if is_withdrawn {
         pending_acts::insert(&mut transaction, act).await?;

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use crate::domain::access::Role;
 use crate::domain::time::{MINUTE, Time};
-use crate::engine::log::reading::{AuditFilter, EntryKind, Page};
-use crate::engine::store::pending_acts;
+use crate::engine::store::{pending_acts, workspaces};
 use crate::engine::tests::killed::killed_after;
 use crate::engine::tests::support::{Databases, World, add_member, both_engines};
 
@@ -16,13 +15,8 @@ const MOST: usize = 400;
 
 /// What the log says of one kind of acts, the oldest first.
 async fn logged(world: &World, event: &str) -> Vec<Value> {
-    let filter = AuditFilter { kind: Some(EntryKind::Administration), ..AuditFilter::default() };
-    let page = Page { limit: Some(200), cursor: None };
-    let rows = world.engine.audit(&world.admin().await, &filter, page).await.unwrap().items;
-    let of_kind = rows.into_iter().filter(|row| row.entry.event.as_deref() == Some(event));
-    let mut data: Vec<Value> = of_kind.filter_map(|row| row.entry.data).collect();
-    data.reverse();
-    data
+    let of_kind = world.acts().await.into_iter().filter(|act| act.event.as_deref() == Some(event));
+    of_kind.filter_map(|act| act.data).collect()
 }
 
 /// What other nodes do once they may.
@@ -64,11 +58,9 @@ both_engines! {
         let members = world.engine.members(&world.admin().await).await.unwrap();
         let user = members.into_iter().find(|member| member.role == Role::Viewer).unwrap().user_id;
         let (scope, data) = (world.admin().await, json!({ "user_id": user, "from": "viewer", "to": "developer" }));
-        let act = world.engine.act(&scope, "member.role_changed", data.clone(), Vec::new()).await.unwrap();
-        let note = world.engine.note_act(&act);
-        let id = &world.made.workspace_id;
-        let changed = crate::engine::store::workspaces::change_member(&world.engine.0.control, id, &user, Some(Role::Developer), &note);
-        assert!(changed.await.unwrap());
+        let act = world.engine.note_act(&scope, "member.role_changed", data.clone()).await.unwrap();
+        let control = &world.engine.0.control;
+        assert!(workspaces::change_member(control, &user, Some(Role::Developer), &act).await.unwrap());
         assert_eq!(world.engine.write_pending_acts().await.unwrap(), 0, "its node may still be at it");
         assert_eq!(follow(&world).await, 1);
         assert_eq!(logged(&world, "member.role_changed").await, [data]);

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::domain::access::{Permission, Role};
+use crate::domain::audit::Entry;
 use crate::domain::money::Usd;
 use crate::domain::policy::Tool;
 use crate::domain::region::Region;
@@ -21,6 +22,7 @@ use crate::engine::calls::gateway::CallError;
 use crate::engine::calls::providers::{Providers, Scripted};
 use crate::engine::clock::Clock;
 use crate::engine::config::{Cell, Config};
+use crate::engine::log::reading::{AuditFilter, EntryKind, Page};
 use crate::engine::random;
 
 /// Makes `sqlite_NAME` and `postgres_NAME` of each `async fn NAME(on: Databases)`.
@@ -214,6 +216,14 @@ impl World {
         let made = self.engine.create_workspace(&self.made.user_id, new, origin()).await.unwrap();
         let user = Principal::User(self.made.user_id.clone());
         self.engine.scope(&user, &made.id, Permission::ChangeSettings, origin()).await.unwrap()
+    }
+
+    /// The administrative acts in the log, the oldest first.
+    pub(crate) async fn acts(&self) -> Vec<Entry> {
+        let filter = AuditFilter { kind: Some(EntryKind::Administration), ..AuditFilter::default() };
+        let page = Page { limit: Some(200), cursor: None };
+        let rows = self.engine.audit(&self.admin().await, &filter, page).await.unwrap().items;
+        rows.into_iter().rev().map(|row| row.entry).collect()
     }
 
     /// Balance, reserved.

@@ -109,21 +109,18 @@ fn about(request: &DataRequestView) -> impl IntoView + use<> {
         ("Request", ids),
         ("Prompt’s hash", text("prompt_hash")),
     ];
-    let time = |field| text(field).and_then(|at| Time::parse(&at));
-    let times = [("From", time("from")), ("Before", time("to"))];
+    let time =
+        |field| text(field).and_then(|at| Time::parse(&at)).map(|at| view! { <When at=at/> }.into_any());
+    let lines = lines.into_iter().map(|(name, value)| (name, value.map(IntoAny::into_any)));
     let lines = lines
-        .into_iter()
+        .chain([("From", time("from")), ("Before", time("to"))])
         .filter_map(|(name, value)| value.map(|value| view! { <div><dt>{name}</dt><dd>{value}</dd></div> }));
-    let times = times
-        .into_iter()
-        .filter_map(|(name, at)| at.map(|at| view! { <div><dt>{name}</dt><dd><When at=at/></dd></div> }));
     let found = &request.matches;
     view! {
         <section class="card">
             <header><h2>"What it is about"</h2></header>
             <dl class="in facts">
                 {lines.collect_view()}
-                {times.collect_view()}
                 <div><dt>"When filed"</dt><dd>{words::matches(found)}</dd></div>
             </dl>
             <footer>{match request.kind {
