@@ -124,6 +124,8 @@ impl fmt::Debug for Keys {
 pub struct Mail {
     /// Such as `smtps://user:password@mail.example.com`.
     pub smtp_url: Option<String>,
+    /// The certificate (PEM) of an authority of your own, trusted besides the public ones.
+    pub ca_file: Option<PathBuf>,
     /// The sender.
     pub from: String,
 }
@@ -233,7 +235,7 @@ impl Default for Config {
 
 impl Default for Mail {
     fn default() -> Self {
-        Self { smtp_url: None, from: "AgentFramer <agentframer@localhost>".into() }
+        Self { smtp_url: None, ca_file: None, from: "AgentFramer <agentframer@localhost>".into() }
     }
 }
 

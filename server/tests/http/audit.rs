@@ -165,6 +165,21 @@ both_engines! {
         assert!(!html.contains("a fox") && !html.contains("Balance after"), "a Viewer reads neither prompts nor the ledger");
     }
 
+    async fn an_act_says_who_from_where_and_what_and_none_turns_the_log_off(on) {
+        let server = TestServer::start(on).await;
+        let act = Some(json!({ "cost_centre": "CC-7" }));
+        assert_eq!(server.rest_json(Method::PATCH, "/settings", act).await.0, StatusCode::OK);
+        for off in [json!({ "logging": false }), json!({ "audit_log": "off" }), json!({ "log_retention_days": 0 })] {
+            let (status, problem) = server.rest_json(Method::PATCH, "/settings", Some(off)).await;
+            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
+        }
+        let (_, log) = server.rest_json(Method::GET, "/audit?kind=administration", None).await;
+        let act = log["items"].as_array().unwrap().iter().find(|row| row["event"] == "settings.changed").unwrap();
+        assert!(act["user_id"].as_str().unwrap().starts_with("key_"), "{act}");
+        assert_eq!(act["data"]["address"], "127.0.0.1", "{act}");
+        assert_eq!((&act["data"]["from"]["cost_centre"], &act["data"]["to"]["cost_centre"]), (&Value::Null, &json!("CC-7")), "{act}");
+    }
+
     async fn entries_come_as_they_are_written(on) {
         let server = TestServer::start(on).await;
         let session = ada(&server).await;
