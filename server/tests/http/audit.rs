@@ -157,7 +157,10 @@ both_engines! {
         let (made, session) = (server.mcp().image().await, ada(&server).await);
         let below = format!("/{}", made["request_id"].as_str().unwrap());
         let (_, html) = page(&server, &session, &below).await;
-        for part in ["a fox", "Set aside", "Balance after", "In the chain", "prev_hash", "sketch-image-1"] {
+        let decision = "allowed: tool, model, region, caps and balance";
+        let (price, proof) = (["Set aside", "Settled", "Took"], ["Balance after", "In the chain", "prev_hash"]);
+        let what = ["a fox", decision, "Provider", "sketch-image-1"];
+        for part in [&what[..], &price, &proof].concat() {
             assert!(html.contains(part), "{part}: {html}");
         }
         let viewer = browser::session_of(&server, Role::Viewer).await;

@@ -64,10 +64,13 @@ pub(super) fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<()> {
 
 pub(super) fn read_manifest(folder: &Path) -> Result<Manifest> {
     let path = folder.join(MANIFEST);
-    if folder.is_dir() && !path.exists() {
-        return Err(not_whole(folder, &format!("a backup writes {MANIFEST} last, and it is missing")));
-    }
-    let text = fs::read(&path).map_err(|error| cannot("read", &path, &error))?;
+    let unread = |error| {
+        let place = path.display();
+        Error::Unavailable(format!(
+            "Cannot read {place}, which a backup writes last: {error}. Nothing was restored."
+        ))
+    };
+    let text = fs::read(&path).map_err(unread)?;
     let json: Value = serde_json::from_slice(&text).map_err(|error| not_whole(&path, &error))?;
     if json["format"] != FORMAT {
         return Err(Error::Conflict(format!(
