@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use lettre::message::header::ContentType;
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use url::Url;
 
 use crate::engine::config::Config;
@@ -48,6 +50,10 @@ fn trusting(url: &Url, file: &Path) -> std::result::Result<Tls, String> {
     let wrong =
         |error: &dyn Display| format!("Setting “mail.ca_file” ({}) cannot be used: {error}.", file.display());
     let pem = fs::read(file).map_err(|error| wrong(&error))?;
+    let found: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    if found.map_err(|error| wrong(&error))?.is_empty() {
+        return Err(wrong(&"no certificate (PEM) is in it"));
+    }
     let certificate = Certificate::from_pem(&pem).map_err(|error| wrong(&error))?;
     let host = url.host_str().unwrap_or_default().to_owned();
     let parameters = TlsParameters::builder(host).add_root_certificate(certificate).build_rustls();
@@ -243,7 +249,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::default();
         config.mail.smtp_url = Some("smtps://mail.example.com".into());
-        for (file, text) in [("none.pem", None), ("wrong.pem", Some("-----BEGIN CERTIFICATE-----\nAA\n"))] {
+        let half = "-----BEGIN CERTIFICATE-----\nAA\n";
+        for (file, text) in [("none.pem", None), ("half.pem", Some(half)), ("empty.pem", Some("hello"))] {
             let file = folder.path().join(file);
             text.iter().for_each(|text| fs::write(&file, text).unwrap());
             config.mail.ca_file = Some(file.clone());
