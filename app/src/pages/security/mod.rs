@@ -55,7 +55,7 @@ fn keys(ages: KeyAges) -> impl IntoView {
                 <div><dt>"Signing key"</dt><dd><code>{ages.signing_key}</code>{format!(", since {since}")}</dd></div>
                 <div><dt>"Public keys"</dt><dd><a class="link" href="/reference/keys.json">{format!("{} in /reference/keys.json", ages.signing_keys)}</a></dd></div>
             </dl>
-            <footer>"The signing key follows from the master key: its age is the master key’s. Erasing a person destroys that person’s data key."</footer>
+            <footer>"The signing key follows from the server’s master key: its age is that key’s. Erasing a person destroys that person’s data key."</footer>
         </section>
     }
 }
