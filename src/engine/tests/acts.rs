@@ -1,17 +1,16 @@
 //! Acts on the directory are in the workspace's log once, whenever the node that does them dies.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::domain::access::Role;
 use crate::domain::time::{MINUTE, Time};
+use crate::engine::calls::providers::Providers;
 use crate::engine::store::{pending_acts, workspaces};
 use crate::engine::tests::killed::killed_after;
 use crate::engine::tests::support::{Databases, World, add_member, both_engines};
 
-/// A run that is not over after so many polls does not get on.
-const MOST: usize = 400;
+/// How often a run waits depends on the machine; most of these are over before they are killed.
+const MOST: usize = 40;
 
 /// What the log says of one kind of acts, the oldest first.
 async fn logged(world: &World, event: &str) -> Vec<Value> {
@@ -21,8 +20,6 @@ async fn logged(world: &World, event: &str) -> Vec<Value> {
 
 /// What other nodes do once they may.
 async fn follow(world: &World) -> usize {
-    // What a database still works on when its client is gone ends.
-    tokio::time::sleep(Duration::from_millis(300)).await;
     world.clock.advance(3 * MINUTE);
     let written = world.engine.write_pending_acts().await.unwrap();
     let left = pending_acts::noted_before(&world.engine.0.control, Time(i64::MAX)).await.unwrap();
@@ -33,12 +30,15 @@ async fn follow(world: &World) -> usize {
 both_engines! {
     async fn each_invitation_is_logged_once_whenever_its_node_dies(on) {
         let world = World::with_money(on, "1").await;
+        let mut killed = 0;
         for polls in 1..MOST {
             let (scope, email) = (world.admin().await, format!("person-{polls}@example.com"));
-            if killed_after(polls, world.engine.make_invitation(&scope, &email, "viewer")).await.is_some() {
-                break;
-            }
+            killed += usize::from(killed_after(polls, world.engine.make_invitation(&scope, &email, "viewer")).await.is_none());
         }
+        assert!(killed > 0);
+        // What a database still works on when its client is gone ends with the node.
+        world.engine.shutdown().await;
+        let world = World { engine: world._databases.node(&world.clock, Providers::default()).await, ..world };
         let written = follow(&world).await;
         let open = world.engine.invitations(&world.admin().await).await.unwrap();
         let mut made: Vec<Value> = open.into_iter().map(|open| json!(open.id)).collect();
@@ -47,7 +47,7 @@ both_engines! {
         made.sort_by_key(Value::to_string);
         told.sort_by_key(Value::to_string);
         assert_eq!(told, made);
-        assert!(made.len() > 1, "some died between the two");
+        assert!(made.len() > 1, "most were over before they were killed");
         assert!(written <= made.len());
         world.assert_whole().await;
     }
