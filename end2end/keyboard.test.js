@@ -11,6 +11,8 @@ import { context, fill, startWorld } from './support/world.js';
 const MOST_STOPS = 200;
 /** So long, the same form from the same session counts as the same act. */
 const REMEMBERED_MS = 3_100;
+const FIRST_PASSWORD = 'a passphrase by keyboard';
+const SECOND_PASSWORD = 'another phrase by keyboard';
 const JSON_LABEL = 'The same as JSON. Saving either form replaces the whole policy.';
 
 let world, browser, page, complaints, ids;
@@ -213,6 +215,8 @@ const FLOWS = [
   ['saving a search, and removing it', '/w/{ws}/audit?tab=calls&q=tool%3Agenerate_image',
     ['press', 'Saved searches'], ['type', 'Save this search as', 'mine'], ['key', 'Enter'], ['see', '“mine” is saved.'],
     ['open', '/w/{ws}/audit'], ['press', 'Saved searches'], ['press', 'Remove mine'], ['see', 'The saved search is removed.']],
+  ['extending a data request', '/w/{ws}/data-requests/{rejected}',
+    ['press', 'Extend the due date by two months'], ['type', 'Reason', 'many calls'], ['key', 'Enter'], ['see', 'Tell the person']],
   ['rejecting a data request', '/w/{ws}/data-requests/{rejected}',
     ['press', 'Reject'], ['type', 'Reason', 'not the person'], ['key', 'Enter'], ['see', 'Rejected.']],
   ['approving a data request', '/w/{ws}/data-requests/{approved}',
@@ -270,24 +274,40 @@ test('the flows of every page', async (each) => {
 });
 
 test('accepting an invitation, signing out and in', async () => {
-  const admins = page;
-  page = await (await context(browser, world.base)).newPage();
-  try {
+  await asSomebodyElse(async () => {
     await page.goto(`/invite/${ids.invite}`);
     await type('Your name', 'Kim Keys');
-    await type('Password', 'a passphrase by keyboard');
+    await type('Password', FIRST_PASSWORD);
     await page.keyboard.press('Enter');
     await page.locator('h1:has-text("Growth")').waitFor();
     await press('Sign out');
     await page.locator('h1:has-text("Sign in")').waitFor();
-    await type('E-mail', 'somebody.with.a.long.address@department.example.com');
-    await type('Password', 'a passphrase by keyboard');
+    await signIn(FIRST_PASSWORD);
+  });
+});
+
+test('changing one’s password, and ending a session', async () => {
+  await asSomebodyElse(async () => {
+    await page.goto('/login');
+    await signIn(FIRST_PASSWORD);
+    await visit('/account');
+    await type('Password now', FIRST_PASSWORD);
+    await type('New password', SECOND_PASSWORD);
     await page.keyboard.press('Enter');
-    await page.locator('h1:has-text("Workspaces")').waitFor();
-  } finally {
-    await page.context().close();
-    page = admins;
-  }
+    await page.getByText('Every other session of yours has ended').waitFor();
+    const first = page;
+    await asSomebodyElse(async () => {
+      await page.goto('/login');
+      await signIn(SECOND_PASSWORD);
+      const other = page;
+      page = first;
+      await visit('/account');
+      await press('End');
+      await page.getByText('That session has ended').waitFor();
+      await other.goto('/account');
+      await other.locator('h1:has-text("Sign in")').waitFor();
+    });
+  });
 });
 
 test('removing a member', async () => {
@@ -297,6 +317,38 @@ test('removing a member', async () => {
   await press('Remove now');
   await page.getByText('The person has no access any more').waitFor();
 });
+
+test('deleting one’s account', async () => {
+  await asSomebodyElse(async () => {
+    await page.goto('/login');
+    await signIn(SECOND_PASSWORD);
+    await visit('/account');
+    await press('Delete this account');
+    await type('Your password', SECOND_PASSWORD);
+    await page.keyboard.press('Enter');
+    await page.getByText('Your account is deleted').waitFor();
+  });
+});
+
+/** Does something in a browser that nobody is signed in to. */
+async function asSomebodyElse(what) {
+  const before = page;
+  page = await (await context(browser, world.base)).newPage();
+  const own = page;
+  try {
+    await what();
+  } finally {
+    await own.context().close();
+    page = before;
+  }
+}
+
+async function signIn(password) {
+  await type('E-mail', 'somebody.with.a.long.address@department.example.com');
+  await type('Password', password);
+  await page.keyboard.press('Enter');
+  await page.locator('h1:has-text("Workspaces")').waitFor();
+}
 
 /** Opens a page of the workspace and skips its navigation. */
 function open(below) {

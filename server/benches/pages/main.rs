@@ -18,7 +18,8 @@ mod common;
 mod installation;
 mod reader;
 
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use common::Args;
 use installation::Installation;
@@ -110,18 +111,76 @@ async fn measure(on: &str, demo: Demo) -> Value {
         reader.first_link(&list, &format!("{list}/")).await
     };
     let (webhook, request) = (first("webhooks").await, first("data-requests").await);
+    let paid = paid_call(&reader, &workspace).await;
+    let certificate = certificate(&reader, &workspace).await;
+    let invitation = invitation(&reader, &workspace, demo.installation.path()).await;
     let own = PAGES.iter().map(|page| format!("{workspace}{page}"));
     let shared = ["/", "/account", "/reference"].map(str::to_owned);
-    let pages = shared.into_iter().chain([agent, entry, webhook, request]).chain(own);
+    let made = [agent, entry, paid, webhook, request, certificate];
+    let pages = shared.into_iter().chain(made).chain(own).map(|page| (&reader, page));
+    let guest = reader.signed_out();
+    let pages = pages.chain(["/login".to_owned(), invitation].map(|page| (&guest, page)));
     println!("{:<56} {:>8} {:>8}", format!("{on}, {} calls: p95 in ms", demo.calls), "", "");
     let mut lines = Vec::new();
-    for page in pages {
-        let p95 = p95(&reader, &page).await;
+    for (reader, page) in pages {
+        let p95 = p95(reader, &page).await;
         let shown = page.replace(&workspace, "/w/{id}");
         println!("{shown:<56} {p95:>8.1} {:>8}", if p95 <= PROMISED_MS { "" } else { "SLOW" });
         lines.push(json!({ "page": shown, "p95_ms": p95 }));
     }
     json!({ "on": on, "calls": demo.calls, "demo_s": demo.seconds, "pages": lines })
+}
+
+/// A call with its reservation, its charge, its picture and its prompt.
+async fn paid_call(reader: &Reader, workspace: &str) -> String {
+    let list = format!("{workspace}/audit?q=agent%3Agrowth-bot+cost%3A%3E0.01");
+    reader.first_link(&list, &format!("{workspace}/audit/req_")).await
+}
+
+/// That of an erasure which matches nothing, so that the demo stays as it is.
+async fn certificate(reader: &Reader, workspace: &str) -> String {
+    let id = workspace.trim_start_matches("/w/");
+    let today = agentframer::engine::clock::Clock::System.now().date().to_string();
+    let unused = ["user_id", "request_ids", "prompt_text", "from", "to", "note"].map(|name| (name, ""));
+    let filled = [
+        ("workspace", id),
+        ("step", "file"),
+        ("kind", "erasure"),
+        ("subject", "nobody-of-that-name"),
+        ("received_on", &today),
+        ("requested_by", "The benchmark"),
+    ];
+    let page = reader.send("file_data_request", &[&filled[..], &unused[..]].concat()).await;
+    let request = page.rsplit('/').next().unwrap();
+    reader
+        .send("approve_data_request", &[("workspace", id), ("request", request), ("identity", "Known.")])
+        .await;
+    let certificate = format!("{page}/certificate");
+    for _ in 0..600 {
+        if reader.finds(&certificate).await {
+            return certificate;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{page} has no certificate after a minute");
+}
+
+/// The page behind the link of an invitation that was just sent.
+async fn invitation(reader: &Reader, workspace: &str, folder: &Path) -> String {
+    let email = format!("bench-{}@example.com", std::process::id());
+    let id = workspace.trim_start_matches("/w/");
+    reader.send("invite", &[("workspace", id), ("email", &email), ("role", "viewer")]).await;
+    for _ in 0..100 {
+        let mails = std::fs::read_dir(folder.join("mail")).into_iter().flatten().flatten();
+        let texts = mails.filter_map(|mail| std::fs::read_to_string(mail.path()).ok());
+        for text in texts.filter(|text| text.contains(&email)) {
+            if let Some((_, token)) = text.split_once("/invite/") {
+                return format!("/invite/{}", token.split_whitespace().next().unwrap());
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("no mail to {email} was written");
 }
 
 async fn p95(reader: &Reader, page: &str) -> f64 {

@@ -28,6 +28,28 @@ impl Reader {
         Self { http, base: base.to_owned(), cookie }
     }
 
+    /// The same browser without its session.
+    pub fn signed_out(&self) -> Self {
+        Self { http: self.http.clone(), base: self.base.clone(), cookie: String::new() }
+    }
+
+    /// Sends a form; answers where it leads.
+    pub async fn send(&self, form: &str, fields: &[(&str, &str)]) -> String {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = self.http.post(format!("{}/api/{form}", self.base)).header("origin", &self.base);
+        let request = request.header("cookie", &self.cookie).header("accept", "text/html");
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 303, "{form}");
+        answer.headers()["location"].to_str().unwrap().to_owned()
+    }
+
+    /// Whether a page is there by now.
+    pub async fn finds(&self, page: &str) -> bool {
+        let request = self.http.get(format!("{}{page}", self.base)).header("cookie", &self.cookie);
+        request.header("accept", "text/html").send().await.unwrap().status() == 200
+    }
+
     /// A page's text; anything but 200 ends the benchmark.
     pub async fn open(&self, page: &str) -> String {
         let request = self.http.get(format!("{}{page}", self.base)).header("cookie", &self.cookie);

@@ -109,7 +109,7 @@ impl Engine {
             self.find_lost(node, lease, &workspace.id, settled, &mut lost).await?;
         }
         self.mend_lost(node, lease, lost, &mut report).await?;
-        report.prompts_alone = orphans::remove_prompts(&node.db, settled).await?;
+        report.prompts_alone = remove_prompts_alone(node, lease, settled).await?;
         let ids: BTreeSet<String> = directory.iter().map(|workspace| workspace.id.to_string()).collect();
         self.compare_copies(node, &ids, &mut report).await?;
         self.rewrap_kept_keys(node).await?;
@@ -231,6 +231,20 @@ impl Engine {
         }
         Ok(count)
     }
+}
+
+/// A batch at a time: calls wait for whoever writes.
+async fn remove_prompts_alone(node: &CellNode, lease: &Lease<'_>, settled: Time) -> Result<u64> {
+    let (mut after, mut count) = (String::new(), 0);
+    while lease.renew().await? {
+        let (last, alone) = orphans::prompts_alone(&node.db, settled, &after, BATCH as i64).await?;
+        let Some(last) = last else { break };
+        after = last;
+        if !alone.is_empty() {
+            count += orphans::remove_prompts(&node.db, &alone).await?;
+        }
+    }
+    Ok(count)
 }
 
 /// Forgets copies that a workspace has in `other` and of which a file is gone.

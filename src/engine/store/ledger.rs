@@ -194,7 +194,9 @@ pub async fn of_request(
     workspace: &WorkspaceId,
     request: &RequestId,
 ) -> Result<Vec<LedgerEntry>> {
-    let text = "SELECT * FROM ledger_entries WHERE workspace_id = $1 AND request_id = $2";
+    // The kinds are named for SQLite, which else reads the whole workspace rather than `ledger_entries_once`.
+    let text = "SELECT * FROM ledger_entries WHERE workspace_id = $1 AND request_id = $2 \
+                AND kind IN ('top_up', 'charge')";
     let rows = sqlx::query(text).bind(workspace.as_str()).bind(request.as_str()).fetch_all(&db.read).await?;
     rows.iter().map(entry).collect()
 }

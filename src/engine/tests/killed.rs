@@ -24,7 +24,7 @@ const LEASE_ENDS: i64 = 2 * MINUTE + 1;
 /// Fewer kills than this saw little of a run. How often a run waits, and so can be killed, depends on the machine.
 const FEWEST_KILLS: usize = 5;
 /// More kills than this are a run that does not get on.
-const MOST_KILLS: usize = 600;
+pub(super) const MOST_KILLS: usize = 600;
 const TEXTS: [&str; 3] = ["Rosalind at the window", "customer-42", "the secret of the fox"];
 
 /// Polls `work` so many times and then drops it: what would come after that point never happens, and open transactions
@@ -43,17 +43,17 @@ pub(in crate::engine) async fn killed_after<F: Future>(polls: usize, work: F) ->
 
 impl World {
     /// What a new process finds: no cache, and a lease that has ended.
-    fn after_a_kill(&self) {
+    pub(super) fn after_a_kill(&self) {
         self.engine.forget_cached();
         self.clock.advance(LEASE_ENDS);
     }
 
-    async fn replicate_to(&self, region: Option<Region>) {
+    pub(super) async fn replicate_to(&self, region: Option<Region>) {
         let change = SettingsChange { replicate_to: Some(region), ..SettingsChange::default() };
         self.engine.set_settings(&self.admin().await, change).await.unwrap();
     }
 
-    async fn assert_reconciled(&self) {
+    pub(super) async fn assert_reconciled(&self) {
         self.clock.advance(3 * HOUR);
         assert_eq!(self.engine.reconcile().await.unwrap(), ReconcileReport::default());
         self.assert_whole().await;
@@ -100,12 +100,12 @@ fn files_with(folder: &Path, text: &str) -> Vec<String> {
 }
 
 /// Files under the media folders, besides the marks of erasures.
-fn media(folder: &Path) -> Vec<String> {
+pub(super) fn media(folder: &Path) -> Vec<String> {
     let files = files_with(&folder.join("media"), "");
     files.into_iter().filter(|file| !file.contains("/erased/")).collect()
 }
 
-fn counts(certificate: &Value) -> Vec<&Value> {
+pub(super) fn counts(certificate: &Value) -> Vec<&Value> {
     certificate["deleted"].as_array().unwrap().iter().map(|line| &line["count"]).collect()
 }
 

@@ -9,6 +9,7 @@ mod exports;
 mod faults;
 mod governed_call;
 pub(super) mod killed;
+mod killed_afresh;
 mod mail_server;
 mod people;
 mod random_sequences;

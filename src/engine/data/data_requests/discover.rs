@@ -72,27 +72,61 @@ impl Criteria {
 
     /// The log rows `e` that match, joined with `join`.
     fn select(&self, columns: &str, join: &str, workspace: &WorkspaceId) -> Select {
-        // Kinds and prompts have indexes of their own; as an expression the workspace does not lead away from them.
-        let is_narrow = self.user_id.is_some() || self.prompt_hash.is_some();
-        let of_workspace = if is_narrow { "e.workspace_id || '' = $1" } else { "e.workspace_id = $1" };
-        let text = format!("SELECT {columns} FROM log_entries e {join} WHERE {of_workspace}");
+        let (way, first) = (self.way(), values![workspace.as_str()]);
+        let text = format!("SELECT {columns} FROM log_entries e {join} WHERE {} = $1", way.workspace());
         // Keys that an erasure has taken out of use, but not destroyed yet, are the subject's all the same.
         let of_subject = "e.request_id IN (SELECT p.request_id FROM prompts p JOIN data_keys k ON k.id = p.key_id \
-                          WHERE k.workspace_id = e.workspace_id AND (k.scope = ? OR (k.scope >= 'retired:' \
+                          WHERE k.workspace_id = $1 AND (k.scope = ? OR (k.scope >= 'retired:' \
                           AND k.scope < 'retired;' AND k.scope LIKE 'retired:%:' || ?)))";
         // The kinds have an index, actors have none.
-        let of_kind = "e.kind IN (SELECT i.id FROM log_kinds i WHERE i.workspace_id = e.workspace_id AND i.user_id = ?)";
-        let select = Select::new(&text, values![workspace.as_str()])
+        let of_kind = "e.kind IN (SELECT i.id FROM log_kinds i WHERE i.workspace_id = $1 AND i.user_id = ?)";
+        let select = Select::new(&text, first)
             .and("e.user_id = ?", self.user_id.clone().map(Value::Text))
             .and(of_kind, self.user_id.clone().map(Value::Text))
             .and("e.prompt_hash = ?", self.prompt_hash.clone().map(Value::Text))
-            .and("e.ts_us >= ?", self.from.map(Time::micros))
-            .and("e.ts_us < ?", self.to.map(Time::micros))
+            .and(&format!("{} >= ?", way.time()), self.from.map(Time::micros))
+            .and(&format!("{} < ?", way.time()), self.to.map(Time::micros))
             .and(of_subject, self.subject.clone().map(Value::Text));
         match &self.request_ids {
             Some(ids) => select.and_in("e.request_id", ids),
             None => select,
         }
+    }
+
+    const fn way(&self) -> Way {
+        if self.subject.is_some() || self.request_ids.is_some() {
+            Way::ByRequest
+        } else if self.user_id.is_some() || self.prompt_hash.is_some() {
+            Way::ByKind
+        } else {
+            Way::Along
+        }
+    }
+}
+
+/// Which index leads to the rows. SQLite takes the log's own order or the time's wherever they are compared with
+/// something; as an expression they do not lead away from a better one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// That of the request ids.
+    ByRequest,
+    /// That of the kinds or of the prompts.
+    ByKind,
+    /// The log itself.
+    Along,
+}
+
+impl Way {
+    const fn workspace(self) -> &'static str {
+        if matches!(self, Self::ByKind) { "e.workspace_id || ''" } else { "e.workspace_id" }
+    }
+
+    const fn time(self) -> &'static str {
+        if matches!(self, Self::ByRequest) { "e.ts_us + 0" } else { "e.ts_us" }
+    }
+
+    const fn place(self) -> &'static str {
+        if matches!(self, Self::ByRequest) { "e.seq + 0" } else { "e.seq" }
     }
 }
 
@@ -140,7 +174,10 @@ pub(super) async fn samples(
     criteria: &Criteria,
 ) -> Result<Vec<Sample>> {
     let columns = "e.request_id, e.ts_us, e.user_id, e.tool, e.model";
-    let select = criteria.select(columns, "", workspace).tail("ORDER BY e.seq DESC").limit(SAMPLES);
+    let select = criteria
+        .select(columns, "", workspace)
+        .tail(&format!("ORDER BY {} DESC", criteria.way().place()))
+        .limit(SAMPLES);
     let rows = select.all(&db.read).await?;
     rows.iter()
         .map(|row| {
@@ -188,8 +225,10 @@ pub(super) async fn batch(
     after: i64,
     limit: i64,
 ) -> Result<(Vec<String>, Option<i64>)> {
-    let select = criteria.select("e.request_id, e.seq", "", workspace).and("e.seq > ?", Some(after));
-    let select = select.tail(which.condition()).tail("ORDER BY e.seq").limit(limit);
+    let place = criteria.way().place();
+    let select = criteria.select("e.request_id, e.seq", "", workspace);
+    let select = select.and(&format!("{place} > ?"), Some(after)).tail(which.condition());
+    let select = select.tail(&format!("ORDER BY {place}")).limit(limit);
     let rows = select.all(&db.read).await?;
     let mut ids: Vec<String> =
         rows.iter().map(|row| Ok(row.try_get("request_id")?)).collect::<Result<_>>()?;
