@@ -1,13 +1,14 @@
 //! `kill -9` at each step of a run that nothing disturbed before: for every kill there is work of its own, and the node
 //! after it ends that work. (In [`super::killed`] one and the same work is killed again and again.)
 
+use std::collections::VecDeque;
 use std::future::Future;
 
 use serde_json::{Value, json};
 
 use crate::domain::data_requests::State;
 use crate::domain::region::Region;
-use crate::domain::time::DAY;
+use crate::domain::time::{DAY, HOUR};
 use crate::engine::tests::data_requests::{approved, image, prompt};
 use crate::engine::tests::killed::{MOST_KILLS, counts, killed_after, media};
 use crate::engine::tests::support::{Databases, World, both_engines};
@@ -62,20 +63,28 @@ both_engines! {
         let world = World::with_money(on, "100").await;
         world.replicate_to(Some(Region::UsEast1)).await;
         world.engine.set_retention(&world.admin().await, Some(1), None).await.unwrap();
+        let mut kept = VecDeque::new();
         for step in 0..MOST_KILLS {
-            let purged = image(&world, &format!("{step}: a portrait of Rosalind"), None).await;
+            // One an hour, so that each hour one is due.
+            while kept.len() <= 24 {
+                kept.push_back(image(&world, &format!("{step}: a portrait of Rosalind"), None).await);
+                world.clock.advance(HOUR);
+            }
             world.engine.replicate().await.unwrap();
-            world.clock.advance(DAY + 1);
             let again = async { world.engine.purge().await.unwrap() };
             let ended = world.killed_at(step, world.engine.purge(), again).await;
 
-            assert_eq!(media(&world.engine.config().data_dir), Vec::<String>::new(), "step {step}");
+            let purged = kept.pop_front().unwrap();
             assert_eq!(prompt(&world, &purged).await, None, "step {step}");
             if ended {
                 assert!(step >= FEWEST_STEPS, "only {step} steps");
                 break;
             }
         }
+        world.clock.advance(DAY + 1);
+        world.engine.purge().await.unwrap();
+        assert_eq!(media(&world.engine.config().data_dir), Vec::<String>::new());
+        assert_eq!(world.places_with("a portrait of Rosalind").await, Vec::<String>::new());
         world.assert_reconciled().await;
     }
 
