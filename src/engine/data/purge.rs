@@ -175,9 +175,12 @@ impl Engine {
             }
             let began = tokio::time::Instant::now();
             let due = retention::due(&node.db, self.0.clock.now(), &cursor, BATCH).await?;
-            let Some(last) = due.last() else { return Ok(()) };
-            cursor = (last.expires_at.micros(), last.id.to_string());
-            let due = retention::claim(&node.db, due, self.0.clock.now()).await?;
+            let Some(next) = due.next else { return Ok(()) };
+            cursor = next;
+            if due.free.is_empty() {
+                continue;
+            }
+            let due = retention::claim(&node.db, due.free, self.0.clock.now()).await?;
             let (all, batch) = (due.len() as u64, self.delete_files(node, due).await);
             retention::remove_content(&node.db, &batch, self.0.clock.now()).await?;
             report.generations += batch.len() as u64;
