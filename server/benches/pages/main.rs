@@ -173,6 +173,8 @@ async fn invitation(reader: &Reader, workspace: &str, folder: &Path) -> String {
     for _ in 0..100 {
         let mails = std::fs::read_dir(folder.join("mail")).into_iter().flatten().flatten();
         let texts = mails.filter_map(|mail| std::fs::read_to_string(mail.path()).ok());
+        // Quoted-printable: long lines are broken.
+        let texts = texts.map(|text| text.replace("=\r\n", ""));
         for text in texts.filter(|text| text.contains(&email)) {
             if let Some((_, token)) = text.split_once("/invite/") {
                 return format!("/invite/{}", token.split_whitespace().next().unwrap());
