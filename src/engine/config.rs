@@ -50,9 +50,10 @@ pub struct Config {
     pub security: Security,
     /// What certificates state about the operator's own copies.
     pub data: Data,
-    /// Whether commits may be lost with the power: only where an empty installation is filled. No setting says so.
+    /// Whether an empty installation is being filled: commits may be lost with the power, and the purger does not rest, for
+    /// no calls are served. No setting says so.
     #[serde(skip)]
-    pub unsynced: bool,
+    pub filling: bool,
 }
 
 /// The log's form.
@@ -228,7 +229,7 @@ impl Default for Config {
             webhooks: Webhooks::default(),
             security: Security::default(),
             data: Data::default(),
-            unsynced: false,
+            filling: false,
         }
     }
 }

@@ -280,7 +280,7 @@ async fn open_control(config: &Config) -> std::result::Result<ControlDb, StartEr
 }
 
 async fn open_database(config: &Config, url: &str) -> std::result::Result<Db, StartError> {
-    let opened = if config.unsynced { Db::open_unsynced(url).await } else { Db::open(url).await };
+    let opened = if config.filling { Db::open_unsynced(url).await } else { Db::open(url).await };
     opened
         .map_err(|error| StartError(format!("Cannot open the database {}: {error}.", without_password(url))))
 }

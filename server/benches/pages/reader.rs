@@ -14,18 +14,13 @@ impl Reader {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let line = told.lines().find(|line| line.starts_with("Sign in at")).unwrap();
         let after = |mark: &str| line.split_once(mark).unwrap().1.split(' ').next().unwrap();
-        let mut body = url::form_urlencoded::Serializer::new(String::new());
-        let body =
-            body.append_pair("email", after(" as ")).append_pair("password", after(" password ")).finish();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let request =
-            http.post(format!("{base}/api/sign_in")).header("origin", base).header("accept", "text/html");
-        let request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
-        let answer = request.send().await.unwrap();
+        let guest = Self { http, base: base.to_owned(), cookie: String::new() };
+        let answer =
+            guest.post("sign_in", &[("email", after(" as ")), ("password", after(" password "))]).await;
         let cookies = answer.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
         let cookie = cookies.into_iter().find(|cookie| cookie.starts_with("af=")).unwrap();
-        let cookie = cookie.split(';').next().unwrap().to_owned();
-        Self { http, base: base.to_owned(), cookie }
+        Self { cookie: cookie.split(';').next().unwrap().to_owned(), ..guest }
     }
 
     /// The same browser without its session.
@@ -35,25 +30,32 @@ impl Reader {
 
     /// Sends a form; answers where it leads.
     pub async fn send(&self, form: &str, fields: &[(&str, &str)]) -> String {
+        self.post(form, fields).await.headers()["location"].to_str().unwrap().to_owned()
+    }
+
+    async fn post(&self, form: &str, fields: &[(&str, &str)]) -> reqwest::Response {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = self.http.post(format!("{}/api/{form}", self.base)).header("origin", &self.base);
         let request = request.header("cookie", &self.cookie).header("accept", "text/html");
         let request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), 303, "{form}");
-        answer.headers()["location"].to_str().unwrap().to_owned()
+        answer
+    }
+
+    async fn get(&self, page: &str) -> reqwest::Response {
+        let request = self.http.get(format!("{}{page}", self.base)).header("cookie", &self.cookie);
+        request.header("accept", "text/html").send().await.unwrap()
     }
 
     /// Whether a page is there by now.
     pub async fn finds(&self, page: &str) -> bool {
-        let request = self.http.get(format!("{}{page}", self.base)).header("cookie", &self.cookie);
-        request.header("accept", "text/html").send().await.unwrap().status() == 200
+        self.get(page).await.status() == 200
     }
 
     /// A page's text; anything but 200 ends the benchmark.
     pub async fn open(&self, page: &str) -> String {
-        let request = self.http.get(format!("{}{page}", self.base)).header("cookie", &self.cookie);
-        let answer = request.header("accept", "text/html").send().await.unwrap();
+        let answer = self.get(page).await;
         assert_eq!(answer.status(), 200, "{page}");
         answer.text().await.unwrap()
     }

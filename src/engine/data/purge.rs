@@ -22,7 +22,7 @@ use crate::engine::{CellNode, Engine};
 pub(crate) const PURGE: &str = "purge";
 /// Generations whose files go at a time: few, for calls wait while their rows are written.
 const BATCH: i64 = 100;
-/// How long the purger of a node rests after a batch, in relation to how long it worked: calls share the disk.
+/// How long the purger rests after a batch, in relation to how long it worked: calls share the disk.
 const REST: u32 = 3;
 /// Faults one after another at which the storage itself is taken to be down.
 const FAULTS: usize = 3;
@@ -71,31 +71,19 @@ impl Engine {
     /// # Errors
     /// The database's own, where not even a report can be kept.
     pub async fn purge(&self) -> Result<PurgeReport> {
-        self.purge_with_rest(REST).await
-    }
-
-    /// [`Engine::purge`] where no calls have to be spared: in a demo, days pass in seconds.
-    ///
-    /// # Errors
-    /// Those of [`Engine::purge`].
-    pub async fn purge_in_haste(&self) -> Result<PurgeReport> {
-        self.purge_with_rest(0).await
-    }
-
-    async fn purge_with_rest(&self, rest: u32) -> Result<PurgeReport> {
         let mut total = PurgeReport::default();
         // At once: a region whose storage is slow to fail does not keep the others.
-        let runs = self.0.cells.values().map(|node| self.purge_under_lease(node, rest));
+        let runs = self.0.cells.values().map(|node| self.purge_under_lease(node));
         for report in futures::future::join_all(runs).await {
             total.add(report?);
         }
         Ok(total)
     }
 
-    async fn purge_under_lease(&self, node: &CellNode, rest: u32) -> Result<PurgeReport> {
+    async fn purge_under_lease(&self, node: &CellNode) -> Result<PurgeReport> {
         let mut report = PurgeReport::default();
         let Some(lease) = self.lease(node, PURGE).await? else { return Ok(report) };
-        if let Err(error) = self.purge_cell(node, &lease, rest, &mut report).await {
+        if let Err(error) = self.purge_cell(node, &lease, &mut report).await {
             tracing::warn!(%error, cell = %node.cell.name, "a purge stopped; the next one goes on");
             report.stopped_by = Some(error.to_string());
         }
@@ -103,14 +91,8 @@ impl Engine {
         Ok(report)
     }
 
-    async fn purge_cell(
-        &self,
-        node: &CellNode,
-        lease: &Lease<'_>,
-        rest: u32,
-        report: &mut PurgeReport,
-    ) -> Result<()> {
-        self.purge_media(node, lease, rest, report).await?;
+    async fn purge_cell(&self, node: &CellNode, lease: &Lease<'_>, report: &mut PurgeReport) -> Result<()> {
+        self.purge_media(node, lease, report).await?;
         for (workspace, held) in retention::due_but_held(&node.db, self.0.clock.now()).await? {
             report.held += held;
             report.of(&workspace).held = held;
@@ -160,13 +142,7 @@ impl Engine {
         retention::followed(&node.db, workspace, changed_at).await
     }
 
-    async fn purge_media(
-        &self,
-        node: &CellNode,
-        lease: &Lease<'_>,
-        rest: u32,
-        report: &mut PurgeReport,
-    ) -> Result<()> {
+    async fn purge_media(&self, node: &CellNode, lease: &Lease<'_>, report: &mut PurgeReport) -> Result<()> {
         let (mut cursor, mut seen) = (start(), HashSet::new());
         while lease.renew().await? {
             // A retention that is shortened meanwhile does not wait for the end of a long run.
@@ -175,12 +151,9 @@ impl Engine {
             }
             let began = tokio::time::Instant::now();
             let due = retention::due(&node.db, self.0.clock.now(), &cursor, BATCH).await?;
-            let Some(next) = due.next else { return Ok(()) };
-            cursor = next;
-            if due.free.is_empty() {
-                continue;
-            }
-            let due = retention::claim(&node.db, due.free, self.0.clock.now()).await?;
+            let Some(last) = due.last() else { return Ok(()) };
+            cursor = (last.expires_at.micros(), last.id.to_string());
+            let due = retention::claim(&node.db, due, self.0.clock.now()).await?;
             let (all, batch) = (due.len() as u64, self.delete_files(node, due).await);
             retention::remove_content(&node.db, &batch, self.0.clock.now()).await?;
             report.generations += batch.len() as u64;
@@ -190,7 +163,9 @@ impl Engine {
             if all > 0 && batch.is_empty() && !self.storages_answer().await {
                 return Ok(());
             }
-            tokio::time::sleep(began.elapsed() * rest).await;
+            if !self.0.config.filling {
+                tokio::time::sleep(began.elapsed() * REST).await;
+            }
         }
         Ok(())
     }

@@ -235,14 +235,13 @@ impl Engine {
 
 /// A batch at a time: calls wait for whoever writes.
 async fn remove_prompts_alone(node: &CellNode, lease: &Lease<'_>, settled: Time) -> Result<u64> {
-    let (mut after, mut count) = (String::new(), 0);
+    let mut count = 0;
     while lease.renew().await? {
-        let (last, alone) = orphans::prompts_alone(&node.db, settled, &after, BATCH as i64).await?;
-        let Some(last) = last else { break };
-        after = last;
-        if !alone.is_empty() {
-            count += orphans::remove_prompts(&node.db, &alone).await?;
+        let alone = orphans::prompts_alone(&node.db, settled, BATCH as i64).await?;
+        if alone.is_empty() {
+            break;
         }
+        count += orphans::remove_prompts(&node.db, &alone).await?;
     }
     Ok(count)
 }

@@ -5,14 +5,11 @@ use sqlx::any::AnyRow;
 
 use crate::domain::checkpoint::Checkpoint;
 use crate::domain::ids::WorkspaceId;
-use crate::domain::time::{HOUR, Time};
+use crate::domain::time::Time;
 use crate::engine::error::{Result, internal};
 use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{Select, Statement, values};
-
-/// Rows stand in the order in which they were written, which is that of their times within less than this.
-const DISORDER: i64 = 2 * HOUR;
 
 /// Every workspace of the cell that has an account, and since when.
 ///
@@ -31,13 +28,10 @@ pub async fn logs(db: &CellDb) -> Result<Vec<(WorkspaceId, Time)>> {
 /// # Errors
 /// The database's own.
 pub async fn log_end(db: &CellDb, workspace: &WorkspaceId, to: Time) -> Result<(i64, String)> {
-    // By time, not from the log's end on: after a long downtime months of rows may stand there. `+ 0` keeps the planner
-    // from that.
-    let text = "SELECT seq, hash FROM log_entries WHERE workspace_id = $1 AND ts_us < $2 AND ts_us >= \
-                (SELECT MAX(ts_us) FROM log_entries WHERE workspace_id = $1 AND ts_us < $2) - $3 \
-                ORDER BY seq + 0 DESC LIMIT 1";
-    let row = sqlx::query(text).bind(workspace.as_str()).bind(to.micros()).bind(DISORDER);
-    let row = row.fetch_optional(&db.read).await?;
+    // The writer's times never go back. By time, for after a long downtime months of rows may stand behind `to`.
+    let text = "SELECT seq, hash FROM log_entries WHERE workspace_id = $1 AND ts_us < $2 \
+                ORDER BY ts_us DESC, seq DESC LIMIT 1";
+    let row = sqlx::query(text).bind(workspace.as_str()).bind(to.micros()).fetch_optional(&db.read).await?;
     let row = match row {
         Some(row) => row,
         None => {

@@ -20,11 +20,12 @@ macro_rules! keeps {
     };
 }
 
-/// True in SQL for a generation `g` that a hold keeps.
+/// True in SQL for a generation `g` that a hold keeps. `OFFSET 0` has PostgreSQL look it up for each generation: as a join
+/// it may read and sort everything that is due for each batch of it.
 pub const KEEPS_GENERATION: &str = concat!(
     "EXISTS (SELECT 1 FROM legal_holds h WHERE h.workspace_id = g.workspace_id AND h.lifted_us IS NULL AND ",
     keeps!(),
-    ")"
+    " LIMIT 1 OFFSET 0)"
 );
 
 /// A hold as it is stored; a subject is its keyed hash.

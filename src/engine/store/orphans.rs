@@ -48,35 +48,18 @@ pub async fn stays(db: &CellDb, id: &GenerationId) -> Result<bool> {
     Ok(sqlx::query(text).bind(id.as_str()).fetch_optional(&db.read).await?.is_some())
 }
 
-/// What is wrong with a prompt that nobody can read or whose result is gone.
+/// True in SQL for a prompt that nobody can read or whose result is gone.
 const IS_ALONE: &str = "(NOT EXISTS (SELECT 1 FROM data_keys k WHERE k.id = prompts.key_id) OR NOT EXISTS \
                         (SELECT 1 FROM generations g WHERE g.request_id = prompts.request_id AND g.deleted_us IS NULL))";
 
-/// Of the prompts after the call `after`, `limit` at most: the last call, and those calls made before `settled` whose
-/// prompt nobody can read or whose result is gone.
+/// Calls made before `settled` whose prompt nobody can read or whose result is gone.
 ///
 /// # Errors
 /// The database's own.
-pub async fn prompts_alone(
-    db: &CellDb,
-    settled: Time,
-    after: &str,
-    limit: i64,
-) -> Result<(Option<String>, Vec<String>)> {
-    let text = format!(
-        "SELECT request_id, CAST(CASE WHEN created_us < $1 AND {IS_ALONE} THEN 1 ELSE 0 END AS BIGINT) AS is_alone \
-         FROM prompts WHERE request_id > $2 ORDER BY request_id"
-    );
-    let rows = Select::new(&text, values![settled.micros(), after]).limit(limit).all(&db.read).await?;
-    let (mut last, mut alone) = (None, Vec::new());
-    for row in &rows {
-        let request: String = row.try_get("request_id")?;
-        if row.try_get::<i64, _>("is_alone")? == 1 {
-            alone.push(request.clone());
-        }
-        last = Some(request);
-    }
-    Ok((last, alone))
+pub async fn prompts_alone(db: &CellDb, settled: Time, limit: i64) -> Result<Vec<String>> {
+    let text = format!("SELECT request_id FROM prompts WHERE created_us < $1 AND {IS_ALONE}");
+    let rows = Select::new(&text, values![settled.micros()]).limit(limit).all(&db.read).await?;
+    rows.iter().map(|row| Ok(row.try_get("request_id")?)).collect()
 }
 
 /// Removes those of the prompts that still are alone; tells how many.

@@ -21,38 +21,17 @@ pub type Cursor = (i64, String);
 /// Before every batch.
 pub const START: (i64, &str) = (i64::MIN, "");
 
-/// Generations whose files are due.
-#[derive(Debug, Default)]
-pub struct Due {
-    /// Those that no hold keeps, the longest due first.
-    pub free: Vec<NewGeneration>,
-    /// Where the next batch begins; `None` where nothing more is due.
-    pub next: Option<Cursor>,
-}
-
-/// The next `limit` generations that are due, after `cursor`.
+/// Generations whose files are due and that no hold keeps, the longest due first, after `cursor`.
 ///
 /// # Errors
 /// The database's own.
-pub async fn due(db: &CellDb, now: Time, cursor: &Cursor, limit: i64) -> Result<Due> {
-    // Holds are looked up afterwards: in one query, PostgreSQL may read and sort everything that is due for each batch.
-    let text = "SELECT * FROM generations WHERE deleted_us IS NULL AND expires_us <= $1 AND expires_us >= $2 \
-                AND (expires_us > $2 OR id > $3) ORDER BY expires_us, id";
-    let select = Select::new(text, values![now.micros(), cursor.0, cursor.1.as_str()]).limit(limit);
-    let rows = select.all(&db.read).await?;
-    let due: Vec<NewGeneration> = rows.iter().map(generations::generation).collect::<Result<_>>()?;
-    let next = due.last().map(|last| (last.expires_at.micros(), last.id.to_string()));
-    let held = held_among(db, &due).await?;
-    Ok(Due { free: due.into_iter().filter(|made| !held.contains(made.id.as_str())).collect(), next })
-}
-
-/// The ids of those that a hold keeps.
-async fn held_among(db: &CellDb, due: &[NewGeneration]) -> Result<HashSet<String>> {
-    let ids: Vec<String> = due.iter().map(|made| made.id.to_string()).collect();
-    let mut connection = db.read.acquire().await?;
-    let head = format!("SELECT g.id FROM generations g WHERE {KEEPS_GENERATION} AND g.id IN");
-    let rows = sql::select_in(&mut connection, &head, &ids, "").await?;
-    rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
+pub async fn due(db: &CellDb, now: Time, cursor: &Cursor, limit: i64) -> Result<Vec<NewGeneration>> {
+    let text = format!(
+        "SELECT g.* FROM generations g WHERE g.deleted_us IS NULL AND g.expires_us <= $1 AND g.expires_us >= $2 \
+         AND (g.expires_us > $2 OR g.id > $3) AND NOT {KEEPS_GENERATION} ORDER BY g.expires_us, g.id"
+    );
+    let select = Select::new(&text, values![now.micros(), cursor.0, cursor.1.as_str()]);
+    select.limit(limit).all(&db.read).await?.iter().map(generations::generation).collect()
 }
 
 /// How many generations of each workspace are due but kept by a hold.

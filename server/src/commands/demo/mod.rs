@@ -46,7 +46,7 @@ pub async fn demo(config: Config, args: DemoArgs) -> std::result::Result<(), Fai
 fn hurried(mut config: Config) -> Config {
     config.limits.calls_per_minute_per_agent = u32::MAX;
     config.mail.smtp_url = None;
-    config.unsynced = true;
+    config.filling = true;
     config
 }
 
@@ -98,7 +98,7 @@ async fn end(
 ) -> Result<(Tally, Vec<(String, String)>)> {
     let tally = play(engine, plan, first..DAYS, vendor, stage).await?;
     wait_until(engine, plan.end.micros());
-    engine.purge_in_haste().await?;
+    engine.purge().await?;
     stage.today(engine).await?;
     Ok((tally, stage.stopped(engine).await?))
 }
@@ -115,7 +115,7 @@ async fn play(
     for day in days {
         wait_until(engine, plan.begins(day).micros());
         stage.morning(engine, day).await?;
-        let (made, _) = try_join!(calls(engine, plan, day, vendor, stage), engine.purge_in_haste())?;
+        let (made, _) = try_join!(calls(engine, plan, day, vendor, stage), engine.purge())?;
         tally = tally.and(made);
         for call in stage.evening(engine, day) {
             wait_until(engine, call.at.micros());

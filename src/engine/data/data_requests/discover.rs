@@ -72,7 +72,7 @@ impl Criteria {
 
     /// The log rows `e` that match, joined with `join`.
     fn select(&self, columns: &str, join: &str, workspace: &WorkspaceId) -> Select {
-        let (way, first) = (self.way(), values![workspace.as_str()]);
+        let way = self.way();
         let text = format!("SELECT {columns} FROM log_entries e {join} WHERE {} = $1", way.workspace());
         // Keys that an erasure has taken out of use, but not destroyed yet, are the subject's all the same.
         let of_subject = "e.request_id IN (SELECT p.request_id FROM prompts p JOIN data_keys k ON k.id = p.key_id \
@@ -80,7 +80,7 @@ impl Criteria {
                           AND k.scope < 'retired;' AND k.scope LIKE 'retired:%:' || ?)))";
         // The kinds have an index, actors have none.
         let of_kind = "e.kind IN (SELECT i.id FROM log_kinds i WHERE i.workspace_id = $1 AND i.user_id = ?)";
-        let select = Select::new(&text, first)
+        let select = Select::new(&text, values![workspace.as_str()])
             .and("e.user_id = ?", self.user_id.clone().map(Value::Text))
             .and(of_kind, self.user_id.clone().map(Value::Text))
             .and("e.prompt_hash = ?", self.prompt_hash.clone().map(Value::Text))
