@@ -1,47 +1,22 @@
-//! The model library: what each model costs, may be asked for, and where it runs.
-//!
-//! Vendors change prices and close models within weeks, so all of it is data (`models.toml`, or the file that
-//! the setting `catalog` names). The price of a call follows from this data and the call's arguments alone;
-//! it is known before the provider is asked and is the most that the call can cost (design §4).
-
-use std::collections::BTreeSet;
-use std::str::FromStr;
+//! One model: what it costs, what it takes, until when it is open.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::field::{self, FieldError};
-use super::money::Usd;
-use super::region::Region;
+use super::date;
+use super::job::{Ask, Job, MediaKind};
+use super::limits::{Limits, within};
+use crate::domain::field::{self, FieldError};
+use crate::domain::money::Usd;
+use crate::domain::region::Region;
 
-const BUILT_IN: &str = include_str!("models.toml");
 /// What vendors bill as one megapixel: 1024 × 1024 pixels.
 const MEGAPIXEL: u64 = 1024 * 1024;
 /// The longest prompt that any vendor takes, in characters (OpenAI's images API).
 const LONGEST_PROMPT: usize = 32_000;
 /// From this many days before a shutdown it is announced at each use.
 const NOTICE_DAYS: i32 = 60;
-
-/// What a model makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MediaKind {
-    /// Still pictures.
-    Image,
-    /// Moving pictures.
-    Video,
-}
-
-impl MediaKind {
-    /// The name in JSON and in sentences.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Image => "image",
-            Self::Video => "video",
-        }
-    }
-}
 
 /// What a price counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -62,104 +37,6 @@ impl Unit {
             Self::Image => "image",
             Self::Megapixel => "megapixel",
             Self::Second => "second",
-        }
-    }
-}
-
-/// One thing to be generated, complete: every default is filled in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Job {
-    /// What is to be made.
-    pub kind: MediaKind,
-    /// What it is to show. Never logged.
-    pub prompt: String,
-    /// The [`Model::id`] in the catalogue.
-    pub model: String,
-    /// In pixels.
-    pub width: u32,
-    /// In pixels.
-    pub height: u32,
-    /// How many pictures or videos.
-    pub count: u32,
-    /// The same seed gives the same picture, where the model keeps that promise.
-    pub seed: Option<u64>,
-    /// Seconds of video; `None` for pictures.
-    pub duration_s: Option<u32>,
-}
-
-impl Job {
-    /// Width to height in smallest whole numbers: `16:9`.
-    pub fn aspect_ratio(&self) -> String {
-        let divisor = greatest_common_divisor(self.width, self.height).max(1);
-        format!("{}:{}", self.width / divisor, self.height / divisor)
-    }
-
-    /// The seed within the 31 bits that every vendor takes.
-    pub fn small_seed(&self) -> Option<u32> {
-        self.seed.map(|seed| (seed & 0x7fff_ffff) as u32)
-    }
-}
-
-const fn greatest_common_divisor(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
-}
-
-/// What a caller asked for, before the model's defaults are filled in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ask {
-    /// What it is to show.
-    pub prompt: String,
-    /// In pixels.
-    pub width: Option<u32>,
-    /// In pixels.
-    pub height: Option<u32>,
-    /// How many; one, where not said.
-    pub count: Option<u32>,
-    /// For the same picture again.
-    pub seed: Option<u64>,
-    /// Seconds of video.
-    pub duration_s: Option<u32>,
-}
-
-/// The sizes, counts and durations that a model takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// The only sizes it takes, in pixels; empty where the ranges below decide.
-    pub sizes: Vec<(u32, u32)>,
-    /// Smallest width in pixels.
-    pub min_width: u32,
-    /// Largest width in pixels.
-    pub max_width: u32,
-    /// Smallest height in pixels.
-    pub min_height: u32,
-    /// Largest height in pixels.
-    pub max_height: u32,
-    /// Width and height are multiples of this many pixels.
-    pub multiple_of: u32,
-    /// Largest width × height.
-    pub max_pixels: Option<u32>,
-    /// Most results of one call.
-    pub max_count: u32,
-    /// Shortest video in seconds.
-    pub min_duration_s: u32,
-    /// Longest video in seconds.
-    pub max_duration_s: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            sizes: Vec::new(),
-            min_width: 64,
-            max_width: 4096,
-            min_height: 64,
-            max_height: 4096,
-            multiple_of: 1,
-            max_pixels: None,
-            max_count: 1,
-            min_duration_s: 1,
-            max_duration_s: 60,
         }
     }
 }
@@ -348,7 +225,7 @@ impl Model {
     }
 
     /// The first fault of an entry, as the rest of a sentence that begins with its id.
-    fn fault(&self) -> Option<String> {
+    pub(super) fn fault(&self) -> Option<String> {
         if self.id.is_empty() || self.id.chars().any(|c| !c.is_ascii_alphanumeric() && !"-_./".contains(c)) {
             return Some("has an id with other characters than letters, digits and -_./".into());
         }
@@ -369,180 +246,12 @@ impl Model {
     }
 }
 
-impl Limits {
-    fn check_size(&self, width: u32, height: u32) -> Result<(), FieldError> {
-        if !self.sizes.is_empty() {
-            return self.check_listed(width, height);
-        }
-        within("width", width, self.min_width, self.max_width)?;
-        within("height", height, self.min_height, self.max_height)?;
-        for (name, value) in [("width", width), ("height", height)] {
-            if !value.is_multiple_of(self.multiple_of) {
-                let message = format!("is {value}; it needs to be a multiple of {}", self.multiple_of);
-                return Err(FieldError::new(name, message));
-            }
-        }
-        match self.max_pixels {
-            Some(most) if u64::from(width) * u64::from(height) > u64::from(most) => {
-                let message =
-                    format!("makes {width} by {height}, more than the {most} pixels that the model takes");
-                Err(FieldError::new("height", message))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn check_listed(&self, width: u32, height: u32) -> Result<(), FieldError> {
-        if self.sizes.contains(&(width, height)) {
-            return Ok(());
-        }
-        let field = if self.sizes.iter().any(|(listed, _)| *listed == width) { "height" } else { "width" };
-        let sizes: Vec<_> = self.sizes.iter().map(|(width, height)| format!("{width}x{height}")).collect();
-        Err(FieldError::new(field, format!("makes {width}x{height}; the model takes {}", sizes.join(", "))))
-    }
-
-    fn check_duration(&self, seconds: u32) -> Result<(), FieldError> {
-        within("duration_s", seconds, self.min_duration_s, self.max_duration_s)
-    }
-}
-
-fn within(field: &str, value: u32, least: u32, most: u32) -> Result<(), FieldError> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(FieldError::new(field, format!("is {value}; the model takes {least} to {most}")))
-}
-
-/// Why a catalogue cannot be used; each names the place.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CatalogError {
-    /// Not TOML, an unknown or missing key, or a value of the wrong kind; with line and key.
-    #[error("the model catalogue cannot be read: {0}")]
-    Unreadable(String),
-    /// Two entries of one id.
-    #[error("the model catalogue has two entries for {0}")]
-    Twice(String),
-    /// An entry that contradicts itself.
-    #[error("the model catalogue's {model} {fault}")]
-    Entry {
-        /// Its id.
-        model: String,
-        /// What is wrong with it.
-        fault: String,
-    },
-}
-
-/// The models that may be asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Catalog {
-    #[serde(rename = "model", default)]
-    models: Vec<Model>,
-}
-
-impl Catalog {
-    /// The catalogue inside the program.
-    ///
-    /// # Panics
-    /// Never: a test reads the same file.
-    pub fn built_in() -> Self {
-        #[allow(clippy::expect_used, reason = "the text is a constant that a test parses")]
-        Self::parse(BUILT_IN).expect("the built-in catalogue is whole")
-    }
-
-    /// Reads a catalogue.
-    ///
-    /// # Errors
-    /// [`CatalogError`] names the key, entry or contradiction.
-    pub fn parse(text: &str) -> Result<Self, CatalogError> {
-        let catalog: Self =
-            toml::from_str(text).map_err(|error| CatalogError::Unreadable(error.to_string()))?;
-        let mut seen = BTreeSet::new();
-        for model in &catalog.models {
-            if !seen.insert(model.id.as_str()) {
-                return Err(CatalogError::Twice(model.id.clone()));
-            }
-            if let Some(fault) = model.fault().or_else(|| catalog.substitute_fault(model)) {
-                return Err(CatalogError::Entry { model: model.id.clone(), fault });
-            }
-        }
-        Ok(catalog)
-    }
-
-    fn substitute_fault(&self, model: &Model) -> Option<String> {
-        let id = model.substitute.as_ref()?;
-        match self.get(id) {
-            None => Some(format!("names a substitute that is not listed: {id}")),
-            Some(other) if other.kind != model.kind => {
-                Some(format!("names a substitute of another kind: {id}"))
-            }
-            Some(_) => None,
-        }
-    }
-
-    /// The model of this id.
-    pub fn get(&self, id: &str) -> Option<&Model> {
-        self.models.iter().find(|model| model.id == id)
-    }
-
-    /// Every model, in the file's order.
-    pub fn models(&self) -> &[Model] {
-        &self.models
-    }
-
-    /// The model for calls that name none: the first of its kind in the file that is not closed.
-    pub fn default_for(&self, kind: MediaKind) -> Option<&Model> {
-        self.models.iter().find(|model| model.kind == kind && model.shutdown_on.is_none())
-    }
-
-    /// The models whose provider is among `providers`, in the file's order.
-    pub fn available<'a, S: AsRef<str>>(&'a self, providers: &'a [S]) -> impl Iterator<Item = &'a Model> {
-        self.models.iter().filter(|model| providers.iter().any(|name| name.as_ref() == model.provider))
-    }
-}
-
-/// Dates as `2026-09-24`; written here, as jiff is built without serde.
-mod date {
-    use serde::{Deserializer, Serializer};
-
-    use super::{Date, Deserialize, FromStr};
-
-    pub(super) fn serialize<S: Serializer>(date: &Date, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(date)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Date::from_str(&text)
-            .map_err(|_| serde::de::Error::custom(format!("{text} is not a date, such as 2026-09-24")))
-    }
-
-    pub(super) mod optional {
-        use super::{Date, Deserializer, Serializer};
-
-        pub(in super::super) fn serialize<S: Serializer>(
-            date: &Option<Date>,
-            serializer: S,
-        ) -> Result<S::Ok, S::Error> {
-            match date {
-                Some(date) => super::serialize(date, serializer),
-                None => serializer.serialize_none(),
-            }
-        }
-
-        pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
-            de: D,
-        ) -> Result<Option<Date>, D::Error> {
-            super::deserialize(de).map(Some)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{any, prop_assert, proptest};
 
     use super::*;
+    use crate::domain::catalog::Catalog;
 
     fn model(id: &str) -> Model {
         Catalog::built_in().get(id).unwrap().clone()
@@ -550,19 +259,6 @@ mod tests {
 
     fn ask() -> Ask {
         Ask { prompt: "a lighthouse".into(), ..Ask::default() }
-    }
-
-    #[test]
-    fn without_a_provider_the_sketches_are_the_defaults() {
-        let catalog = Catalog::built_in();
-        let image = catalog.default_for(MediaKind::Image).unwrap();
-        let video = catalog.default_for(MediaKind::Video).unwrap();
-        assert_eq!((image.id.as_str(), image.price.to_string().as_str()), ("sketch-image-1", "0.042"));
-        assert_eq!((video.id.as_str(), video.price.to_string().as_str()), ("sketch-video-1", "0.05"));
-        assert_eq!(catalog.available(&["local"]).count(), 2);
-        let (image, video) = (image.job(ask()).unwrap(), video.job(ask()).unwrap());
-        assert_eq!((image.width, image.height, image.count, image.duration_s), (1024, 1024, 1, None));
-        assert_eq!((video.width, video.height, video.count, video.duration_s), (640, 360, 1, Some(5)));
     }
 
     #[test]
@@ -628,25 +324,6 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_right_is_refused_by_name() {
-        let changed =
-            |from: &str, to: &str| Catalog::parse(&BUILT_IN.replacen(from, to, 1)).unwrap_err().to_string();
-        assert!(changed("sketch = true", "sketchy = true").contains("unknown field `sketchy`"));
-        assert!(changed("max_count = 10", "max_counts = 10").contains("max_counts"));
-        assert!(changed("sketch-video-1", "sketch-image-1").contains("two entries for sketch-image-1"));
-        assert!(changed("price_usd = 0.042", "price_usd = 0").contains("sketch-image-1 needs a price"));
-        assert!(changed("price_usd = 0.042", "price_usd = 0.0000001").contains("more than six decimals"));
-        assert!(
-            changed("effective_from = \"2026-01-01\"", "effective_from = \"soon\"").contains("is not a date")
-        );
-        assert!(changed("width = 1024", "width = 1").contains("does not take: width"));
-        assert!(changed("substitute = \"gpt-image-2.5\"", "substitute = \"x\"").contains("not listed: x"));
-        assert!(
-            changed("substitute = \"gpt-image-2.5\"", "substitute = \"sora-2\"").contains("another kind")
-        );
-    }
-
-    #[test]
     fn a_model_survives_json() {
         for model in Catalog::built_in().models() {
             let json = serde_json::to_string(model).unwrap();
@@ -678,11 +355,6 @@ mod tests {
                     prop_assert!(Usd::ZERO <= smaller && smaller <= price);
                 }
             }
-        }
-
-        #[test]
-        fn no_text_makes_reading_panic(text in any::<String>()) {
-            let _ = Catalog::parse(&text);
         }
     }
 }

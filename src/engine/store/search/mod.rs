@@ -5,23 +5,27 @@
 //! newest entries of all are then in the kinds whose own are newest, so that a page is merged from at most as many kinds
 //! as it has rows. A prompt's entries have such an index too, by kind. Requests have one of their own.
 
+mod attempts;
+mod terms;
+
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use sqlx::Row;
 
+use self::terms::{always, given, like, list, parts_a_kind, status, with_prefix, within};
 use crate::domain::audit::Linked;
 use crate::domain::ids::WorkspaceId;
-use crate::domain::money::Usd;
 use crate::domain::region::Region;
-use crate::domain::search::{Condition, Field, Search, Status, Term};
+use crate::domain::search::{Condition, Field, Search, Term};
 use crate::domain::time::Time;
 use crate::domain::webhooks::event::GENERATION_FAILED;
 use crate::engine::error::Result;
-use crate::engine::store::kinds::is_split;
+use crate::engine::store::CellDb;
 use crate::engine::store::log::{COLUMNS, linked};
 use crate::engine::store::sql::{Select, values};
-use crate::engine::store::{CellDb, attempts};
+
+pub use self::attempts::attempts;
 
 /// Numbers of kinds that a merge may have: few, so that each is prepared once per connection.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
@@ -397,113 +401,6 @@ async fn first_place(db: &CellDb, select: Select) -> Result<Option<i64>> {
 fn places(select: &mut Select, between: Between) {
     let (after, before) = (select.bound(between.after), select.bound(between.before));
     select.push(&format!(" AND e.seq > {after} AND e.seq < {before}"));
-}
-
-fn list(select: &mut Select, values: &[String]) -> String {
-    let bound: Vec<String> = values.iter().map(|value| select.bound(value.as_str())).collect();
-    bound.join(",")
-}
-
-fn always(holds: bool) -> String {
-    if holds { "1 = 1".into() } else { "1 = 0".into() }
-}
-
-fn with_prefix(names: &[String]) -> Vec<String> {
-    names.iter().map(|name| format!("agent.{name}")).collect()
-}
-
-/// One of the values, or a beginning where a value ends in `*`. Both engines tell large from small letters so.
-fn like(select: &mut Select, column: &str, values: &[String]) -> String {
-    let compared = values.iter().map(|value| match value.strip_suffix('*') {
-        Some(beginning) => {
-            let length = beginning.chars().count();
-            format!("SUBSTR({column}, 1, {length}) = {}", select.bound(beginning))
-        }
-        None => format!("{column} = {}", select.bound(value.as_str())),
-    });
-    compared.collect::<Vec<_>>().join(" OR ")
-}
-
-/// As [`like`], where an empty text stands for none.
-fn given(select: &mut Select, column: &str, values: &[String]) -> String {
-    format!("{column} <> '' AND ({})", like(select, column, values))
-}
-
-fn status(statuses: &[Status]) -> String {
-    let texts = statuses.iter().map(|status| match status {
-        Status::Paid => "(k.event = '' AND k.cost_least > 0)",
-        Status::Free => "(k.event = '' AND k.cost_most <= 0)",
-        Status::Done => "k.event <> ''",
-        Status::Refused | Status::Failed => "1 = 0",
-    });
-    texts.collect::<Vec<_>>().join(" OR ")
-}
-
-fn within(select: &mut Select, upper: &str, lower: &str, least: Option<Usd>, most: Option<Usd>) -> String {
-    let least = least.map(|least| format!("{upper} >= {}", select.bound(least.micros())));
-    let most = most.map(|most| format!("{lower} <= {}", select.bound(most.micros())));
-    let texts: Vec<String> = least.into_iter().chain(most).collect();
-    if texts.is_empty() { always(true) } else { texts.join(" AND ") }
-}
-
-fn parts_a_kind(least: Option<Usd>, most: Option<Usd>) -> bool {
-    let after = |usd: Usd| Usd::from_micros(usd.micros().saturating_add(1));
-    least.is_some_and(is_split) || most.map(after).is_some_and(is_split)
-}
-
-/// Refused and failed calls that match, the newest first, after the one at `last` (its time and id). What such a call
-/// never has counts as none: it cost nothing, and no act is among them.
-///
-/// # Errors
-/// The database's own.
-pub async fn attempts(
-    db: &CellDb,
-    search: &LogSearch,
-    last: Option<(i64, String)>,
-    limit: i64,
-) -> Result<Vec<attempts::AttemptRow>> {
-    let text = "SELECT * FROM attempts WHERE workspace_id = $1";
-    let mut select = Select::new(text, values![search.workspace.as_str()]);
-    for term in search.filter.search.terms() {
-        let text = attempt_condition(&mut select, search, &term.condition);
-        select.push(&format!(" AND {}({text})", if term.negated { "NOT " } else { "" }));
-    }
-    let select = select.after("last_us", "id", last).tail("ORDER BY last_us DESC, id DESC").limit(limit);
-    select.all(&db.read).await?.iter().map(attempts::row).collect()
-}
-
-fn attempt_condition(select: &mut Select, search: &LogSearch, condition: &Condition) -> String {
-    match condition {
-        Condition::OneOf(Field::Agent, names) => like(select, "user_id", &with_prefix(names)),
-        Condition::OneOf(Field::User, values) => like(select, "user_id", values),
-        Condition::OneOf(Field::Tool, values) => like(select, "tool", values),
-        Condition::OneOf(Field::Model, values) => given(select, "COALESCE(model, '')", values),
-        Condition::OneOf(Field::Request, values) => format!("request_id IN ({})", list(select, values)),
-        Condition::OneOf(Field::Hash, values) => {
-            format!("prompt_hash IS NOT NULL AND prompt_hash IN ({})", list(select, values))
-        }
-        Condition::OneOf(Field::Code, values) => like(select, "code", values),
-        Condition::OneOf(Field::Event, _) => always(false),
-        Condition::OneOf(Field::Region, values) => always(search.is_here(values)),
-        Condition::Status(statuses) => {
-            let texts = statuses.iter().map(|status| match status {
-                Status::Refused => "failed = 0",
-                Status::Failed => "failed <> 0",
-                _ => "1 = 0",
-            });
-            texts.collect::<Vec<_>>().join(" OR ")
-        }
-        Condition::Cost(least, most) => {
-            let zero = Usd::ZERO;
-            always(least.is_none_or(|least| zero >= least) && most.is_none_or(|most| zero <= most))
-        }
-        Condition::After(moment) => {
-            format!("last_us >= {}", select.bound(moment.seen_from(search.now).micros()))
-        }
-        Condition::Before(moment) => {
-            format!("last_us < {}", select.bound(moment.seen_from(search.now).micros()))
-        }
-    }
 }
 
 #[cfg(test)]
