@@ -34,12 +34,12 @@ pub enum Error {
     /// A link or token that is over.
     #[error("{0}")]
     Ended(String),
-    /// A database or the storage does not answer. Nothing was changed.
+    /// A database, the storage or the mail server does not answer. Nothing was changed.
     #[error("{0}")]
     Unavailable(String),
-    /// A fault of ours; the log has the details under the request id.
+    /// A fault of ours; the log has the details under the request id. What was done before it is not known here.
     #[error(
-        "Something went wrong on our side. Nothing was changed; try again, and tell your operator the request id."
+        "Something went wrong on our side. If you changed something, look whether it was done before you try again; tell your operator the request id."
     )]
     Internal,
 }

@@ -1,16 +1,18 @@
 //! A person's own account: name, password, sessions, and its end, when name and e-mail go and the log keeps the opaque id.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
-use crate::domain::access::Role;
 use crate::domain::field::{self, FieldError};
 use crate::domain::ids::UserId;
 use crate::engine::access::passwords;
 use crate::engine::access::scope::{Origin, Scope};
 use crate::engine::error::{Error, Result};
+use crate::engine::store::leaving_people::{self, Leave};
+use crate::engine::store::pending_acts::PendingAct;
 pub use crate::engine::store::people::SessionView;
 use crate::engine::store::people::{self, User};
-use crate::engine::store::sql::Statement;
 use crate::engine::store::{alerts, keys, workspaces};
 use crate::engine::{CellNode, Engine};
 
@@ -85,39 +87,103 @@ impl Engine {
     }
 
     /// Deletes a person's account after the password was given once more: the person leaves every workspace, the REST
-    /// keys made by that person end, and nothing but the id is left.
+    /// keys made by that person end, and nothing but the id is left. What a cell cannot forget now it forgets later.
     ///
     /// # Errors
-    /// The field `password`; [`Error::Conflict`] where a workspace would have no Admin left; [`Error::WrongRegion`] where
-    /// another server has to write that the person left. Nothing was changed then.
+    /// The field `password`; [`Error::Conflict`] where a workspace would have no Admin left, or the person's workspaces
+    /// change meanwhile; [`Error::WrongRegion`] where another server has to write that the person left. Nothing was
+    /// changed then.
     pub async fn delete_account(&self, user: &UserId, password: &str, origin: Origin) -> Result<()> {
         let user = self.check_password(user, "password", password).await?;
-        let scopes = self.scopes_to_leave(&user, &origin).await?;
-        for scope in scopes {
-            self.leave(&scope, &user).await?;
+        let leaves = self.note_leaves(&user, &origin).await?;
+        let acts: Vec<PendingAct> = leaves.iter().map(|(_, act)| act.clone()).collect();
+        match leaving_people::leave(&self.0.control, &user.id, &self.known_cells().await?, &acts).await? {
+            Leave::Done => {}
+            Leave::LastAdminOf(workspace) => return Err(last_admin(&workspace)),
+            Leave::Moved => return Err(moved()),
         }
-        // Before the row, so that no restore brings the person back where the bucket does not answer now.
-        self.mark_deleted_user(&user.id).await?;
-        self.forget_person(&user).await?;
+        for (scope, act) in leaves {
+            self.write_noted(&scope, act).await;
+        }
+        if let Err(error) = self.forget_leaving().await {
+            tracing::warn!(%error, user = %user.id, "something is left of a deleted account; a job goes on in a minute");
+        }
         tracing::info!(user = %user.id, "an account was deleted");
         Ok(())
     }
 
-    /// Removes what is left of a person besides the id, under every address of the person: keys, recipients of alerts in
-    /// whichever workspace, invitations, the account, files of mails. Also what a restore brought back of it.
-    pub(in crate::engine) async fn forget_person(&self, user: &User) -> Result<()> {
-        let addresses = people::addresses(&self.0.control, &user.id).await?;
-        for node in self.0.cells.values() {
-            keys::end_all_of(&node.db, &user.id, self.0.clock.now()).await?;
-            self.forget_in_alerts(node, &addresses).await?;
+    /// What the log of each of a person's workspaces will say.
+    async fn note_leaves(&self, user: &User, origin: &Origin) -> Result<Vec<(Scope, PendingAct)>> {
+        let mut leaves = Vec::new();
+        for (workspace, role) in workspaces::of_user(&self.0.control, &user.id).await? {
+            let scope = Scope { workspace, role, actor: user.id.to_string(), origin: origin.clone() };
+            let data = json!({ "user_id": user.id, "why": "account_deleted" });
+            let act = self.note_act(&scope, "member.left", data).await?;
+            leaves.push((scope, act));
         }
-        people::remove(&self.0.control, &user.id, &addresses).await?;
+        Ok(leaves)
+    }
+
+    /// The cells of this server, and those of others that the directory knows.
+    async fn known_cells(&self) -> Result<BTreeSet<String>> {
+        let listed = workspaces::count_by_cell(&self.0.control).await?.into_iter().map(|(cell, _)| cell);
+        Ok(listed.chain(self.0.cells.keys().cloned()).collect())
+    }
+
+    /// Lets this server's cells forget people who deleted their accounts, wherever they did.
+    ///
+    /// # Errors
+    /// The database's or a bucket's own; the next run goes on. A cell that fails does not keep the others.
+    pub async fn forget_leaving(&self) -> Result<()> {
+        let mut result = Ok(());
+        for node in self.0.cells.values() {
+            result = result.and(self.forget_leaving_in(node).await);
+        }
+        result
+    }
+
+    async fn forget_leaving_in(&self, node: &CellNode) -> Result<()> {
+        for user in leaving_people::of_cell(&self.0.control, &node.cell.name).await? {
+            self.forget_in_cell(node, &user).await?;
+            self.mark_deleted_user(node, &user).await?;
+            self.note_forgotten(node, &user).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a person whom a restore brought back; false where it did not. The buckets have their marks.
+    pub(in crate::engine) async fn forget_again(&self, user: &UserId) -> Result<bool> {
+        if people::user(&self.0.control, user).await?.is_none() {
+            return Ok(false);
+        }
+        leaving_people::remove(&self.0.control, user, &self.known_cells().await?).await?;
+        for node in self.0.cells.values() {
+            self.forget_in_cell(node, user).await?;
+            self.note_forgotten(node, user).await?;
+        }
+        Ok(true)
+    }
+
+    /// Removes what is left of a person who is gone besides the id, under every address of the person: keys, recipients
+    /// of alerts in whichever workspace, files of mails.
+    async fn forget_in_cell(&self, node: &CellNode, user: &UserId) -> Result<()> {
+        let addresses = leaving_people::addresses(&self.0.control, user).await?;
+        keys::end_all_of(&node.db, user, self.0.clock.now()).await?;
+        self.forget_in_alerts(node, &addresses).await?;
         for address in &addresses {
             self.0.mailer.forget(address).await?;
         }
         self.forget_cached();
-        // Bytes of removed rows leave the disk too.
-        self.0.control.scrub("users").await.map(drop)
+        Ok(())
+    }
+
+    async fn note_forgotten(&self, node: &CellNode, user: &UserId) -> Result<()> {
+        if leaving_people::forgotten(&self.0.control, user, &node.cell.name).await? {
+            // Bytes of removed rows leave the disk too.
+            self.0.control.scrub("users").await?;
+            self.0.control.scrub("former_emails").await?;
+        }
+        Ok(())
     }
 
     async fn forget_in_alerts(&self, node: &CellNode, addresses: &[String]) -> Result<()> {
@@ -132,37 +198,14 @@ impl Engine {
         }
         node.db.scrub("alert_settings").await.map(drop)
     }
+}
 
-    async fn scopes_to_leave(&self, user: &User, origin: &Origin) -> Result<Vec<Scope>> {
-        let mut scopes = Vec::new();
-        for (workspace, role) in workspaces::of_user(&self.0.control, &user.id).await? {
-            self.cell(&workspace)?;
-            let scope = Scope { workspace, role, actor: user.id.to_string(), origin: origin.clone() };
-            let others = self.members(&scope).await?;
-            let is_last = role == Role::Admin
-                && !others.iter().any(|other| other.role == Role::Admin && other.user_id != user.id);
-            if is_last {
-                return Err(Error::Conflict(format!(
-                    "You are the last Admin of “{}”. Nothing was deleted; make somebody else Admin, or delete the workspace.",
-                    scope.workspace.name
-                )));
-            }
-            scopes.push(scope);
-        }
-        Ok(scopes)
-    }
+fn last_admin(workspace: &str) -> Error {
+    Error::Conflict(format!(
+        "You are the last Admin of “{workspace}”. Nothing was deleted; make somebody else Admin, or delete the workspace."
+    ))
+}
 
-    /// Ends the person's keys.
-    async fn leave(&self, scope: &Scope, user: &User) -> Result<()> {
-        let (db, id) = (&self.cell(&scope.workspace)?.db, &scope.workspace.id);
-        let own = keys::list(db, id)
-            .await?
-            .into_iter()
-            .filter(|key| key.made_by == user.id && key.ended_at.is_none());
-        let now = self.0.clock.now();
-        let changes: Vec<Statement> = own.map(|key| keys::end(id, &key.id, now)).collect();
-        let data = json!({ "user_id": user.id, "why": "account_deleted" });
-        let act = self.act(scope, "member.left", data, changes).await?;
-        self.submit_act(scope, act).await.map(|_| ())
-    }
+fn moved() -> Error {
+    Error::Conflict("Your workspaces changed a moment ago. Nothing was deleted; try again.".into())
 }

@@ -14,6 +14,11 @@ use crate::engine::access::workspaces::{NewWorkspace, Workspace};
 use crate::engine::error::{Error, Result};
 use crate::engine::store::{people, workspaces};
 
+/// The name of the key that it makes.
+const KEY: &str = "bootstrap";
+/// How long the secrets of the time before still work.
+const OVERLAP_HOURS: i64 = 24;
+
 /// What to set up.
 #[derive(Debug, Clone)]
 pub struct Bootstrap {
@@ -73,7 +78,7 @@ impl Engine {
         };
         let scope = Scope { workspace, role: Role::Admin, actor: user.id.to_string(), origin };
         let (agent_id, agent_token) = self.bootstrap_agent(&scope, &wanted.agent).await?;
-        let api_key = self.create_key(&scope, "bootstrap", "admin", None).await?.key;
+        let api_key = self.bootstrap_key(&scope).await?;
         Ok(Bootstrapped {
             user_id: user.id,
             region: scope.workspace.region,
@@ -118,12 +123,27 @@ impl Engine {
         Ok(workspace)
     }
 
+    /// A repeat makes new secrets, as none is kept; what the time before gave out works on for a day.
+    async fn bootstrap_key(&self, scope: &Scope) -> Result<String> {
+        let before = self.keys(scope).await?.into_iter().find(|key| {
+            key.name == KEY
+                && key.made_by.as_str() == scope.actor
+                && key.expires_at.is_none()
+                && key.ended_at.is_none()
+        });
+        let made = match before {
+            Some(key) => self.rotate_key(scope, &key.id, OVERLAP_HOURS).await?,
+            None => self.create_key(scope, KEY, "admin", None).await?,
+        };
+        Ok(made.key)
+    }
+
     async fn bootstrap_agent(&self, scope: &Scope, name: &str) -> Result<(AgentId, String)> {
         let full = format!("agent.{}", name.trim().trim_start_matches("agent."));
         let known = self.agents(scope).await?.into_iter().find(|agent| agent.name == full);
         match known {
             Some(agent) => {
-                let rotated = self.rotate_agent(scope, &agent.id, Some(0)).await?;
+                let rotated = self.rotate_agent(scope, &agent.id, Some(OVERLAP_HOURS)).await?;
                 Ok((agent.id, rotated.token))
             }
             None => {

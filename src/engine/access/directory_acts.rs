@@ -1,5 +1,6 @@
 //! Acts that change the directory. Their log is in the workspace's cell, another database: a note of the act is committed
-//! with the change, then the act goes into the log, and a node that dies in between leaves the note for the others.
+//! with the change, then the act goes into the log with what it changes in the cell, and a node that dies in between leaves
+//! the note for the others.
 
 use serde_json::Value;
 
@@ -8,11 +9,14 @@ use crate::engine::access::scope::Scope;
 use crate::engine::error::Result;
 use crate::engine::money::ledger_writer::{Act, Work};
 use crate::engine::store::pending_acts::{self, PendingAct};
-use crate::engine::store::{log, workspaces};
+use crate::engine::store::sql::Statement;
+use crate::engine::store::{keys, log, workspaces};
 use crate::engine::{CellNode, Engine, random};
 
 /// After so long the node that noted an act does not write it any more.
 const LEFT_BEHIND: i64 = 2 * MINUTE;
+/// A person was taken out of a workspace, or left it.
+pub(super) const MEMBER_REMOVED: &str = "member.removed";
 
 impl Engine {
     /// The note of an act by `scope`, for the transaction that changes the directory.
@@ -32,7 +36,7 @@ impl Engine {
 
     async fn write_into_log(&self, node: &CellNode, act: &PendingAct) -> Result<()> {
         let workspace = &act.entry.workspace_id;
-        let work = Act { entry: act.entry.clone(), changes: Vec::new(), tell_nodes: true };
+        let work = Act { entry: act.entry.clone(), changes: changes(act), tell_nodes: true };
         node.writer.submit(workspace, Work::Act(Box::new(work))).await?;
         pending_acts::remove(&self.0.control, &act.id).await
     }
@@ -72,6 +76,17 @@ impl Engine {
             return pending_acts::remove(&self.0.control, &act.id).await.map(|()| false);
         }
         self.write_into_log(node, act).await.map(|()| true)
+    }
+}
+
+/// What an act changes in the cell, in one transaction with its log entry: whoever writes it does the same.
+fn changes(act: &PendingAct) -> Vec<Statement> {
+    let PendingAct { entry, made_at, .. } = act;
+    let user = entry.data.as_ref().and_then(|data| data["user_id"].as_str());
+    match (entry.event.as_deref(), user) {
+        // Keys that only slept would work again once the person is invited again.
+        (Some(MEMBER_REMOVED), Some(user)) => vec![keys::end_of(&entry.workspace_id, user, *made_at)],
+        _ => Vec::new(),
     }
 }
 

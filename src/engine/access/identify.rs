@@ -16,6 +16,7 @@ use crate::engine::error::{Error, Result};
 use crate::engine::random;
 use crate::engine::store::accounts::{self, AccountRow};
 use crate::engine::store::agents::{self, AgentRow, AgentState, TokenRow};
+use crate::engine::store::url_keys::{self, FormerKey};
 use crate::engine::store::workspaces::{self, Workspace};
 
 /// Why a request does not reach the tools.
@@ -54,20 +55,20 @@ pub(crate) struct Known {
     pub(crate) agent: AgentRow,
     token: TokenRow,
     pub(crate) workspace: Workspace,
+    former_keys: Vec<FormerKey>,
     pub(crate) account: AccountRow,
 }
 
 impl Known {
     fn lives_at(&self, workspace: &str, url_key: &str, now: Time) -> bool {
-        self.workspace.id.as_str() == workspace && opens(&self.workspace, url_key, now)
+        self.workspace.id.as_str() == workspace && opens(&self.workspace, &self.former_keys, url_key, now)
     }
 }
 
-/// Whether a URL key is the workspace's, or the one before it while that works.
-fn opens(workspace: &Workspace, url_key: &str, now: Time) -> bool {
+/// Whether a URL key is the workspace's, or one before it while that works.
+fn opens(workspace: &Workspace, former: &[FormerKey], url_key: &str, now: Time) -> bool {
     let is = |key: &str| bool::from(key.as_bytes().ct_eq(url_key.as_bytes()));
-    let previous = workspace.previous_url_key.as_ref().filter(|(_, end)| now < *end);
-    is(&workspace.url_key) || previous.is_some_and(|(key, _)| is(key))
+    is(&workspace.url_key) || former.iter().any(|former| now < former.ends_at && is(&former.key))
 }
 
 impl AgentCaller {
@@ -197,10 +198,13 @@ impl Engine {
     /// Whether this URL is a workspace's that another node serves. Only who knows its whole URL is told.
     async fn elsewhere(&self, workspace: &str, url_key: &str) -> std::result::Result<bool, Refused> {
         let Ok(id) = workspace.parse() else { return Ok(false) };
-        let found = workspaces::get(&self.0.control, &id).await.map_err(|_| Refused::Unavailable)?;
-        Ok(found.is_some_and(|found| {
-            !self.0.cells.contains_key(&found.cell) && opens(&found, url_key, self.0.clock.now())
-        }))
+        let (control, now) = (&self.0.control, self.0.clock.now());
+        let found = workspaces::get(control, &id).await.map_err(|_| Refused::Unavailable)?;
+        let Some(found) = found.filter(|found| !self.0.cells.contains_key(&found.cell)) else {
+            return Ok(false);
+        };
+        let former = url_keys::former(control, &id, now).await.map_err(|_| Refused::Unavailable)?;
+        Ok(opens(&found, &former, url_key, now))
     }
 
     async fn known(&self, secret: &str) -> Result<Option<Arc<Known>>> {
@@ -221,7 +225,8 @@ impl Engine {
                 return Ok(None);
             };
             let account = accounts::get(&node.db, &workspace.id).await?.ok_or(Error::Internal)?;
-            return Ok(Some(Known { agent, token, workspace, account }));
+            let former_keys = url_keys::former(&self.0.control, &workspace.id, self.0.clock.now()).await?;
+            return Ok(Some(Known { agent, token, workspace, former_keys, account }));
         }
         Ok(None)
     }

@@ -1,5 +1,7 @@
 //! Members and invitations.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::domain::access::Role;
@@ -7,9 +9,10 @@ use crate::domain::field::{self, FieldError};
 use crate::domain::ids::{InvitationId, UserId, WorkspaceId};
 use crate::domain::time::{DAY, Time};
 use crate::engine::Engine;
+use crate::engine::access::directory_acts::MEMBER_REMOVED;
 use crate::engine::access::people::{NewPerson, User, taken_email};
 use crate::engine::access::scope::{Origin, Scope};
-use crate::engine::error::{Error, Result};
+use crate::engine::error::{Error, Result, internal};
 use crate::engine::random;
 use crate::engine::store::pending_acts::{self, PendingAct};
 use crate::engine::store::people;
@@ -18,6 +21,8 @@ pub use crate::engine::store::workspaces::{Invitation, Member};
 
 /// How long an invitation's link works (issue “The dashboard”, 4).
 const INVITATION: i64 = 7 * DAY;
+/// How long the mail server may take for one invitation.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the page behind an invitation's link shows.
 #[derive(Debug, Clone)]
@@ -34,6 +39,31 @@ pub struct InvitationView {
     pub expires_at: Time,
 }
 
+/// An invitation before it is kept, with its link's token and the note of its act.
+struct NewInvitation {
+    invitation: Invitation,
+    token: String,
+    act: PendingAct,
+}
+
+/// How far a list of invitations came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invited {
+    /// Who was invited, in the list's order.
+    pub people: Vec<String>,
+    /// Who was not, where it was broken off.
+    pub rest: Option<Uninvited>,
+}
+
+/// The people of a list from the one on at whom it was broken off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uninvited {
+    /// What happened.
+    pub why: Error,
+    /// Their lines, to be sent again.
+    pub list: String,
+}
+
 impl Engine {
     /// The people of a workspace by name.
     ///
@@ -46,23 +76,30 @@ impl Engine {
     /// Invites a person by mail; an older open invitation of the same address ends.
     ///
     /// # Errors
-    /// The field `email` (broken, or a member already) or `role`.
+    /// The field `email` (broken, or a member already) or `role`; [`Error::Unavailable`] where the mail did not go out:
+    /// nobody was invited then, and the link of an older invitation works on.
     pub async fn invite(&self, scope: &Scope, email: &str, role: &str) -> Result<Invitation> {
-        let (invitation, token) = self.make_invitation(scope, email, role).await?;
-        self.mail_invitation(scope, &invitation, &token).await?;
-        Ok(invitation)
+        let new = self.new_invitation(scope, email, role).await?;
+        // Before it is kept: an invitation that nobody got would only end the link of the one before.
+        self.mail_invitation(scope, &new.invitation, &new.token).await?;
+        self.keep_invitation(scope, new).await.map(|(invitation, _)| invitation)
     }
 
     /// As [`Engine::invite`], for who brings the token there in another way than by mail.
     ///
     /// # Errors
-    /// As [`Engine::invite`].
+    /// As [`Engine::invite`], but for the mail's.
     pub async fn make_invitation(
         &self,
         scope: &Scope,
         email: &str,
         role: &str,
     ) -> Result<(Invitation, String)> {
+        let new = self.new_invitation(scope, email, role).await?;
+        self.keep_invitation(scope, new).await
+    }
+
+    async fn new_invitation(&self, scope: &Scope, email: &str, role: &str) -> Result<NewInvitation> {
         let (email, role): (String, Role) = (field::email("email", email)?, role.parse()?);
         if self.members(scope).await?.iter().any(|member| member.email == email) {
             return Err(FieldError::new("email", "belongs to a member of this workspace already").into());
@@ -79,8 +116,13 @@ impl Engine {
             accepted_at: None,
         };
         let data = json!({ "invitation_id": invitation.id, "role": role });
-        let (fingerprint, act) =
-            (random::fingerprint(&token), self.note_act(scope, "member.invited", data).await?);
+        let act = self.note_act(scope, "member.invited", data).await?;
+        Ok(NewInvitation { invitation, token, act })
+    }
+
+    async fn keep_invitation(&self, scope: &Scope, new: NewInvitation) -> Result<(Invitation, String)> {
+        let NewInvitation { invitation, token, act } = new;
+        let fingerprint = random::fingerprint(&token);
         workspaces::insert_invitation(&self.0.control, &invitation, &fingerprint, &act).await?;
         self.write_noted(scope, act).await;
         Ok((invitation, token))
@@ -101,14 +143,15 @@ impl Engine {
         Ok(Member { role, ..before })
     }
 
-    /// Takes a person out of the workspace. What the person's REST keys could do there ends at once.
+    /// Takes a person out of the workspace. The REST keys that the person made there end for good; until that is in the log
+    /// they are refused, for their maker does not belong to the workspace.
     ///
     /// # Errors
     /// [`Error::NotFound`] for somebody else; [`Error::Conflict`] for the last Admin.
     pub async fn remove_member(&self, scope: &Scope, user: &UserId) -> Result<()> {
         let before = self.member(scope, user).await?;
         let data = json!({ "user_id": user, "role": before.role });
-        let act = self.note_act(scope, "member.removed", data).await?;
+        let act = self.note_act(scope, MEMBER_REMOVED, data).await?;
         if !workspaces::change_member(&self.0.control, user, None, &act).await? {
             return Err(last_admin("removed"));
         }
@@ -129,10 +172,10 @@ impl Engine {
         workspaces::open_invitations(&self.0.control, &scope.workspace.id).await
     }
 
-    /// Sends an open invitation once more, with a new link; the old link ends.
+    /// Sends an open invitation once more, with a new link; the old link ends when the mail went out.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where it was taken up or withdrawn.
+    /// [`Error::NotFound`] where it was taken up or withdrawn; as [`Engine::invite`].
     pub async fn resend_invitation(&self, scope: &Scope, id: &InvitationId) -> Result<Invitation> {
         let open = self.invitations(scope).await?;
         let invitation = open.into_iter().find(|open| &open.id == id).ok_or(Error::NotFound)?;
@@ -153,11 +196,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Invites everybody in a list of `email,role` lines, or nobody where one line is wrong.
+    /// Invites everybody in a list of `email,role` lines, or nobody where one line is wrong. Where a mail does not go out it
+    /// stops, and tells who was invited and who was not.
     ///
     /// # Errors
-    /// The field `people`, naming the line.
-    pub async fn invite_all(&self, scope: &Scope, list: &str) -> Result<usize> {
+    /// The field `people`, naming the line; as [`Engine::invite`] where not even the first was invited.
+    pub async fn invite_all(&self, scope: &Scope, list: &str) -> Result<Invited> {
         let people = people_list(list)?;
         let members = self.members(scope).await?;
         if let Some((email, _)) =
@@ -166,10 +210,18 @@ impl Engine {
             let message = format!("names {email}, who is a member already; nobody was invited");
             return Err(FieldError::new("people", message).into());
         }
-        for (email, role) in &people {
-            self.invite(scope, email, role.as_str()).await?;
+        let mut invited = Vec::with_capacity(people.len());
+        for (place, (email, role)) in people.iter().enumerate() {
+            match self.invite(scope, email, role.as_str()).await {
+                Ok(invitation) => invited.push(invitation.email),
+                Err(why) if invited.is_empty() => return Err(why),
+                Err(why) => {
+                    let rest = Uninvited { why, list: as_list(&people[place..]) };
+                    return Ok(Invited { people: invited, rest: Some(rest) });
+                }
+            }
         }
-        Ok(people.len())
+        Ok(Invited { people: invited, rest: None })
     }
 
     async fn mail_invitation(&self, scope: &Scope, invitation: &Invitation, token: &str) -> Result<()> {
@@ -181,7 +233,10 @@ impl Engine {
             invitation.expires_at,
             self.0.config.public_url(),
         );
-        self.0.mailer.send(&invitation.email, &subject, text).await
+        let sending = self.0.mailer.send(&invitation.email, &subject, text);
+        let sent = tokio::time::timeout(PATIENCE, sending).await;
+        let sent = sent.unwrap_or_else(|_| Err(internal("mail", "the mail server takes too long")));
+        sent.map_err(|_| not_mailed(&invitation.email))
     }
 
     /// What an invitation's link leads to.
@@ -281,6 +336,14 @@ fn member_already(error: sqlx::Error) -> Error {
     }
 }
 
+/// Why the mail server did not take it, the operator's log says.
+fn not_mailed(email: &str) -> Error {
+    Error::Unavailable(format!(
+        "The mail to {email} did not go out. Nothing was changed for this person; a link that was sent before still works. \
+         Try again in a few minutes, or ask your operator what the mail server answered."
+    ))
+}
+
 fn last_admin(what: &str) -> Error {
     let text = format!(
         "The last Admin of a workspace cannot be {what}. Nothing was changed; make somebody else Admin first."
@@ -297,7 +360,7 @@ const LONGEST_LIST: usize = 100;
 /// The field `people`, naming the line.
 pub fn people_list(list: &str) -> std::result::Result<Vec<(String, Role)>, FieldError> {
     let lines = list.lines().enumerate().filter(|(number, line)| {
-        let is_head = *number == 0 && line.trim().to_lowercase().starts_with("email");
+        let is_head = *number == 0 && is_head(line);
         !line.trim().is_empty() && !is_head
     });
     let read = |(number, line): (usize, &str)| {
@@ -318,6 +381,18 @@ pub fn people_list(list: &str) -> std::result::Result<Vec<(String, Role)>, Field
         )),
         _ => Ok(people),
     }
+}
+
+/// Whether a line names the columns; `email-ops@example.com` is a person.
+fn is_head(line: &str) -> bool {
+    let names: Vec<String> =
+        line.split([',', ';']).map(|name| name.trim().trim_matches('"').to_lowercase()).collect();
+    names == ["email"] || names == ["email", "role"]
+}
+
+/// Lines that [`people_list`] reads.
+fn as_list(people: &[(String, Role)]) -> String {
+    people.iter().map(|(email, role)| format!("{email},{role}\n")).collect()
 }
 
 #[cfg(test)]
@@ -344,5 +419,18 @@ mod tests {
         {
             assert!(people_list(list).unwrap_err().message.contains(named), "{list}");
         }
+    }
+
+    #[test]
+    fn only_the_names_of_the_columns_are_a_head() {
+        let first = |list: &str| people_list(list).unwrap().remove(0).0;
+        for head in ["email,role", "email", "\"Email\"; \"Role\""] {
+            assert_eq!(first(&format!("{head}\nada@example.com,admin")), "ada@example.com", "{head}");
+        }
+        for person in ["email-ops@example.com,admin", "email@example.com", "emails@example.com;viewer"] {
+            assert_eq!(first(person), person.split([',', ';']).next().unwrap());
+        }
+        let again = as_list(&people_list("a@b.co;admin\nc@d.co").unwrap());
+        assert_eq!(again, "a@b.co,admin\nc@d.co,viewer\n");
     }
 }

@@ -12,4 +12,5 @@ pub mod people;
 pub mod scope;
 pub mod security;
 pub mod settings;
+mod workspace_deletion;
 pub mod workspaces;

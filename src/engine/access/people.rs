@@ -156,7 +156,6 @@ impl Engine {
         }
         let (user, _) = known.ok_or(Error::Internal)?;
         self.0.sign_ins.right(&keys[..1]);
-        people::seen(&self.0.control, &user.id, now).await?;
         self.note_sign_in(&user.id, origin.address, true).await?;
         tracing::info!(user = %user.id, address = ?origin.address, "signed in");
         Ok(user)
@@ -178,7 +177,7 @@ impl Engine {
         people::session(&self.0.control, hash, self.0.clock.now()).await
     }
 
-    /// Makes a session; false where its id is taken.
+    /// Makes a session, and notes that its person is here; false where its id is taken.
     ///
     /// # Errors
     /// The database's own.
@@ -186,7 +185,7 @@ impl Engine {
         people::insert_session(&self.0.control, hash, row, holder, self.0.clock.now()).await
     }
 
-    /// Keeps a session.
+    /// Keeps a session, and notes that its person is here.
     ///
     /// # Errors
     /// The database's own.

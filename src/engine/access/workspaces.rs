@@ -1,4 +1,4 @@
-//! Workspaces: making them, listing them, deleting them.
+//! Workspaces: making them, listing them, their addresses.
 
 use serde_json::json;
 
@@ -17,9 +17,10 @@ use crate::engine::error::{Error, Result, internal};
 use crate::engine::money::ledger_writer::{Act, Work};
 use crate::engine::random;
 use crate::engine::store::accounts::{self, AccountRow};
+pub use crate::engine::store::url_keys::FormerKey;
 use crate::engine::store::workspaces;
 pub use crate::engine::store::workspaces::Workspace;
-use crate::engine::store::{data_keys, generations, holds, pending_acts, usage};
+use crate::engine::store::{pending_acts, url_keys, usage};
 
 /// What a new workspace needs.
 #[derive(Debug, Clone)]
@@ -106,7 +107,6 @@ impl Engine {
             region,
             cell: self.emptiest_cell(region).await?,
             url_key: hex::encode(random::bytes::<20>()),
-            previous_url_key: None,
             created_by: maker.clone(),
             created_at: now,
         })
@@ -184,8 +184,8 @@ impl Engine {
         })
     }
 
-    /// Gives the workspace another MCP URL; the old one works for `grace_hours` more (0 to 168, none by default). Tells the
-    /// new URL and when the old one ends.
+    /// Gives the workspace another MCP URL; the old one works for `grace_hours` more (0 to 168, none by default), and those
+    /// before it until their own ends. Without a grace all of them end at once. Tells the new URL and when the old one ends.
     ///
     /// # Errors
     /// The field `grace_hours`.
@@ -199,49 +199,18 @@ impl Engine {
         let ends_at = self.0.clock.now().plus(hours * HOUR);
         let data = json!({ "previous_ends_at": ends_at });
         let act = self.note_act(scope, "mcp_url.rotated", data).await?;
-        workspaces::rotate_url_key(&self.0.control, &key, ends_at, &act).await?;
+        url_keys::rotate(&self.0.control, &key, (hours > 0).then_some(ends_at), &act).await?;
         self.write_noted(scope, act).await;
         let rotated = Workspace { url_key: key, ..scope.workspace.clone() };
         Ok((self.mcp_url(&rotated), ends_at))
     }
 
-    /// Deletes a workspace: its calls end at once, its media and prompts go, its log stays until its own retention
-    /// ends. `confirm` is its name.
+    /// The keys of the MCP URLs that were replaced and still work, the first to end first.
     ///
     /// # Errors
-    /// The field `confirm` when it is not the name.
-    pub async fn delete_workspace(&self, scope: &Scope, confirm: &str) -> Result<()> {
-        let workspace = &scope.workspace;
-        if confirm.trim() != workspace.name {
-            return Err(FieldError::new("confirm", "is not the workspace's name; nothing was deleted").into());
-        }
-        let cell = self.cell(workspace)?;
-        if !holds::list(&cell.db, &workspace.id, true).await?.is_empty() {
-            let message =
-                "A legal hold keeps data of this workspace. Nothing was deleted; lift the hold first.";
-            return Err(Error::Conflict(message.into()));
-        }
-        let changes = vec![accounts::suspend(&workspace.id)];
-        let act = self.act(scope, "workspace.deleted", json!({ "name": workspace.name }), changes).await?;
-        cell.writer.submit(&workspace.id, Work::Act(Box::new(act))).await?;
-        self.0.identities.forget();
-        let files = self.delete_data(workspace).await.map_err(|_| not_all_deleted())?;
-        // Last: while it is in the directory, who deletes it can go on where the storage failed.
-        workspaces::delete(&self.0.control, &workspace.id, self.0.clock.now()).await?;
-        self.0.identities.forget();
-        tracing::info!(workspace = %workspace.id, files, "a workspace was deleted");
-        Ok(())
-    }
-
-    /// Media and prompts, after the mark that keeps a restore from bringing them back.
-    async fn delete_data(&self, workspace: &Workspace) -> Result<u64> {
-        let cell = self.cell(workspace)?;
-        self.mark_deleted_workspace(workspace).await?;
-        let files = cell.bucket.delete_below(workspace.id.as_str()).await?;
-        let keys = data_keys::of_workspace(&cell.db, &workspace.id).await?;
-        let in_table = generations::delete_content(&cell.db, &workspace.id, self.0.clock.now());
-        self.destroy_keys(cell, &keys, in_table).await?;
-        Ok(files)
+    /// The database's own.
+    pub async fn former_url_keys(&self, scope: &Scope) -> Result<Vec<FormerKey>> {
+        url_keys::former(&self.0.control, &scope.workspace.id, self.0.clock.now()).await
     }
 
     /// Submits an act of `scope` and tells the nodes.
@@ -263,11 +232,6 @@ fn empty_row(workspace: Workspace, role: Role) -> WorkspaceRow {
         calls_this_month: 0,
         agents: 0,
     }
-}
-
-fn not_all_deleted() -> Error {
-    let message = "The workspace’s calls have ended, but the storage did not delete all its files. Delete it again in a few minutes.";
-    Error::Unavailable(message.into())
 }
 
 fn name_is_taken(field: &str) -> Error {

@@ -159,9 +159,46 @@ pub fn set_checklist(id: &WorkspaceId, notes: ChecklistNotes) -> Statement {
     Statement::new("UPDATE accounts SET checklist = $1 WHERE workspace_id = $2", values![json, id.as_str()])
 }
 
-/// Refuses every call of a workspace from now on.
-pub fn suspend(id: &WorkspaceId) -> Statement {
-    Statement::new("UPDATE accounts SET suspended = 1 WHERE workspace_id = $1", values![id.as_str()])
+/// Begins to delete a workspace: every call is refused from now on, and no hold can be placed. Changes nothing where that
+/// has begun, or a hold is in force.
+pub fn start_deletion(id: &WorkspaceId, now: Time) -> Statement {
+    let text = "UPDATE accounts SET suspended = 1, replicate_to = NULL, deleting_us = $2 WHERE workspace_id = $1 \
+                AND deleting_us IS NULL AND NOT EXISTS (SELECT 1 FROM legal_holds h \
+                WHERE h.workspace_id = $1 AND h.lifted_us IS NULL)";
+    Statement::new(text, values![id.as_str(), now.micros()])
+}
+
+/// Notes that all of a workspace is gone; changes nothing where it is noted.
+pub fn end_deletion(id: &WorkspaceId, now: Time) -> Statement {
+    let text = "UPDATE accounts SET gone_us = $2 WHERE workspace_id = $1 AND gone_us IS NULL";
+    Statement::new(text, values![id.as_str(), now.micros()])
+}
+
+/// Changes nothing; as the first change of an act it refuses the others while the workspace is being deleted.
+pub fn stays(id: &WorkspaceId) -> Statement {
+    let text = "UPDATE accounts SET suspended = suspended WHERE workspace_id = $1 AND deleting_us IS NULL";
+    Statement::new(text, values![id.as_str()])
+}
+
+/// Whether the deletion of a workspace has begun.
+///
+/// # Errors
+/// The database's own.
+pub async fn is_being_deleted(db: &CellDb, id: &WorkspaceId) -> Result<bool> {
+    let text = "SELECT workspace_id FROM accounts WHERE workspace_id = $1 AND deleting_us IS NOT NULL";
+    Ok(sqlx::query(text).bind(id.as_str()).fetch_optional(&db.read).await?.is_some())
+}
+
+/// Notes of an account that a restore brought back that its workspace is gone.
+///
+/// # Errors
+/// The database's own.
+pub async fn delete_again(db: &CellDb, id: &WorkspaceId, now: Time) -> Result<()> {
+    let text = "UPDATE accounts SET suspended = 1, replicate_to = NULL, deleting_us = COALESCE(deleting_us, $2), \
+                gone_us = COALESCE(gone_us, $2) WHERE workspace_id = $1";
+    let mut transaction = db.begin().await?;
+    Statement::new(text, values![id.as_str(), now.micros()]).run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
 }
 
 fn account_row(row: &AnyRow) -> Result<AccountRow> {

@@ -70,6 +70,13 @@ pub fn end(workspace: &WorkspaceId, id: &KeyId, at: Time) -> Statement {
     )
 }
 
+/// Ends the keys that a person made in a workspace; there may be none.
+pub fn end_of(workspace: &WorkspaceId, user: &str, at: Time) -> Statement {
+    let text =
+        "UPDATE api_keys SET ended_us = $1 WHERE workspace_id = $2 AND made_by = $3 AND ended_us IS NULL";
+    Statement::new(text, values![at.micros(), workspace.as_str(), user]).or_nothing()
+}
+
 /// Ends every key of a cell that this person made.
 ///
 /// # Errors

@@ -117,16 +117,6 @@ pub async fn set_zone(db: &ControlDb, id: &UserId, zone: &str) -> Result<()> {
     run(db, "UPDATE users SET zone = $1 WHERE id = $2", values![zone, id.as_str()]).await.map(|_| ())
 }
 
-/// Notes that a person was here.
-///
-/// # Errors
-/// The database's own.
-pub async fn seen(db: &ControlDb, id: &UserId, now: Time) -> Result<()> {
-    run(db, "UPDATE users SET last_seen_us = $1 WHERE id = $2", values![now.micros(), id.as_str()])
-        .await
-        .map(|_| ())
-}
-
 /// A session that has not ended.
 ///
 /// # Errors
@@ -138,7 +128,7 @@ pub async fn session(db: &ControlDb, hash: &str, now: Time) -> Result<Option<Ses
         .transpose()
 }
 
-/// Makes a session; false where its id is taken.
+/// Makes a session, and notes that its person is here; false where its id is taken.
 ///
 /// # Errors
 /// The database's own.
@@ -151,10 +141,10 @@ pub async fn insert_session(
 ) -> Result<bool> {
     let text = "INSERT INTO sessions (id_hash, data, user_id, address, user_agent, created_us, last_seen_us, expires_us) \
                 VALUES ($1, $2, $3, $4, $5, $6, $6, $7) ON CONFLICT (id_hash) DO NOTHING";
-    Ok(run(db, text, session_values(hash, row, holder, now)).await? == 1)
+    Ok(keep_session(db, text, hash, row, holder, now).await? == 1)
 }
 
-/// Keeps a session, made or not.
+/// Keeps a session, made or not, and notes that its person is here.
 ///
 /// # Errors
 /// The database's own.
@@ -170,7 +160,26 @@ pub async fn save_session(
                 user_id = excluded.user_id, address = COALESCE(excluded.address, sessions.address), \
                 user_agent = COALESCE(excluded.user_agent, sessions.user_agent), \
                 last_seen_us = excluded.last_seen_us, expires_us = excluded.expires_us";
-    run(db, text, session_values(hash, row, holder, now)).await.map(|_| ())
+    keep_session(db, text, hash, row, holder, now).await.map(|_| ())
+}
+
+/// Writes a session, and that its person was here.
+async fn keep_session(
+    db: &ControlDb,
+    text: &'static str,
+    hash: &str,
+    row: &SessionRow,
+    holder: &SessionHolder,
+    now: Time,
+) -> Result<u64> {
+    let mut transaction = db.begin().await?;
+    let rows = Statement::new(text, session_values(hash, row, holder, now)).run(&mut transaction).await?;
+    if let Some(user) = &holder.user_id {
+        let seen = "UPDATE users SET last_seen_us = $1 WHERE id = $2";
+        Statement::new(seen, values![now.micros(), user.as_str()]).run(&mut transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(rows)
 }
 
 fn session_values(hash: &str, row: &SessionRow, holder: &SessionHolder, now: Time) -> Vec<sql::Value> {
@@ -295,37 +304,6 @@ pub async fn use_setup_token(on: &mut AnyConnection, fingerprint: &str, now: Tim
     let text =
         "UPDATE setup_tokens SET used_us = $1 WHERE token_hash = $2 AND used_us IS NULL AND expires_us > $1";
     Ok(Statement::new(text, values![now.micros(), fingerprint]).run(on).await? == 1)
-}
-
-/// A person's addresses, the one in force and those before it, but for what is another person's now.
-///
-/// # Errors
-/// The database's own.
-pub async fn addresses(db: &ControlDb, id: &UserId) -> Result<Vec<String>> {
-    let text = "SELECT email FROM users WHERE id = $1 UNION SELECT f.email FROM former_emails f WHERE f.user_id = $1 \
-                AND NOT EXISTS (SELECT 1 FROM users u WHERE u.email = f.email)";
-    Ok(sqlx::query_scalar(text).bind(id.as_str()).fetch_all(&db.read).await?)
-}
-
-/// Removes a person with memberships, sessions and the invitations of these addresses: nothing but the id in logs is left.
-///
-/// # Errors
-/// The database's own.
-pub async fn remove(db: &ControlDb, id: &UserId, addresses: &[String]) -> Result<()> {
-    let mut transaction = db.begin().await?;
-    sql::change_in(&mut transaction, "DELETE FROM invitations WHERE email IN", Vec::new(), addresses).await?;
-    for text in [
-        "DELETE FROM memberships WHERE user_id = $1",
-        "DELETE FROM sessions WHERE user_id = $1",
-        "DELETE FROM sign_ins WHERE user_id = $1",
-        "DELETE FROM email_changes WHERE user_id = $1",
-        "DELETE FROM former_emails WHERE user_id = $1",
-        "DELETE FROM users WHERE id = $1",
-    ] {
-        Statement::new(text, values![id.as_str()]).run(&mut transaction).await?;
-    }
-    Statement::new(crate::engine::store::TELL_NODES, Vec::new()).run(&mut transaction).await?;
-    Ok(transaction.commit().await?)
 }
 
 async fn run(db: &ControlDb, text: &'static str, values: Vec<sql::Value>) -> Result<u64> {

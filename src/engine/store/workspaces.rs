@@ -1,5 +1,7 @@
 //! The directory: which workspace is in which cell, its members and its invitations.
 
+use std::collections::HashSet;
+
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
@@ -26,8 +28,6 @@ pub struct Workspace {
     pub cell: String,
     /// The secret part of its MCP URL.
     pub url_key: String,
-    /// The one before a rotation, and until when it works.
-    pub previous_url_key: Option<(String, Time)>,
     /// Who made it.
     pub created_by: UserId,
     /// When.
@@ -47,7 +47,7 @@ pub struct Member {
     pub role: Role,
     /// Since when.
     pub joined_at: Time,
-    /// When the person was last signed in.
+    /// When the person last used a browser here, to five minutes.
     pub last_seen_at: Option<Time>,
 }
 
@@ -277,17 +277,19 @@ pub async fn use_invitation(on: &mut AnyConnection, id: &InvitationId, now: Time
     Ok(Statement::new(text, values![now.micros(), id.as_str()]).run(on).await? == 1)
 }
 
-/// Removes directory entries whose workspace has no account: a backup met them while they were made.
+/// Removes a cell's directory entries whose workspace has no account there: a backup met them while they were made.
 ///
 /// # Errors
 /// The database's own.
-pub async fn remove_without_account(db: &ControlDb, accounts: &[String]) -> Result<()> {
-    let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM workspaces").fetch_all(&db.read).await?;
+pub async fn remove_without_account(db: &ControlDb, cell: &str, accounts: &HashSet<String>) -> Result<()> {
+    let text = "SELECT id FROM workspaces WHERE cell = $1";
+    let ids: Vec<String> = sqlx::query_scalar(text).bind(cell).fetch_all(&db.read).await?;
     let mut transaction = db.begin().await?;
-    for id in ids.iter().filter(|id| !accounts.contains(id)) {
+    for id in ids.iter().filter(|id| !accounts.contains(*id)) {
         for text in [
             "DELETE FROM memberships WHERE workspace_id = $1",
             "DELETE FROM invitations WHERE workspace_id = $1",
+            "DELETE FROM former_url_keys WHERE workspace_id = $1",
             "DELETE FROM workspaces WHERE id = $1",
         ] {
             Statement::new(text, values![id.as_str()]).run(&mut transaction).await?;
@@ -325,28 +327,9 @@ fn workspace(row: &AnyRow) -> Result<Workspace> {
             .map_err(|error| internal("stored region", error))?,
         cell: row.try_get("cell")?,
         url_key: row.try_get("url_key")?,
-        previous_url_key: previous_url_key(row)?,
         created_by: parse(row.try_get::<String, _>("created_by")?)?,
         created_at: Time(row.try_get("created_us")?),
     })
-}
-
-fn previous_url_key(row: &AnyRow) -> Result<Option<(String, Time)>> {
-    let key: Option<String> = row.try_get("previous_url_key")?;
-    Ok(key.zip(row.try_get::<Option<i64>, _>("previous_url_ends_us")?.map(Time)))
-}
-
-/// Gives a workspace another URL key; the one before works until `ends_at`.
-///
-/// # Errors
-/// The database's own.
-pub async fn rotate_url_key(db: &ControlDb, key: &str, ends_at: Time, act: &PendingAct) -> Result<()> {
-    let (id, mut transaction) = (&act.entry.workspace_id, db.begin().await?);
-    let text = "UPDATE workspaces SET previous_url_key = url_key, previous_url_ends_us = $1, url_key = $2 WHERE id = $3";
-    Statement::new(text, values![ends_at.micros(), key, id.as_str()]).run(&mut transaction).await?;
-    Statement::new(crate::engine::store::TELL_NODES, Vec::new()).run(&mut transaction).await?;
-    pending_acts::insert(&mut transaction, act).await?;
-    Ok(transaction.commit().await?)
 }
 
 /// Changes a member's role, or with `None` takes the person out; false where the person does not belong to the workspace,
