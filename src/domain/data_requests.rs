@@ -7,6 +7,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::access::Role;
 use super::field::{self, FieldError};
 use super::ids::{KeyId, RequestId, UserId};
 use super::time::Time;
@@ -280,6 +281,19 @@ pub fn received_on(text: &str, now: Time) -> Result<Date, FieldError> {
     Ok(day)
 }
 
+/// Whether somebody else than who filed a request has to approve it (four eyes): where there is another Admin, or a member
+/// who was one when it was filed. Whoever files must not get round that by giving the others another role.
+pub fn needs_another<'a>(
+    filer: &str,
+    admins_at_filing: &[String],
+    members: impl IntoIterator<Item = (&'a str, Role)>,
+) -> bool {
+    members.into_iter().any(|(member, role)| {
+        let was_admin = || admins_at_filing.iter().any(|admin| admin == member);
+        member != filer && (role == Role::Admin || was_admin())
+    })
+}
+
 /// Whether the subject can still be told of an extension: only before the first month has ended (article 12(3)).
 pub fn may_extend(received: Date, already: bool, state: State, today: Date) -> bool {
     !already && state.is_open() && today <= due_on(received, false)
@@ -332,6 +346,17 @@ mod tests {
         assert_eq!(State::AwaitingApproval.after(Step::Approve), Ok(State::Approved));
         assert!(State::Running.after(Step::Cancel).is_err(), "what has begun is not half undone");
         assert!(State::Rejected.after(Step::Retry).is_err());
+    }
+
+    #[test]
+    fn another_admin_of_now_or_then_has_to_approve() {
+        let then = ["ada".to_owned(), "bob".to_owned()];
+        let another =
+            |then: &[String], now: &[(&'static str, Role)]| needs_another("ada", then, now.to_vec());
+        assert!(!another(&then[..1], &[("ada", Role::Admin), ("vera", Role::Viewer)]));
+        assert!(another(&then[..1], &[("ada", Role::Admin), ("eve", Role::Admin)]), "made one since");
+        assert!(another(&then, &[("ada", Role::Admin), ("bob", Role::Viewer)]), "was one");
+        assert!(!another(&then, &[("ada", Role::Admin)]), "has left");
     }
 
     #[test]

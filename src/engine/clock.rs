@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use crate::domain::time::Time;
 
@@ -27,6 +28,14 @@ impl Clock {
         match self {
             Self::System => Time(jiff::Timestamp::now().as_microsecond()).to_millis(),
             Self::Manual(micros) => Time(micros.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Waits so many microseconds; a manual clock is moved by them instead.
+    pub async fn sleep(&self, micros: i64) {
+        match self {
+            Self::System => tokio::time::sleep(Duration::from_micros(micros.max(0).unsigned_abs())).await,
+            Self::Manual(_) => self.advance(micros.max(0)),
         }
     }
 

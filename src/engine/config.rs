@@ -48,7 +48,7 @@ pub struct Config {
     pub webhooks: Webhooks,
     /// Keys.
     pub security: Security,
-    /// What certificates state about the operator's own copies.
+    /// How long backups and the operator's own copies are kept.
     pub data: Data,
     /// Whether an empty installation is being filled: commits may be lost with the power, and the purger does not rest, for
     /// no calls are served. No setting says so.
@@ -153,11 +153,12 @@ pub struct Webhooks {
     pub allow_private_addresses: bool,
 }
 
-/// Copies of the data that the operator makes by other means than `backup`.
+/// Backups, and copies of the data that the operator makes by other means.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Data {
-    /// The most days for which one is kept: until then it can hold what was erased, which certificates say.
+    /// The most days for which one is kept. A backup can be restored with its prompts and secrets for as long; a copy that
+    /// was made by other means can hold what was erased until then, which certificates say.
     pub backup_days: u32,
 }
 

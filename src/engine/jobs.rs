@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::domain::audit::Entry;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::ledger::{Hold, KEY_WINDOW};
+use crate::domain::time::SECOND;
 use crate::domain::webhooks::event::GENERATION_FAILED;
 use crate::engine::calls::gateway::CallError;
 use crate::engine::money::ledger_writer::Work;
@@ -17,6 +18,11 @@ use crate::engine::{CellNode, Engine};
 
 /// How often a node looks for changes by others; contract §1 promises a second.
 const WATCH: Duration = Duration::from_millis(500);
+/// How long a node seals with a data key that it has read, in microseconds, also where it cannot look for changes.
+pub(crate) const KEY_HELD: i64 = SECOND / 2;
+/// How long a key lives on that was taken out of use: until no node seals with it, and as long again for the calls that
+/// are then being settled.
+pub(crate) const KEY_REST: i64 = 2 * KEY_HELD;
 /// How often reservations past their deadline are given back.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Reservations given back in one sweep.
@@ -25,6 +31,8 @@ const SWEPT: i64 = 500;
 const CHECKPOINT: Duration = Duration::from_secs(60);
 /// How often nodes look for acts that others left behind.
 const ACTS: Duration = Duration::from_secs(60);
+/// How often cells forget people who deleted their accounts on another server.
+const LEAVING: Duration = Duration::from_secs(60);
 /// How often the purger runs: a shortened retention has to take effect within the hour.
 const PURGE: Duration = Duration::from_secs(300);
 /// How often nodes look whether rows and files have to be compared.
@@ -52,6 +60,7 @@ impl Engine {
         let engine = self.clone();
         self.0.running.spawn(async move { engine.sweep_for_ever().await });
         self.repeat("acts", ACTS, |engine| async move { engine.write_pending_acts().await.map(drop) });
+        self.repeat("leaving people", LEAVING, |engine| async move { engine.forget_leaving().await });
         self.repeat(
             "checkpoints",
             CHECKPOINT,
@@ -186,7 +195,7 @@ impl Engine {
             failed: true,
             at: self.0.clock.now(),
         };
-        let data = json!({ "code": attempt.code, "message": attempt.message });
+        let data = json!({ "code": attempt.code, "message": attempt.message, "retryable": error.retryable });
         let act = self.act(&scope, GENERATION_FAILED, data, Vec::new()).await?;
         let event = Entry {
             request_id: attempt.request_id.clone(),

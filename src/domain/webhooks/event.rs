@@ -78,7 +78,11 @@ pub const EVENTS: &[(&str, &str)] = &[
     ),
     ("webhook.disabled", "A webhook endpoint failed for five days, or said that it is gone."),
     ("workspace.created", "The workspace was made."),
-    ("workspace.deleted", "The workspace was deleted."),
+    (
+        "workspace.deletion_started",
+        "The workspace is being deleted: it takes no call and no legal hold any more.",
+    ),
+    ("workspace.deleted", "The workspace was deleted: its results and prompts are gone."),
     ("workspace.restored", "The workspace was restored from a backup."),
     ("webhook.test", "An Admin pressed the test button; nothing happened."),
     (CALL_COMPLETED, "A call of a free tool, such as get_credits. Not among “all events”."),

@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::domain::ids::{RequestId, UserId, WorkspaceId};
+use crate::domain::time::Time;
 use crate::engine::data::backup_files as files;
 use crate::engine::error::{Error, Result, internal};
 use crate::engine::store::data_keys::{self, WrappedKey};
 use crate::engine::store::dump;
 use crate::engine::store::erasure::{self, MARKS};
 use crate::engine::store::workspaces::{self, Workspace};
-use crate::engine::store::{Db, facts, people};
+use crate::engine::store::{Db, accounts, check, facts, generations, webhooks};
 use crate::engine::{CellNode, Engine};
 
 pub use crate::engine::data::backup_files::Manifest;
@@ -83,8 +84,10 @@ impl Engine {
             for mark in marks {
                 report.erased_again += self.follow(node, mark).await?;
             }
+            // Of those that are gone, nobody is told once more.
+            webhooks::delete_of_gone(&node.db, Time(i64::MAX)).await?;
         }
-        workspaces::remove_without_account(&self.0.control, &self.accounts().await?).await?;
+        self.remove_half_made(&manifest).await?;
         self.tell_restored(&manifest).await?;
         for node in self.0.cells.values() {
             facts::remove(&node.db, RESTORING).await?;
@@ -153,31 +156,35 @@ impl Engine {
     async fn follow(&self, node: &CellNode, mark: Mark) -> Result<u64> {
         let now = self.0.clock.now();
         if let Some(user) = mark.user_id {
-            let Some(user) = people::user(&self.0.control, &user).await? else { return Ok(0) };
-            return self.forget_person(&user).await.map(|()| 1);
+            return self.forget_again(&user).await.map(u64::from);
         }
         let Some(workspace) = mark.workspace_id else { return Ok(0) };
         if mark.deleted {
             workspaces::delete(&self.0.control, &workspace, now).await?;
-            crate::engine::store::generations::delete_content(&node.db, &workspace, now).await?;
+            accounts::delete_again(&node.db, &workspace, now).await?;
+            generations::delete_content(&node.db, &workspace, now).await?;
             return Ok(1);
         }
         erasure::forget_again(&node.db, &workspace, &mark.requests, &mark.keys, now.micros()).await?;
         Ok(mark.requests.len() as u64)
     }
 
-    async fn accounts(&self) -> Result<Vec<String>> {
-        let mut ids = Vec::new();
-        for node in self.0.cells.values() {
-            ids.extend(
-                crate::engine::store::check::workspaces(&node.db).await?.into_iter().map(|(id, _)| id),
-            );
+    /// This node's cells that a backup holds.
+    fn restored<'a>(&'a self, manifest: &'a Manifest) -> impl Iterator<Item = (&'a String, &'a CellNode)> {
+        self.0.cells.iter().filter(move |(name, _)| manifest.databases.contains_key(&cell_folder(name)))
+    }
+
+    /// Removes what the backup met while it was made. Which workspaces other cells have is not known here.
+    async fn remove_half_made(&self, manifest: &Manifest) -> Result<()> {
+        for (name, node) in self.restored(manifest) {
+            let accounts = check::workspaces(&node.db).await?.into_iter().map(|(id, _)| id);
+            workspaces::remove_without_account(&self.0.control, name, &accounts.collect()).await?;
         }
-        Ok(ids)
+        Ok(())
     }
 
     async fn tell_restored(&self, manifest: &Manifest) -> Result<()> {
-        for (name, node) in &self.0.cells {
+        for (name, node) in self.restored(manifest) {
             for listed in workspaces::of_cell(&self.0.control, name).await? {
                 // A deleted one has nobody left to read it.
                 let Some(workspace) = workspaces::get(&self.0.control, &listed.id).await? else { continue };
@@ -195,7 +202,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Leaves a mark in the workspace's bucket that a restore follows.
+    /// Leaves a mark in the workspace's bucket that a restore follows; call it when the deletion has begun, which nothing
+    /// undoes.
     pub(crate) async fn mark_deleted_workspace(&self, workspace: &Workspace) -> Result<()> {
         let mark = json!({ "workspace_id": workspace.id, "deleted": true, "at": self.0.clock.now() });
         let key = format!("{MARKS}/workspaces/{}.json", workspace.id);
@@ -215,13 +223,11 @@ impl Engine {
         }
     }
 
-    /// Leaves a mark in every bucket of this node: a restore of any of them follows it.
-    pub(crate) async fn mark_deleted_user(&self, user: &UserId) -> Result<()> {
+    /// The same in a cell's bucket for a person who deleted the account. Each cell has it: whoever restores one brings the
+    /// whole directory back.
+    pub(crate) async fn mark_deleted_user(&self, node: &CellNode, user: &UserId) -> Result<()> {
         let mark = json!({ "user_id": user, "at": self.0.clock.now() });
-        for node in self.0.cells.values() {
-            node.bucket.put(&format!("{MARKS}/users/{user}.json"), mark.to_string().into()).await?;
-        }
-        Ok(())
+        node.bucket.put(&format!("{MARKS}/users/{user}.json"), mark.to_string().into()).await
     }
 }
 

@@ -8,8 +8,9 @@ use crate::domain::holds::HoldTarget;
 use crate::domain::ids::HoldId;
 use crate::domain::time::Time;
 use crate::engine::access::scope::Scope;
-use crate::engine::error::Result;
+use crate::engine::error::{Error, Result};
 use crate::engine::random;
+use crate::engine::store::accounts;
 use crate::engine::store::holds::{self, HoldRow};
 use crate::engine::{CellNode, Engine};
 
@@ -56,7 +57,7 @@ impl Engine {
     /// Keeps data from purge and erasure until the hold is lifted. A subject's name is stored as a keyed hash only.
     ///
     /// # Errors
-    /// The field `reason`.
+    /// The field `reason`; [`Error::Conflict`] where the workspace is being deleted.
     pub async fn place_hold(&self, scope: &Scope, target: HoldTarget, reason: &str) -> Result<HoldView> {
         let (now, cell) = (self.0.clock.now(), self.cell(&scope.workspace)?);
         let hold = HoldRow {
@@ -71,15 +72,19 @@ impl Engine {
             lift_reason: None,
         };
         let data = json!({ "hold_id": hold.id, "kind": hold.target.kind(), "target": hold.target.target() });
-        let act = self.act(scope, "hold.placed", data, vec![holds::insert(&hold)]).await?;
-        self.submit_act(scope, act).await?;
+        let changes = vec![accounts::stays(&hold.workspace_id), holds::insert(&hold)];
+        let act = self.act(scope, "hold.placed", data, changes).await?;
+        self.submit_act(scope, act).await.map_err(|error| match error {
+            Error::NotFound => being_deleted(),
+            error => error,
+        })?;
         Ok(hold.into())
     }
 
     /// Ends a hold: what it kept beyond its time goes with the next purge. Pages always give a reason.
     ///
     /// # Errors
-    /// The field `lift_reason`; [`crate::engine::error::Error::NotFound`] where there is none, or it has ended.
+    /// The field `lift_reason`; [`Error::NotFound`] where there is none, or it has ended.
     pub async fn lift_hold(&self, scope: &Scope, id: &HoldId, reason: Option<&str>) -> Result<()> {
         let reason = reason.map(|text| field::text("lift_reason", text, 1, 500)).transpose()?;
         let change = holds::lift(&scope.workspace.id, id, &scope.actor, reason, self.0.clock.now());
@@ -95,6 +100,11 @@ impl Engine {
         let rows = holds::list(&self.cell(&scope.workspace)?.db, &scope.workspace.id, false).await?;
         Ok(rows.into_iter().map(HoldView::from).collect())
     }
+}
+
+fn being_deleted() -> Error {
+    let message = "This workspace is being deleted, which nothing stops any more. No hold was placed: what it would keep is gone, or goes now.";
+    Error::Conflict(message.into())
 }
 
 fn pseudonymous(cell: &CellNode, scope: &Scope, target: HoldTarget) -> HoldTarget {

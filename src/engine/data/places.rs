@@ -40,7 +40,7 @@ impl Engine {
         let mut places = self.media_places(node, copies, retention);
         places.push(self.provider_place(scope, settings.inference));
         places.extend(self.cell_places(node, retention));
-        places.extend(export.is_on.then(|| self.export_place(node, retention)));
+        places.extend(export.has_files().then(|| self.export_place(node, retention, export.is_on)));
         places.extend(self.control_places());
         Ok(places)
     }
@@ -65,7 +65,10 @@ impl Engine {
         ));
         places.push(row(
             "The backups’ copies of the data keys",
-            "each key until what it seals is erased or past its retention",
+            &format!(
+                "each key until what it seals is erased or past its retention, and {} days at most",
+                self.0.config.data.backup_days
+            ),
             "wrapped by the master key",
         ));
         places
@@ -116,11 +119,12 @@ impl Engine {
         ]
     }
 
-    fn export_place(&self, node: &CellNode, retention: Retention) -> DataPlace {
+    fn export_place(&self, node: &CellNode, retention: Retention, is_on: bool) -> DataPlace {
+        let as_log = days(retention.log_retention_days);
         DataPlace {
             what: "Daily exports of the audit log",
             place: format!("{} · {}", node.cell.region, bucket(&self.0.config.cell_exports(&node.cell))),
-            kept: days(retention.log_retention_days),
+            kept: if is_on { as_log } else { format!("{as_log}; turned off: no new ones are made") },
             encryption: DISK,
         }
     }

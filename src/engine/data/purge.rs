@@ -2,6 +2,7 @@
 //! that a crash in between is made good by the next run.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -15,7 +16,7 @@ use crate::engine::error::{Error, Result};
 use crate::engine::leases::Lease;
 use crate::engine::store::generations::{self, NewGeneration};
 use crate::engine::store::retention::{self, Cursor};
-use crate::engine::store::{checkpoints, data_keys, data_requests};
+use crate::engine::store::{checkpoints, data_requests};
 use crate::engine::{CellNode, Engine};
 
 /// The job's name.
@@ -23,13 +24,13 @@ pub(crate) const PURGE: &str = "purge";
 /// Generations whose files go at a time: few, for calls wait while their rows are written.
 const BATCH: i64 = 100;
 /// How long the purger rests after a batch, in relation to how long it worked: calls share the disk.
-const REST: u32 = 3;
+pub(super) const REST: u32 = 3;
 /// Faults one after another at which the storage itself is taken to be down.
 const FAULTS: usize = 3;
 /// Rows that go at a time.
 const ROWS: i64 = 1_000;
-/// Age at which a data key that seals nothing goes; a call that uses it ends long before.
-const UNUSED_KEY: i64 = 2 * DAY;
+/// Log rows that go at a time: few, for calls of the workspace wait meanwhile.
+const LOG_ROWS: i64 = 200;
 
 /// What a run did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,8 +45,11 @@ pub struct PurgeReport {
     pub log_rows: u64,
     /// Refused and failed calls.
     pub attempts: u64,
-    /// Data keys that sealed nothing any more.
+    /// Data keys that were taken out of use: they sealed nothing any more.
     pub keys: u64,
+    /// Data keys that were destroyed, after they had been taken out of use an hour before.
+    #[serde(default)]
+    pub keys_destroyed: u64,
     /// The fault at which the run stopped; the next one goes on there.
     pub stopped_by: Option<String>,
     /// The same for each workspace of which something went or is held.
@@ -92,7 +96,7 @@ impl Engine {
     }
 
     async fn purge_cell(&self, node: &CellNode, lease: &Lease<'_>, report: &mut PurgeReport) -> Result<()> {
-        self.purge_media(node, lease, report).await?;
+        let storage_answers = self.purge_media(node, lease, report).await?;
         for (workspace, held) in retention::due_but_held(&node.db, self.0.clock.now()).await? {
             report.held += held;
             report.of(&workspace).held = held;
@@ -101,8 +105,12 @@ impl Engine {
         self.purge_logs(node, lease, report).await?;
         let years_ago = self.0.clock.now().months_back(12 * DATA_REQUEST_YEARS);
         data_requests::remove_ended(&node.db, years_ago).await?;
+        if storage_answers {
+            self.remove_old_copies(node).await?;
+        }
         // Last: what went before has left keys that seal nothing any more.
-        self.purge_keys(node, report).await
+        self.retire_keys(node, lease, report).await?;
+        self.destroy_retired_keys(node, lease, report).await
     }
 
     /// Lets rows follow retentions that were changed and are not `seen` yet; tells whether there were any.
@@ -142,7 +150,13 @@ impl Engine {
         retention::followed(&node.db, workspace, changed_at).await
     }
 
-    async fn purge_media(&self, node: &CellNode, lease: &Lease<'_>, report: &mut PurgeReport) -> Result<()> {
+    /// False where the storage is down.
+    async fn purge_media(
+        &self,
+        node: &CellNode,
+        lease: &Lease<'_>,
+        report: &mut PurgeReport,
+    ) -> Result<bool> {
         let (mut cursor, mut seen) = (start(), HashSet::new());
         while lease.renew().await? {
             // A retention that is shortened meanwhile does not wait for the end of a long run.
@@ -151,7 +165,7 @@ impl Engine {
             }
             let began = tokio::time::Instant::now();
             let due = retention::due(&node.db, self.0.clock.now(), &cursor, BATCH).await?;
-            let Some(last) = due.last() else { return Ok(()) };
+            let Some(last) = due.last() else { break };
             cursor = (last.expires_at.micros(), last.id.to_string());
             let due = retention::claim(&node.db, due, self.0.clock.now()).await?;
             let (all, batch) = (due.len() as u64, self.delete_files(node, due).await);
@@ -161,13 +175,18 @@ impl Engine {
             report.failed += all - batch.len() as u64;
             // Files that cannot be deleted do not keep the others; a storage that is down is not asked for each of them.
             if all > 0 && batch.is_empty() && !self.storages_answer().await {
-                return Ok(());
+                return Ok(false);
             }
-            if !self.0.config.filling {
-                tokio::time::sleep(began.elapsed() * REST).await;
-            }
+            self.rest(began.elapsed() * REST).await;
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Leaves the disk to calls; there are none while an installation is filled.
+    pub(super) async fn rest(&self, time: Duration) {
+        if !self.0.config.filling {
+            tokio::time::sleep(time).await;
+        }
     }
 
     async fn storages_answer(&self) -> bool {
@@ -253,19 +272,33 @@ impl Engine {
 
     async fn purge_logs(&self, node: &CellNode, lease: &Lease<'_>, report: &mut PurgeReport) -> Result<()> {
         for (workspace, retention, floor) in retention::logs_without_hold(&node.db).await? {
-            if let Some((last, checkpoint)) = self.log_cut(node, &workspace, retention, floor).await? {
+            if let Some(cut) = self.log_cut(node, &workspace, retention, floor).await? {
                 // Before its rows: once these are gone, nothing would come back to exports that were left.
                 self.purge_exports(node, &workspace, retention.log_cut(self.0.clock.now())).await?;
-                while lease.renew().await? {
-                    let rows = retention::cut_log(&node.db, &workspace, last, ROWS).await?;
-                    report.log_rows += rows as u64;
-                    report.of(&workspace).log_rows += rows as u64;
-                    if rows == 0 {
-                        retention::cut_checkpoints(&node.db, &workspace, checkpoint).await?;
-                        break;
-                    }
-                }
+                self.cut_rows(node, lease, &workspace, cut, report).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Cuts a log at the row and the checkpoint of [`Engine::log_cut`], until it is done or somebody places a hold.
+    async fn cut_rows(
+        &self,
+        node: &CellNode,
+        lease: &Lease<'_>,
+        workspace: &WorkspaceId,
+        (last, checkpoint): (i64, i64),
+        report: &mut PurgeReport,
+    ) -> Result<()> {
+        while lease.renew().await? {
+            let began = tokio::time::Instant::now();
+            let Some(rows) = retention::cut_log(&node.db, workspace, last, LOG_ROWS).await? else { break };
+            report.log_rows += rows as u64;
+            report.of(workspace).log_rows += rows as u64;
+            if rows == 0 {
+                return retention::cut_checkpoints(&node.db, workspace, checkpoint).await;
+            }
+            self.rest(began.elapsed() * REST).await;
         }
         Ok(())
     }
@@ -285,16 +318,6 @@ impl Engine {
             && !retention::has_media_before(&node.db, workspace, checkpoint.to).await?;
         Ok(is_due.then_some((checkpoint.last_seq, checkpoint.number)))
     }
-
-    async fn purge_keys(&self, node: &CellNode, report: &mut PurgeReport) -> Result<()> {
-        let unused = data_keys::unused(&node.db, self.0.clock.now().plus(-UNUSED_KEY)).await?;
-        if !unused.is_empty() {
-            // In the backups' copies too: what is past its retention is past it there.
-            self.destroy_keys(node, &unused, data_keys::destroy(&node.db, &unused)).await?;
-            report.keys += unused.len() as u64;
-        }
-        Ok(())
-    }
 }
 
 fn start() -> Cursor {
@@ -313,6 +336,7 @@ impl PurgeReport {
         self.log_rows += other.log_rows;
         self.attempts += other.attempts;
         self.keys += other.keys;
+        self.keys_destroyed += other.keys_destroyed;
         self.stopped_by = self.stopped_by.take().or(other.stopped_by);
         self.workspaces.extend(other.workspaces);
     }

@@ -196,8 +196,8 @@ impl Engine {
         Ok(gone.len() as u64)
     }
 
-    /// Copies that this cell's workspaces have in other buckets. The replication stands still meanwhile: it writes a
-    /// copy before its row.
+    /// Copies that this cell's workspaces have in other buckets. The replication stands still meanwhile, and makes whole
+    /// afterwards what it broke off.
     async fn compare_copies(
         &self,
         node: &CellNode,

@@ -12,14 +12,16 @@ use crate::engine::calls::media::{Bucket, all_keys, thumbnail_key};
 use crate::engine::error::{Error, Result};
 use crate::engine::leases::Lease;
 use crate::engine::store::generations::NewGeneration;
+use crate::engine::store::orphans;
 use crate::engine::store::replicas::{self, Replica, Replicated};
-use crate::engine::store::{orphans, workspaces};
 use crate::engine::{CellNode, Engine};
 
 /// The job's name.
 pub(crate) const REPLICATE: &str = "replication";
 /// Generations copied or deleted at a time.
-const BATCH: i64 = 50;
+pub(crate) const BATCH: i64 = 50;
+/// Batches of a workspace in a run: who has much to copy does not keep the others.
+pub(crate) const SHARE: usize = 10;
 /// Where copies stand in the other cell's bucket, apart from that cell's own workspaces.
 pub(crate) const FOLDER: &str = "replicas";
 
@@ -28,7 +30,7 @@ pub(crate) const FOLDER: &str = "replicas";
 pub struct ReplicationView {
     /// Where copies go; `None` where they are turned off.
     pub region: Option<Region>,
-    /// Generations that have a copy. Above zero while turned off: they are being deleted.
+    /// Generations that have a copy, or of which one is being made. Above zero while turned off: they are being deleted.
     pub copies: i64,
     /// How old the oldest file without a copy is, in microseconds; 0 where all are copied.
     pub lag_us: i64,
@@ -49,7 +51,7 @@ impl Engine {
     /// The database's own.
     pub async fn replication(&self, scope: &Scope) -> Result<ReplicationView> {
         let (db, id) = (&self.cell(&scope.workspace)?.db, &scope.workspace.id);
-        let known = replicas::wanted(db).await?.into_iter().find(|wanted| wanted.workspace_id == *id);
+        let known = replicas::wanted_by(db, id).await?;
         let (to, until) = known.map_or((None, Time(0)), |wanted| (wanted.to, wanted.until));
         let oldest = match &to {
             Some(cell) => replicas::missing(db, id, cell, until, 1).await?.pop(),
@@ -81,89 +83,113 @@ impl Engine {
     /// A storage that fails for one workspace does not keep the others waiting.
     async fn replicate_cell(&self, node: &CellNode, lease: &Lease<'_>) -> Result<u64> {
         let mut result = Ok(0);
-        for wanted in replicas::wanted(&node.db).await? {
-            let copied = self.replicate_workspace(node, lease, &wanted).await;
+        for workspace in replicas::wanted(&node.db).await? {
+            let copied = self.replicate_workspace(node, lease, &workspace).await;
             result = result.and_then(|sum| copied.map(|copied| sum + copied));
         }
         result
     }
 
-    async fn replicate_workspace(
+    /// A workspace's share of a run. What it wants is read for each batch: it may be turned off meanwhile.
+    async fn replicate_workspace(&self, node: &CellNode, lease: &Lease<'_>, id: &WorkspaceId) -> Result<u64> {
+        let mut copied = 0;
+        for _ in 0..SHARE {
+            let Some(wanted) = replicas::wanted_by(&node.db, id).await? else { break };
+            let Some(batch) = self.replicate_batch(node, lease, &wanted).await? else { break };
+            copied += batch;
+        }
+        Ok(copied)
+    }
+
+    /// Deletes a batch of unwanted copies; where there are none, tells of those that went and makes a batch of missing
+    /// ones. `None` where nothing is left to do.
+    async fn replicate_batch(
         &self,
         node: &CellNode,
         lease: &Lease<'_>,
         wanted: &Replicated,
-    ) -> Result<u64> {
-        self.delete_unwanted(node, lease, wanted).await?;
+    ) -> Result<Option<u64>> {
+        if !lease.renew().await? {
+            return Ok(None);
+        }
+        let (db, id) = (&node.db, &wanted.workspace_id);
+        let unwanted = replicas::unwanted(db, id, wanted.to.as_deref(), BATCH).await?;
+        if !unwanted.is_empty() {
+            self.delete_copied_files(&unwanted).await?;
+            return replicas::remove_unwanted(db, id, &unwanted).await.map(|()| Some(0));
+        }
+        if wanted.deleted > 0 {
+            self.tell_copies_deleted(wanted).await?;
+        }
         match wanted.to.as_ref().and_then(|cell| self.0.cells.get(cell)) {
-            Some(target) => self.copy_missing(node, lease, wanted, target).await,
-            None => Ok(0),
+            Some(target) => self.copy_batch(node, lease, wanted, target).await,
+            None => Ok(None),
         }
     }
 
-    async fn copy_missing(
+    async fn copy_batch(
         &self,
         node: &CellNode,
         lease: &Lease<'_>,
         wanted: &Replicated,
         target: &CellNode,
-    ) -> Result<u64> {
-        let (mut copied, mut from) = (0, wanted.until);
-        while lease.renew().await? {
-            let (id, cell) = (&wanted.workspace_id, target.cell.name.as_str());
-            let missing = replicas::missing(&node.db, id, cell, from, BATCH).await?;
-            let Some(last) = missing.last() else { break };
-            from = last.created_at;
-            for made in &missing {
-                copied += u64::from(self.copy(node, target, made).await?);
+    ) -> Result<Option<u64>> {
+        let (db, id, cell) = (&node.db, &wanted.workspace_id, target.cell.name.as_str());
+        let missing = replicas::missing(db, id, cell, wanted.until, BATCH).await?;
+        let Some(last) = missing.last() else { return Ok(None) };
+        let mut copied = 0;
+        for made in &missing {
+            // Each time: whoever gets the lease takes it that no copy is on its way.
+            if !lease.renew().await? {
+                break;
             }
-            replicas::copied_until(&node.db, id, from).await?;
+            copied += u64::from(self.copy(node, target, made).await?);
         }
-        Ok(copied)
+        // One that was refused goes, or is missing again: turned off and on, it must not be passed over.
+        if copied == missing.len() as u64 {
+            replicas::copied_until(db, id, cell, last.created_at).await?;
+        }
+        Ok(Some(copied))
     }
 
-    /// Copies one generation. A source that went meanwhile takes its copy with it.
+    /// Copies one generation; false where that is not wanted any more, or the source is about to go. The row comes first,
+    /// so that whoever takes the source away knows of the copy, however little of it is there.
     async fn copy(&self, node: &CellNode, target: &CellNode, made: &NewGeneration) -> Result<bool> {
+        let cell = target.cell.name.as_str();
+        if !replicas::begin(&node.db, made, cell).await? {
+            return Ok(false);
+        }
         for key in all_keys(&made.object_key, made.files) {
             match node.bucket.copy_to(&key, &target.bucket, &replica_key(&key)).await {
-                // A video has no small picture, and a purge may run at the same time.
+                // A video has no small picture, and a workspace may be deleted at the same time.
                 Ok(()) | Err(Error::NotFound) => {}
                 Err(error) => return Err(error),
             }
         }
-        let kept = replicas::insert(&node.db, made, &target.cell.name, self.0.clock.now()).await?;
+        let kept = replicas::finish(&node.db, made, cell, self.0.clock.now()).await?;
         if !kept {
+            // It took longer than the lease, and another node has deleted what was there.
             delete_copy(&target.bucket, &made.object_key, made.files).await?;
         }
         Ok(kept)
     }
 
-    async fn delete_unwanted(&self, node: &CellNode, lease: &Lease<'_>, wanted: &Replicated) -> Result<()> {
-        let mut deleted = 0;
-        while lease.renew().await? {
-            let batch =
-                replicas::unwanted(&node.db, &wanted.workspace_id, wanted.to.as_deref(), BATCH).await?;
-            if batch.is_empty() {
-                break;
-            }
-            deleted += batch.len();
-            self.delete_replicas(node, batch).await?;
-        }
-        if deleted > 0 { self.tell_copies_deleted(node, &wanted.workspace_id, deleted).await } else { Ok(()) }
+    /// The number is forgotten in the act that tells it: a run that is killed or fails tells neither less nor twice.
+    async fn tell_copies_deleted(&self, wanted: &Replicated) -> Result<()> {
+        let Some(scope) = self.system_in(&wanted.workspace_id).await? else { return Ok(()) };
+        let (data, changes) = (json!({ "generations": wanted.deleted }), vec![replicas::told(wanted)]);
+        let act = self.act(&scope, "replication.copies_deleted", data, changes).await?;
+        self.submit_act(&scope, act).await.map(|_| ())
     }
 
-    async fn tell_copies_deleted(&self, node: &CellNode, id: &WorkspaceId, deleted: usize) -> Result<()> {
-        let Some(workspace) = workspaces::get(&self.0.control, id).await? else { return Ok(()) };
-        debug_assert_eq!(workspace.cell, node.cell.name);
-        let scope = self.system_scope(workspace);
-        let act =
-            self.act(&scope, "replication.copies_deleted", json!({ "generations": deleted }), Vec::new());
-        self.submit_act(&scope, act.await?).await.map(|_| ())
-    }
-
-    /// Deletes the copies of these generations, wherever they are.
+    /// Deletes the copies of these generations, which are claimed, wherever they are.
     pub(crate) async fn delete_copies(&self, node: &CellNode, generations: &[String]) -> Result<()> {
         let copies = replicas::of(&node.db, generations).await?;
+        if copies.iter().any(|copy| !copy.is_made) {
+            // Whoever makes it would write files behind this; nobody begins it anew, for its source is claimed.
+            let lease = self.lease(node, REPLICATE).await?.ok_or_else(being_copied)?;
+            lease.finish(&json!({ "complete": true })).await?;
+        }
         if copies.is_empty() { Ok(()) } else { self.delete_replicas(node, copies).await }
     }
 
@@ -198,13 +224,23 @@ impl Engine {
 
     /// Deletes copies, then forgets them.
     pub(crate) async fn delete_replicas(&self, node: &CellNode, copies: Vec<Replica>) -> Result<()> {
-        for copy in &copies {
+        self.delete_copied_files(&copies).await?;
+        replicas::remove(&node.db, &copies).await
+    }
+
+    async fn delete_copied_files(&self, copies: &[Replica]) -> Result<()> {
+        for copy in copies {
             let target = self.0.cells.get(&copy.cell).ok_or_else(|| served_elsewhere(&copy.cell))?;
             delete_copy(&target.bucket, &copy.object_key, copy.files).await?;
         }
-        let ids: Vec<String> = copies.into_iter().map(|copy| copy.generation_id).collect();
-        replicas::remove(&node.db, &ids).await
+        Ok(())
     }
+}
+
+fn being_copied() -> Error {
+    Error::Unavailable(
+        "A result is being copied to another region. Nothing was deleted; it is tried again.".into(),
+    )
 }
 
 fn served_elsewhere(cell: &str) -> Error {

@@ -16,6 +16,7 @@ use sha2::Sha256;
 use crate::domain::ids::WorkspaceId;
 use crate::domain::time::Time;
 use crate::engine::error::{Error, Result, internal};
+use crate::engine::jobs::KEY_HELD;
 use crate::engine::random;
 use crate::engine::store::data_keys::{self, WrappedKey};
 use crate::engine::store::{CellDb, erasure, facts};
@@ -133,7 +134,10 @@ const WRAP: &str = "wrap";
 /// Keys wrapped anew in one transaction.
 const REWRAPPED: i64 = 500;
 
-type CachedKeys = DashMap<(WorkspaceId, String), (String, [u8; 32])>;
+/// A key's id and bytes.
+type DataKey = (String, [u8; 32]);
+/// With the time at which each was read.
+type CachedKeys = DashMap<(WorkspaceId, String), (Time, DataKey)>;
 
 /// Why a cell's keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -293,28 +297,19 @@ impl Sealer {
         Ok(open(&key, place, sealed).and_then(|plain| String::from_utf8(plain).ok()))
     }
 
-    /// Seals the prompts under a key that was taken out of use anew, with the key that its scope has now.
+    /// The key that the scope of one that was taken out of use has now.
     ///
     /// # Errors
-    /// The database's own; a repeat goes on.
-    pub async fn reseal(&self, old: &WrappedKey, now: Time) -> Result<()> {
-        let workspace = old.workspace_id.parse().map_err(|error| internal("stored id", error))?;
-        let key = self.unwrap(old)?;
-        loop {
-            let prompts = erasure::prompts_of(&self.db, &old.id, REWRAPPED).await?;
-            if prompts.is_empty() {
-                return Ok(());
-            }
-            let (new_id, new_key) = self.key(&workspace, erasure::scope_before(old), now).await?;
-            let mut resealed = Vec::with_capacity(prompts.len());
-            for (request, sealed) in prompts {
-                match open(&key, &request, &sealed) {
-                    Some(plain) => resealed.push((request.clone(), seal(&new_key, &request, &plain)?)),
-                    None => erasure::remove_prompt(&self.db, &request).await?,
-                }
-            }
-            erasure::reseal(&self.db, &new_id, resealed).await?;
+    /// The database's own; [`Error::Internal`] where it is still in use.
+    pub async fn heir(&self, old: &WrappedKey, now: Time) -> Result<Heir> {
+        let workspace: WorkspaceId =
+            old.workspace_id.parse().map_err(|error| internal("stored id", error))?;
+        // From the table: what is cached may be the old one.
+        let (id, key) = self.current(&workspace, erasure::scope_before(old), now).await?;
+        if id == old.id {
+            return Err(internal("heir", "the key is still in use"));
         }
+        Ok(Heir { old_id: old.id.clone(), old: self.unwrap(old)?, id, key })
     }
 
     /// A subject is found by its keyed hash; no table names it.
@@ -328,18 +323,27 @@ impl Sealer {
         self.cached.clear();
     }
 
-    async fn key(&self, workspace: &WorkspaceId, scope: &str, now: Time) -> Result<(String, [u8; 32])> {
+    /// What was read longer ago is read again: an erasure that takes a key out of use waits no longer than that.
+    async fn key(&self, workspace: &WorkspaceId, scope: &str, now: Time) -> Result<DataKey> {
         let place = (workspace.clone(), scope.to_owned());
-        if let Some(cached) = self.cached.get(&place) {
-            return Ok(cached.clone());
+        let cached = self.cached.get(&place).map(|cached| cached.value().clone());
+        let is_held = |read_at: Time| (read_at..read_at.plus(KEY_HELD)).contains(&now);
+        if let Some((_, key)) = cached.filter(|(read_at, _)| is_held(*read_at)) {
+            return Ok(key);
         }
+        let key = self.current(workspace, scope, now).await?;
+        self.cached.insert(place, (now, key.clone()));
+        Ok(key)
+    }
+
+    /// The key of `scope` in the table, made where there is none.
+    async fn current(&self, workspace: &WorkspaceId, scope: &str, now: Time) -> Result<DataKey> {
         let found = match data_keys::of_scope(&self.db, workspace, scope).await? {
             Some(found) => found,
             None => self.make_key(workspace, scope, now).await?,
         };
-        let key = (found.id.clone(), self.unwrap(&found)?);
-        self.cached.insert(place, key.clone());
-        Ok(key)
+        let plain = self.unwrap(&found)?;
+        Ok((found.id, plain))
     }
 
     async fn make_key(&self, workspace: &WorkspaceId, scope: &str, now: Time) -> Result<WrappedKey> {
@@ -360,6 +364,26 @@ impl Sealer {
     fn unwrap(&self, key: &WrappedKey) -> Result<[u8; 32]> {
         open_with_any(&self.wrapping, &wrapped_place(key), &key.wrapped)
             .ok_or_else(|| internal("unwrap", "no master key opens this data key"))
+    }
+}
+
+/// The key that follows one that was taken out of use, beside that one.
+pub struct Heir {
+    /// The id of the old one.
+    pub old_id: String,
+    /// Its own id.
+    pub id: String,
+    old: [u8; 32],
+    key: [u8; 32],
+}
+
+impl Heir {
+    /// Seals anew what the old one sealed; `None` where the old one does not open it.
+    ///
+    /// # Errors
+    /// As [`seal`].
+    pub fn reseal(&self, place: &str, sealed: &[u8]) -> Result<Option<Vec<u8>>> {
+        open(&self.old, place, sealed).map(|plain| seal(&self.key, place, &plain)).transpose()
     }
 }
 

@@ -20,7 +20,7 @@ use crate::engine::leases::Lease;
 use crate::engine::log::search::Pieces;
 use crate::engine::store::log_exports::{self, ExportRow};
 use crate::engine::store::search::AuditFilter;
-use crate::engine::store::{log, workspaces};
+use crate::engine::store::{holds, log, workspaces};
 use crate::engine::{CellNode, Engine};
 
 /// The job's name.
@@ -45,6 +45,13 @@ pub struct ExportView {
     pub fault: Option<String>,
 }
 
+impl ExportView {
+    /// Whether files are there, or come; those that are there stay where it is turned off.
+    pub const fn has_files(&self) -> bool {
+        self.is_on || self.last_day.is_some()
+    }
+}
+
 impl Engine {
     /// Whether the log is exported each day, and how far that is.
     ///
@@ -54,7 +61,7 @@ impl Engine {
         let row = log_exports::get(&self.cell(&scope.workspace)?.db, &scope.workspace.id).await?;
         let folder = folder(&scope.workspace.id);
         Ok(match row {
-            Some(row) => ExportView { is_on: true, folder, last_day: row.last_day, fault: row.fault },
+            Some(row) => ExportView { is_on: row.is_on, folder, last_day: row.last_day, fault: row.fault },
             None => ExportView { is_on: false, folder, last_day: None, fault: None },
         })
     }
@@ -65,16 +72,16 @@ impl Engine {
     /// The database's own.
     pub async fn set_daily_export(&self, scope: &Scope, is_on: bool) -> Result<()> {
         let (node, id) = (self.cell(&scope.workspace)?, &scope.workspace.id);
-        let before = log_exports::get(&node.db, id).await?.is_some();
+        let before = log_exports::get(&node.db, id).await?.is_some_and(|row| row.is_on);
         if before == is_on {
             return Ok(());
         }
         let change = match is_on {
             true => {
                 let first = log::first_time(&node.db, id).await?.unwrap_or_else(|| self.0.clock.now());
-                log_exports::insert(id, first.day_start())
+                log_exports::start(id, first.day_start())
             }
-            false => log_exports::delete(id),
+            false => log_exports::end(id, self.0.clock.now()),
         };
         self.log_setting(scope, "daily_export", &before, &is_on, vec![change]).await
     }
@@ -148,10 +155,11 @@ impl Engine {
         Ok(true)
     }
 
-    /// Deletes the files of whole months before `cut`: an export lives no longer than its log.
+    /// Deletes the files of whole months before `cut`: an export lives no longer than its log. A hold that is placed
+    /// meanwhile keeps the months that are left.
     ///
     /// # Errors
-    /// The storage's own; a repeat goes on.
+    /// The storage's or the database's own; a repeat goes on.
     pub(crate) async fn purge_exports(
         &self,
         node: &CellNode,
@@ -163,9 +171,17 @@ impl Engine {
             for month in node.exports.folders(&year).await? {
                 let ends = end_of_month(&month);
                 if ends.is_some_and(|end| end <= cut) {
+                    if holds::any(&node.db, workspace).await? {
+                        return Ok(gone);
+                    }
                     gone += node.exports.delete_below(&month).await?;
                 }
             }
+        }
+        // One that was turned off is listed among the places until its last file is gone.
+        let left = node.exports.list(&folder(workspace)).try_next().await?;
+        if left.is_none() {
+            log_exports::forget(&node.db, workspace).await?;
         }
         Ok(gone)
     }

@@ -72,13 +72,32 @@ impl<T> Paged<T> {
         Self { items: rows, next_cursor }
     }
 
+    /// One page of a list that is short enough to be read whole. Its cursor is the id of the last row.
+    ///
+    /// # Errors
+    /// The field `limit` or `cursor`.
+    pub fn cut(
+        rows: Vec<T>,
+        page: &Page,
+        id: impl Fn(&T) -> String,
+    ) -> std::result::Result<Self, FieldError> {
+        let limit = page.rows()?;
+        let first = match &page.cursor {
+            Some(last) => rows.iter().position(|row| id(row) == *last).ok_or_else(wrong_cursor)? + 1,
+            None => 0,
+        };
+        let rows = rows.into_iter().skip(first).take(limit.unsigned_abs() as usize + 1).collect();
+        Ok(Self::new(rows, limit, id))
+    }
+
     /// The same page of other rows.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Paged<U> {
         Paged { items: self.items.into_iter().map(change).collect(), next_cursor: self.next_cursor }
     }
 }
 
-pub(crate) fn cursor_of(at: Time, id: &str) -> String {
+/// The cursor of a list that is sorted by time and id.
+pub fn cursor_of(at: Time, id: &str) -> String {
     format!("{}.{id}", at.micros())
 }
 

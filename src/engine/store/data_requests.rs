@@ -7,10 +7,11 @@ use crate::domain::data_requests::{Kind, State};
 use crate::domain::ids::{DataRequestId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::engine::error::{Result, internal};
-use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::generations::{self, NewGeneration};
+use crate::engine::store::holds::KEEPS_ATTEMPT;
 use crate::engine::store::sql::{self, Select, Statement, values};
+use crate::engine::store::{CellDb, erasure};
 
 /// How much a request is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -50,6 +51,8 @@ pub struct RequestRow {
     pub filed_by: String,
     /// The person behind that.
     pub filed_person: String,
+    /// Who was Admin then.
+    pub admins: Vec<String>,
     /// When.
     pub filed_at: Time,
     /// Who approved or rejected it.
@@ -75,8 +78,8 @@ pub struct RequestRow {
 /// Files a request.
 pub fn insert(row: &RequestRow) -> Statement {
     let text = "INSERT INTO data_requests (id, workspace_id, kind, state, criteria, key_id, sealed, received_on, due_on, \
-                extended, filed_by, filed_person, filed_us, four_eyes, prompts, media, log_rows) \
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+                extended, filed_by, filed_person, filed_us, four_eyes, prompts, media, log_rows, admins) \
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
     let values = values![
         row.id.as_str(),
         row.workspace_id.as_str(),
@@ -94,7 +97,8 @@ pub fn insert(row: &RequestRow) -> Statement {
         i64::from(row.four_eyes),
         row.matches.prompts,
         row.matches.media,
-        row.matches.rows
+        row.matches.rows,
+        serde_json::to_string(&row.admins).unwrap_or_default()
     ];
     Statement::new(text, values)
 }
@@ -148,7 +152,7 @@ pub async fn set_progress(db: &CellDb, id: &DataRequestId, progress: &str) -> Re
 }
 
 /// As [`set_progress`], inside somebody's transaction.
-pub(super) fn keep_progress(id: &DataRequestId, progress: &str) -> Statement {
+pub fn keep_progress(id: &DataRequestId, progress: &str) -> Statement {
     let text = "UPDATE data_requests SET progress = $1 WHERE id = $2 AND state IN ('approved', 'running')";
     Statement::new(text, values![progress, id.as_str()])
 }
@@ -190,17 +194,29 @@ pub async fn to_execute(db: &CellDb) -> Result<Vec<RequestRow>> {
     sqlx::query(text).fetch_all(&db.read).await?.iter().map(request).collect()
 }
 
-/// Removes requests that ended before `cut`; their keys seal nothing then, and go as such.
+/// Removes requests that ended before `cut`, but for those of a workspace that a hold keeps as a whole; their keys seal
+/// nothing then, and go as such.
 ///
 /// # Errors
 /// The database's own.
 pub async fn remove_ended(db: &CellDb, cut: Time) -> Result<()> {
+    const ENDED: &str = "ended_us < $1 AND NOT EXISTS (SELECT 1 FROM legal_holds h WHERE h.kind = 'workspace' \
+                         AND h.workspace_id = data_requests.workspace_id AND h.lifted_us IS NULL)";
     let mut transaction = db.begin().await?;
+    // A hold is placed under its account's lock.
+    let lock = format!(
+        "SELECT workspace_id FROM accounts WHERE workspace_id IN (SELECT workspace_id FROM data_requests \
+         WHERE ended_us < $1) ORDER BY workspace_id{}",
+        db.dialect.for_update()
+    );
+    Select::new(&lock, values![cut.micros()]).all(&mut *transaction).await?;
     for text in [
-        "DELETE FROM data_request_items WHERE data_request_id IN (SELECT id FROM data_requests WHERE ended_us < $1)",
-        "DELETE FROM data_requests WHERE ended_us < $1",
+        format!(
+            "DELETE FROM data_request_items WHERE data_request_id IN (SELECT id FROM data_requests WHERE {ENDED})"
+        ),
+        format!("DELETE FROM data_requests WHERE {ENDED}"),
     ] {
-        Statement::new(text, values![cut.micros()]).run(&mut transaction).await?;
+        sql::run_text(&mut transaction, text, values![cut.micros()]).await?;
     }
     Ok(transaction.commit().await?)
 }
@@ -281,6 +297,8 @@ pub async fn erase(
     let ids: Vec<String> = gone.iter().map(|made| made.id.to_string()).collect();
     let head = "UPDATE generations SET deleted_us = $1 WHERE deleted_us IS NULL AND id IN";
     sql::change_in(&mut transaction, head, values![now.micros()], &ids).await?;
+    // Their keys are destroyed last, or by another request.
+    erasure::note_keys(&mut transaction, requests).await?;
     sql::count_changed_in(&mut transaction, "DELETE FROM prompts WHERE request_id IN", requests).await?;
     let mut derived = remove_attempts(&mut transaction, workspace, requests).await?;
     let head = "DELETE FROM idempotency_keys WHERE request_id IN";
@@ -292,7 +310,7 @@ pub async fn erase(
     Ok(derived)
 }
 
-/// Refused and failed calls with the same prompts.
+/// Removes refused and failed calls with the same prompts, but for those that a hold keeps.
 pub(super) async fn remove_attempts(
     on: &mut AnyConnection,
     workspace: &WorkspaceId,
@@ -304,8 +322,10 @@ pub(super) async fn remove_attempts(
         rows.iter().map(|row| Ok(row.try_get("prompt_hash")?)).collect::<Result<_>>()?;
     let mut removed = 0;
     for hash in hashes {
-        let text = "DELETE FROM attempts WHERE workspace_id = $1 AND prompt_hash = $2";
-        removed += Statement::new(text, values![workspace.as_str(), hash]).run(on).await?;
+        let text = format!(
+            "DELETE FROM attempts WHERE workspace_id = $1 AND prompt_hash = $2 AND NOT {KEEPS_ATTEMPT}"
+        );
+        removed += sql::run_text(on, text, values![workspace.as_str(), hash]).await?;
     }
     Ok(removed)
 }
@@ -336,6 +356,7 @@ fn request(row: &AnyRow) -> Result<RequestRow> {
         extended: row.try_get::<i64, _>("extended")? != 0,
         filed_by: row.try_get("filed_by")?,
         filed_person: row.try_get("filed_person")?,
+        admins: serde_json::from_str(row.try_get("admins")?).unwrap_or_default(),
         filed_at: Time(row.try_get("filed_us")?),
         decided_by: row.try_get("decided_by")?,
         decided_at: time("decided_us")?,

@@ -11,7 +11,7 @@ use crate::domain::time::Time;
 use crate::engine::error::Result;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{self, Select, values};
-use crate::engine::store::{CellDb, Dialect};
+use crate::engine::store::{CellDb, Dialect, data_keys};
 
 /// One call's result files.
 #[derive(Debug, Clone)]
@@ -102,8 +102,8 @@ pub async fn insert(on: &mut AnyConnection, generations: Vec<NewGeneration>) -> 
     sql::insert(on, head, rows.collect(), "").await
 }
 
-/// Writes prompts, after their generations. A key that was destroyed while the call ran takes both with it: nobody could
-/// find the result by a subject or a prompt any more, so it goes with the next purge.
+/// Writes prompts, after their generations. One whose key was destroyed while its call ran is not kept. The result stays,
+/// unless the key's subject was erased: nobody could find it by the subject any more, so it goes with the next purge.
 ///
 /// # Errors
 /// The database's own.
@@ -131,32 +131,15 @@ pub async fn insert_prompts(
         return Ok(());
     }
     // Who destroys one of these keys waits, and then finds the prompt.
-    let (head, tail) =
-        ("SELECT id FROM data_keys WHERE id IN", format!(" ORDER BY id{}", dialect.for_update()));
-    if sql::select_in(on, head, &keys, &tail).await?.len() == keys.len() {
+    if data_keys::lock(on, &keys, dialect.for_share()).await? {
         return Ok(());
     }
     for head in [
-        "UPDATE generations SET expires_us = created_us WHERE EXISTS (SELECT 1 FROM prompts p WHERE \
-         p.request_id = generations.request_id AND NOT EXISTS (SELECT 1 FROM data_keys k WHERE k.id = p.key_id)) \
-         AND request_id IN",
+        "UPDATE generations SET expires_us = created_us WHERE EXISTS (SELECT 1 FROM prompts p JOIN erased_keys e \
+         ON e.key_id = p.key_id WHERE p.request_id = generations.request_id \
+         AND (e.user_id IS NULL OR e.user_id = generations.user_id)) AND request_id IN",
         "DELETE FROM prompts WHERE NOT EXISTS (SELECT 1 FROM data_keys k WHERE k.id = prompts.key_id) \
          AND request_id IN",
-    ] {
-        sql::change_in(on, head, Vec::new(), &requests).await?;
-    }
-    Ok(())
-}
-
-/// What a destroyed key sealed is of no use: the prompt goes, and the result with the next purge.
-pub(super) async fn end_with_keys(on: &mut AnyConnection, keys: &[String]) -> Result<()> {
-    let head = "SELECT request_id FROM prompts WHERE key_id IN";
-    let rows = sql::select_in(on, head, keys, "").await?;
-    let requests: Vec<String> =
-        rows.iter().map(|row| Ok(row.try_get("request_id")?)).collect::<Result<_>>()?;
-    for head in [
-        "UPDATE generations SET expires_us = created_us WHERE deleted_us IS NULL AND request_id IN",
-        "DELETE FROM prompts WHERE request_id IN",
     ] {
         sql::change_in(on, head, Vec::new(), &requests).await?;
     }
@@ -252,15 +235,21 @@ pub(super) fn generation(row: &AnyRow) -> Result<NewGeneration> {
     })
 }
 
-/// Removes a workspace's prompts and their keys, and marks its files as gone.
+/// Removes a workspace's prompts and keys, but for those of its webhooks, and marks its files as gone. What calls that still
+/// run make goes with the next purge.
 ///
 /// # Errors
 /// The database's own.
 pub async fn delete_content(db: &CellDb, workspace: &WorkspaceId, now: Time) -> Result<()> {
     let mut transaction = db.begin().await?;
+    let text = "INSERT INTO erased_keys (key_id, workspace_id, erased_us) SELECT id, workspace_id, CAST($2 AS BIGINT) \
+                FROM data_keys WHERE workspace_id = $1 ON CONFLICT DO NOTHING";
+    sql::Statement::new(text, values![workspace.as_str(), now.micros()]).run(&mut transaction).await?;
     for text in [
         "DELETE FROM prompts WHERE workspace_id = $1",
-        "DELETE FROM data_keys WHERE workspace_id = $1",
+        "DELETE FROM former_keys WHERE workspace_id = $1",
+        "DELETE FROM data_keys WHERE workspace_id = $1 \
+         AND NOT EXISTS (SELECT 1 FROM webhook_endpoints w WHERE w.key_id = data_keys.id)",
         "UPDATE accounts SET replicate_to = NULL WHERE workspace_id = $1",
     ] {
         sql::Statement::new(text, values![workspace.as_str()]).run(&mut transaction).await?;

@@ -1,15 +1,15 @@
 //! Legal holds of a cell.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
 
 use crate::domain::holds::HoldTarget;
 use crate::domain::ids::{DataRequestId, HoldId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::engine::error::{Result, internal};
-use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{Select, Statement, values};
+use crate::engine::store::{CellDb, Dialect};
 
 /// True in SQL where the hold `h` keeps the generation `g` of its workspace.
 macro_rules! keeps {
@@ -27,6 +27,14 @@ pub const KEEPS_GENERATION: &str = concat!(
     keeps!(),
     " LIMIT 1 OFFSET 0)"
 );
+
+/// True in SQL for a row of `attempts` that a hold keeps. No refused or failed call tells its subject: it is taken for
+/// that of whoever else has the prompt.
+pub const KEEPS_ATTEMPT: &str = "EXISTS (SELECT 1 FROM legal_holds h WHERE h.workspace_id = attempts.workspace_id \
+     AND h.lifted_us IS NULL AND (h.kind = 'workspace' OR (h.kind = 'agent' AND h.target = attempts.user_id) \
+     OR (h.kind = 'subject' AND EXISTS (SELECT 1 FROM log_entries e JOIN prompts p ON p.request_id = e.request_id \
+     JOIN data_keys k ON k.id = p.key_id WHERE e.workspace_id = attempts.workspace_id \
+     AND e.prompt_hash = attempts.prompt_hash AND (k.scope = h.target OR k.scope LIKE 'retired:%:' || h.target)))))";
 
 /// A hold as it is stored; a subject is its keyed hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +97,30 @@ pub async fn list(db: &CellDb, workspace: &WorkspaceId, active: bool) -> Result<
         Select::new("SELECT * FROM legal_holds WHERE workspace_id = $1", values![workspace.as_str()]);
     let select = if active { select.tail("AND lifted_us IS NULL") } else { select };
     select.tail("ORDER BY placed_us DESC, id DESC").all(&db.read).await?.iter().map(hold).collect()
+}
+
+/// Whether a hold keeps anything of a workspace; one that is about to be placed is waited for.
+///
+/// # Errors
+/// The database's own.
+pub async fn any(db: &CellDb, workspace: &WorkspaceId) -> Result<bool> {
+    let mut transaction = db.begin().await?;
+    let any = any_under_lock(&mut transaction, db.dialect, workspace).await?;
+    transaction.commit().await?;
+    Ok(any)
+}
+
+/// As [`any`], inside somebody's transaction: until that has ended no hold is placed, for holds are placed under their
+/// account's lock.
+pub(super) async fn any_under_lock(
+    on: &mut AnyConnection,
+    dialect: Dialect,
+    workspace: &WorkspaceId,
+) -> Result<bool> {
+    let lock = format!("SELECT workspace_id FROM accounts WHERE workspace_id = $1{}", dialect.for_update());
+    Select::new(&lock, values![workspace.as_str()]).all(&mut *on).await?;
+    let text = "SELECT id FROM legal_holds WHERE workspace_id = $1 AND lifted_us IS NULL";
+    Ok(!Select::new(text, values![workspace.as_str()]).all(&mut *on).await?.is_empty())
 }
 
 /// The holds in force that keep results which a data request is about, the newest first.

@@ -6,7 +6,7 @@ use sqlx::{AnyConnection, Row};
 use crate::domain::field::FieldError;
 use crate::domain::ids::{LedgerEntryId, RequestId, WorkspaceId};
 use crate::domain::money::Usd;
-use crate::domain::time::{DAY, Time};
+use crate::domain::time::Time;
 use crate::domain::usage::Span;
 use crate::engine::error::Result;
 use crate::engine::store::CellDb;
@@ -74,7 +74,8 @@ pub struct LedgerFilter {
 }
 
 impl LedgerFilter {
-    /// Reads a filter as REST and pages give it: a moment or a UTC date for either end, whole hours.
+    /// Reads a filter as REST and pages give it: a moment or a UTC date for either end, whole hours; open where an end is not
+    /// given.
     ///
     /// # Errors
     /// The field `kind`, `from` or `to`.
@@ -83,12 +84,8 @@ impl LedgerFilter {
         actor: Option<&str>,
         from: Option<&str>,
         to: Option<&str>,
-        now: Time,
     ) -> std::result::Result<Self, FieldError> {
-        // Without a beginning: as far back as a span reaches.
-        let long_ago = now.plus(-3_650 * DAY).to_string();
-        let begin = from.unwrap_or(&long_ago);
-        let span = from.or(to).map(|_| Span::parse(Some(begin), to, now)).transpose()?;
+        let span = from.or(to).map(|_| Span::parse_open(from, to)).transpose()?;
         Ok(Self { kind: kind.map(str::parse).transpose()?, actor: actor.map(str::to_owned), span })
     }
 }

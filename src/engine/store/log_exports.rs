@@ -1,4 +1,4 @@
-//! Which logs are exported each day, and how far.
+//! Which logs are exported each day, or were and have files left, and how far.
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -10,7 +10,7 @@ use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::sql::{Statement, values};
 
-/// An export that is turned on.
+/// An export that is turned on, or was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportRow {
     /// Whose log.
@@ -21,17 +21,33 @@ pub struct ExportRow {
     pub last_day: Option<String>,
     /// Why the last try failed.
     pub fault: Option<String>,
+    /// Whether it is turned on.
+    pub is_on: bool,
 }
 
-/// Turns it on, beginning with the day of `next`.
-pub fn insert(workspace: &WorkspaceId, next: Time) -> Statement {
-    let text = "INSERT INTO log_exports (workspace_id, next_us) VALUES ($1, $2) ON CONFLICT (workspace_id) DO NOTHING";
+/// Turns it on, beginning with the day of `next`; changes nothing where it is on.
+pub fn start(workspace: &WorkspaceId, next: Time) -> Statement {
+    let text = "INSERT INTO log_exports (workspace_id, next_us) VALUES ($1, $2) ON CONFLICT (workspace_id) DO UPDATE \
+                SET next_us = excluded.next_us, ended_us = NULL WHERE log_exports.ended_us IS NOT NULL";
     Statement::new(text, values![workspace.as_str(), next.micros()])
 }
 
-/// Turns it off.
-pub fn delete(workspace: &WorkspaceId) -> Statement {
-    Statement::new("DELETE FROM log_exports WHERE workspace_id = $1", values![workspace.as_str()])
+/// Turns it off; changes nothing where it is off.
+pub fn end(workspace: &WorkspaceId, now: Time) -> Statement {
+    let text =
+        "UPDATE log_exports SET ended_us = $2, fault = NULL WHERE workspace_id = $1 AND ended_us IS NULL";
+    Statement::new(text, values![workspace.as_str(), now.micros()])
+}
+
+/// Forgets one that is turned off; call it when its last file is gone.
+///
+/// # Errors
+/// The database's own.
+pub async fn forget(db: &CellDb, workspace: &WorkspaceId) -> Result<()> {
+    let mut transaction = db.begin().await?;
+    let text = "DELETE FROM log_exports WHERE workspace_id = $1 AND ended_us IS NOT NULL";
+    Statement::new(text, values![workspace.as_str()]).run(&mut transaction).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// Notes that the days before `next` are exported; `day` is the last that became a file.
@@ -57,7 +73,7 @@ pub async fn failed(db: &CellDb, workspace: &WorkspaceId, fault: &str) -> Result
     Ok(transaction.commit().await?)
 }
 
-/// A workspace's export, where it is turned on.
+/// A workspace's export, where it is turned on or was.
 ///
 /// # Errors
 /// The database's own.
@@ -72,7 +88,8 @@ pub async fn get(db: &CellDb, workspace: &WorkspaceId) -> Result<Option<ExportRo
 /// # Errors
 /// The database's own.
 pub async fn due(db: &CellDb, today: Time) -> Result<Vec<ExportRow>> {
-    let text = "SELECT * FROM log_exports WHERE next_us < $1 ORDER BY next_us, workspace_id";
+    let text =
+        "SELECT * FROM log_exports WHERE next_us < $1 AND ended_us IS NULL ORDER BY next_us, workspace_id";
     let rows = sqlx::query(text).bind(today.micros()).fetch_all(&db.read).await?;
     rows.iter().map(read).collect()
 }
@@ -83,5 +100,6 @@ fn read(row: &AnyRow) -> Result<ExportRow> {
         next: Time(row.try_get("next_us")?),
         last_day: row.try_get("last_day")?,
         fault: row.try_get("fault")?,
+        is_on: row.try_get::<Option<i64>, _>("ended_us")?.is_none(),
     })
 }

@@ -20,6 +20,7 @@ pub mod generations;
 pub mod holds;
 pub mod keys;
 pub mod kinds;
+pub mod leaving_people;
 pub mod ledger;
 pub mod log;
 pub mod log_exports;
@@ -37,6 +38,7 @@ pub mod signing_keys;
 pub mod spend;
 pub mod sql;
 pub mod tallies;
+pub mod url_keys;
 pub mod usage;
 pub mod verifications;
 pub mod webhooks;
@@ -79,6 +81,14 @@ impl Dialect {
         match self {
             Self::Sqlite => "",
             Self::Postgres => " FOR UPDATE",
+        }
+    }
+
+    /// What keeps others from changing the rows that a statement selects, but not from selecting them so too.
+    pub const fn for_share(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => " FOR SHARE",
         }
     }
 }

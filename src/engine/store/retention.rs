@@ -9,11 +9,11 @@ use crate::domain::ids::{GenerationId, WorkspaceId};
 use crate::domain::retention::Retention;
 use crate::domain::time::{DAY, Time};
 use crate::engine::error::Result;
-use crate::engine::store::CellDb;
 use crate::engine::store::books::parse;
 use crate::engine::store::generations::{self, NewGeneration};
-use crate::engine::store::holds::KEEPS_GENERATION;
+use crate::engine::store::holds::{self, KEEPS_GENERATION};
 use crate::engine::store::sql::{self, Select, Statement, values};
+use crate::engine::store::{CellDb, erasure};
 
 /// Where the next batch begins: after this time and id.
 pub type Cursor = (i64, String);
@@ -98,6 +98,7 @@ pub async fn remove_content(db: &CellDb, gone: &[NewGeneration], now: Time) -> R
     let mut transaction = db.begin().await?;
     let head = "UPDATE generations SET deleted_us = $1 WHERE deleted_us IS NULL AND id IN";
     sql::change_in(&mut transaction, head, values![now.micros()], &ids).await?;
+    erasure::note_retired_keys(&mut transaction, &requests).await?;
     sql::change_in(&mut transaction, "DELETE FROM prompts WHERE request_id IN", Vec::new(), &requests)
         .await?;
     Ok(transaction.commit().await?)
@@ -109,6 +110,7 @@ pub fn remove_one(gone: &NewGeneration, now: Time) -> Vec<Statement> {
     let forget = "DELETE FROM prompts WHERE request_id = $1";
     vec![
         Statement::new(mark, values![now.micros(), gone.id.as_str()]),
+        erasure::note_retired_key(&gone.request_id),
         // The prompt may be gone before its files.
         Statement::new(forget, values![gone.request_id.as_str()]).or_nothing(),
     ]
@@ -269,16 +271,20 @@ pub async fn has_media_before(db: &CellDb, workspace: &WorkspaceId, cut: Time) -
 }
 
 /// Removes the oldest rows of a log up to the place `last`, at most `limit`, with the calls that they tell of; notes
-/// where the log begins now. Tells how many rows went.
+/// where the log begins now. Tells how many rows went; `None` where a hold keeps them, also one that was placed since the
+/// batch before.
 ///
 /// # Errors
 /// The database's own.
-pub async fn cut_log(db: &CellDb, workspace: &WorkspaceId, last: i64, limit: i64) -> Result<usize> {
+pub async fn cut_log(db: &CellDb, workspace: &WorkspaceId, last: i64, limit: i64) -> Result<Option<usize>> {
     let mut transaction = db.begin().await?;
+    if holds::any_under_lock(&mut transaction, db.dialect, workspace).await? {
+        return Ok(None);
+    }
     let text = "SELECT seq, hash, request_id, event FROM log_entries WHERE workspace_id = $1 AND seq <= $2 ORDER BY seq";
     let select = Select::new(text, values![workspace.as_str(), last]);
     let rows = select.limit(limit).all(&mut *transaction).await?;
-    let Some(end) = rows.last() else { return Ok(0) };
+    let Some(end) = rows.last() else { return Ok(Some(0)) };
     let (seq, hash): (i64, String) = (end.try_get("seq")?, end.try_get("hash")?);
     let mut requests = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -294,7 +300,7 @@ pub async fn cut_log(db: &CellDb, workspace: &WorkspaceId, last: i64, limit: i64
                 WHERE workspace_id = $4";
     Statement::new(text, values![seq, hash, calls, workspace.as_str()]).run(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(rows.len())
+    Ok(Some(rows.len()))
 }
 
 async fn remove_calls(on: &mut AnyConnection, requests: &[String]) -> Result<()> {

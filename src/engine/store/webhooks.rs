@@ -139,6 +139,21 @@ pub fn delete(workspace: &WorkspaceId, id: &WebhookId) -> Statement {
     Statement::new(text, values![Vec::<u8>::new(), workspace.as_str(), id.as_str()])
 }
 
+/// Deletes the endpoints of workspaces that are gone, once they have every event, are stopped, or the workspace went before
+/// `limit`.
+///
+/// # Errors
+/// The database's own.
+pub async fn delete_of_gone(db: &CellDb, limit: Time) -> Result<()> {
+    let text = "UPDATE webhook_endpoints SET state = 'deleted', url = '', key_id = '', sealed = $1 \
+                WHERE state <> 'deleted' AND EXISTS (SELECT 1 FROM accounts a \
+                WHERE a.workspace_id = webhook_endpoints.workspace_id AND a.gone_us IS NOT NULL AND (a.gone_us < $2 \
+                OR webhook_endpoints.state <> 'active' OR webhook_endpoints.cursor_seq >= a.log_seq))";
+    let mut connection = db.write.acquire().await?;
+    Statement::new(text, values![Vec::<u8>::new(), limit.micros()]).run(&mut connection).await?;
+    Ok(())
+}
+
 /// Endpoints that were deleted and of which something is left.
 ///
 /// # Errors

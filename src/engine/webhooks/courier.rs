@@ -11,8 +11,7 @@ use crate::domain::webhooks::answer::{Answer, Verdict, judge};
 use crate::domain::webhooks::endpoint::{in_log, wants};
 use crate::domain::webhooks::event::Event;
 use crate::domain::webhooks::parcel::{Parcel, Seen, pack};
-use crate::domain::webhooks::progress::{Step, TELL_AFTER};
-use crate::engine::access::scope::Scope;
+use crate::domain::webhooks::progress::{PATIENCE, Step, TELL_AFTER};
 use crate::engine::error::{Error, Result};
 use crate::engine::store::deliveries::{self, DeliveryRow, ParkedRow, ReplayRow};
 use crate::engine::store::log;
@@ -137,6 +136,7 @@ impl Engine {
     /// The database's own; the next time goes on.
     pub(in crate::engine) async fn forget_deliveries(&self) -> Result<()> {
         for node in self.0.cells.values() {
+            webhooks::delete_of_gone(&node.db, self.0.clock.now().plus(-PATIENCE)).await?;
             while deliveries::delete_before(&node.db, self.0.clock.now().plus(-KEEP)).await? > 0 {}
             for id in webhooks::deleted(&node.db).await? {
                 while deliveries::delete_of(&node.db, &id).await? > 0 {}
@@ -402,7 +402,12 @@ impl Courier<'_> {
         if !self.save(lane, statements).await? {
             return Ok(Next::Rest);
         }
-        let scope = self.scope().await?;
+        let Some(scope) = self.engine.system_in(&self.row.workspace_id).await? else {
+            // The workspace was deleted: nobody hears of it, nor starts it again.
+            let delete = webhooks::delete(&self.row.workspace_id, &self.row.id);
+            deliveries::together(&self.node.db, vec![delete]).await?;
+            return Ok(Next::Rest);
+        };
         let event = if state == EndpointState::Disabled { "webhook.disabled" } else { "webhook.changed" };
         let data = json!({ "id": self.row.id, "url": in_log(&self.row.url), "state": state, "reason": why });
         let request = scope.origin.request_id.as_str();
@@ -424,10 +429,6 @@ impl Courier<'_> {
         let progress = &self.row.progress;
         let since = progress.failing_since.filter(|_| progress.failures == TELL_AFTER)?;
         Some(self.engine.webhook_alert(&self.row, "failing", why, &since.to_string()))
-    }
-
-    async fn scope(&self) -> Result<Scope> {
-        self.engine.system_in(&self.row.workspace_id).await?.ok_or(Error::NotFound)
     }
 
     fn delivery(&self, lane: &str, parcel: &Parcel, sent: &Sent, step: &Step) -> DeliveryRow {

@@ -21,6 +21,8 @@ use crate::engine::{Engine, random};
 
 /// Endpoints that a workspace may have.
 const MOST: usize = 50;
+/// Stands for a header's value, which may be secret.
+const HIDDEN: &str = "••••";
 /// The longest overlap of a secret's rotation in hours.
 const LONGEST_OVERLAP: i64 = 168;
 
@@ -70,8 +72,8 @@ pub struct EndpointView {
     pub format: Format,
     /// Names of events; empty for all.
     pub events: Vec<String>,
-    /// The names of the user's own headers.
-    pub headers: Vec<String>,
+    /// The user's own headers; their values only in the answer that makes the endpoint.
+    pub headers: BTreeMap<String, String>,
     /// Whether events go out.
     pub state: EndpointState,
     /// Why they do not.
@@ -170,7 +172,9 @@ impl Engine {
         let data = json!({ "id": row.id, "url": in_log(&row.url), "format": format, "events": row.events });
         let act = self.act(scope, "webhook.created", data, vec![webhooks::insert(&row)]).await?;
         self.submit_act(scope, act).await?;
-        Ok(MadeEndpoint { endpoint: self.webhook(scope, &row.id).await?, secret: secrets.secret })
+        let endpoint = self.webhook(scope, &row.id).await?;
+        let endpoint = EndpointView { headers: secrets.headers, ..endpoint };
+        Ok(MadeEndpoint { endpoint, secret: secrets.secret })
     }
 
     /// Changes, pauses or resumes an endpoint; its next attempt is now.
@@ -265,7 +269,8 @@ impl Engine {
 
     async fn endpoint_view(&self, scope: &Scope, row: EndpointRow) -> Result<EndpointView> {
         let (cell, now) = (self.cell(&scope.workspace)?, self.0.clock.now());
-        let headers = Secrets::open(cell, &row).await?.headers.into_keys().collect();
+        let headers = Secrets::open(cell, &row).await?.headers;
+        let headers = headers.into_keys().map(|name| (name, HIDDEN.to_owned())).collect();
         let health = self.health(scope, &row).await?;
         Ok(EndpointView {
             headers,

@@ -58,17 +58,16 @@ impl Run<'_> {
         let copies_left: i64 = erasure::copies(db, &self.row.id).await?.values().sum();
         let (database, storage) = (self.engine.database_of(self.node), self.engine.storage_of(self.node));
         let line = |category: &str, place: &str, count: i64, method: &str| json!({ "category": category, "place": place, "count": count, "method": method, "result": "gone" });
+        let keys = match progress.keys {
+            0 => "rows deleted, none of their data keys is left",
+            _ => "rows deleted, data keys destroyed",
+        };
         let mut results =
             line("results", &storage, progress.found.media - left.media, "files and small pictures deleted");
         results["files"] = (progress.files - files_left).into();
         let copies = progress.copies - copies_left;
         Ok(json!([
-            line(
-                "prompts",
-                &database,
-                progress.found.prompts - left.prompts,
-                "rows deleted, data keys destroyed"
-            ),
+            line("prompts", &database, progress.found.prompts - left.prompts, keys),
             results,
             line("replicas", &self.copies_place(), copies, "files deleted"),
             line("derived data", &database, progress.derived as i64, "rows deleted"),
@@ -166,11 +165,29 @@ impl Run<'_> {
         json!({
             "readable": self.row.kind == Kind::Access,
             "readable_until": erased_at,
-            "why": "backups made by AgentFramer hold no data keys; without these, which are destroyed, they hold no readable prompt and no file",
+            "why": self.backups_why(),
             "restore": "refuses to bring back what this request erased",
             "other_copies_until": erased_at.map(|at| at.plus(i64::from(days) * DAY)),
             "other_copies": format!("copies that the operator makes by other means, such as dumps of the databases, snapshots of disks and versions of objects, can hold it until they are deleted; the operator states that this takes {days} days at most (setting data.backup_days)"),
         })
+    }
+
+    /// The keys decide, and they are in no backup of ours.
+    fn backups_why(&self) -> String {
+        if self.row.kind == Kind::Access {
+            return "nothing was erased; with the data keys, which are kept apart, backups made by AgentFramer can be read".into();
+        }
+        let keys = match self.progress.keys {
+            0 => "none of what was erased is left",
+            _ => "those of what was erased are destroyed",
+        };
+        let held = match self.progress.held {
+            0 => "",
+            _ => "; the keys of what a legal hold keeps live on",
+        };
+        format!(
+            "backups made by AgentFramer hold no data keys, and {keys}; without these they hold no readable prompt and no file{held}"
+        )
     }
 
     /// This run's start in the chain, however much was logged since.

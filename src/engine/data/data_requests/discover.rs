@@ -64,6 +64,12 @@ impl Criteria {
         }
     }
 
+    /// The subject, and the agent if any, of which it is about every call, those too that come late.
+    pub(super) fn whole_subject(&self) -> Option<(&str, Option<&str>)> {
+        let is_narrow = self.request_ids.is_some() || self.prompt_hash.is_some() || self.to.is_some();
+        self.subject.as_deref().filter(|_| !is_narrow).map(|subject| (subject, self.user_id.as_deref()))
+    }
+
     /// The same, but for what was logged after `moment`.
     pub(super) fn until(self, moment: Time) -> Self {
         let end = moment.plus(1);
@@ -74,10 +80,11 @@ impl Criteria {
     fn select(&self, columns: &str, join: &str, workspace: &WorkspaceId) -> Select {
         let way = self.way();
         let text = format!("SELECT {columns} FROM log_entries e {join} WHERE {} = $1", way.workspace());
-        // Keys that an erasure has taken out of use, but not destroyed yet, are the subject's all the same.
-        let of_subject = "e.request_id IN (SELECT p.request_id FROM prompts p JOIN data_keys k ON k.id = p.key_id \
-                          WHERE k.workspace_id = $1 AND (k.scope = ? OR (k.scope >= 'retired:' \
-                          AND k.scope < 'retired;' AND k.scope LIKE 'retired:%:' || ?)))";
+        // A call whose prompt is gone but not its key, with which an older backup is read, is the subject's still.
+        let of_subject = format!(
+            "e.request_id IN (SELECT p.request_id FROM prompts p JOIN data_keys k ON k.id = p.key_id WHERE {OF_SUBJECT} \
+             UNION ALL SELECT f.request_id FROM former_keys f JOIN data_keys k ON k.id = f.key_id WHERE {OF_SUBJECT})"
+        );
         // The kinds have an index, actors have none.
         let of_kind = "e.kind IN (SELECT i.id FROM log_kinds i WHERE i.workspace_id = $1 AND i.user_id = ?)";
         let select = Select::new(&text, values![workspace.as_str()])
@@ -86,7 +93,7 @@ impl Criteria {
             .and("e.prompt_hash = ?", self.prompt_hash.clone().map(Value::Text))
             .and(&format!("{} >= ?", way.time()), self.from.map(Time::micros))
             .and(&format!("{} < ?", way.time()), self.to.map(Time::micros))
-            .and(of_subject, self.subject.clone().map(Value::Text));
+            .and(&of_subject, self.subject.clone().map(Value::Text));
         match &self.request_ids {
             Some(ids) => select.and_in("e.request_id", ids),
             None => select,
@@ -130,6 +137,9 @@ impl Way {
     }
 }
 
+/// Keys that an erasure has taken out of use, but not destroyed yet, are the subject's all the same.
+const OF_SUBJECT: &str = "k.workspace_id = $1 AND (k.scope = ? OR (k.scope >= 'retired:' AND k.scope < 'retired;' \
+                          AND k.scope LIKE 'retired:%:' || ?))";
 const PROMPTS: &str = "JOIN prompts p ON p.request_id = e.request_id AND e.prompt_hash IS NOT NULL";
 const MEDIA: &str = "JOIN generations g ON g.request_id = e.request_id AND e.prompt_hash IS NOT NULL AND g.deleted_us IS NULL";
 

@@ -1,7 +1,8 @@
 //! Executing what was approved, in the background: resumable at any step, and done only when a second search says so.
 //!
 //! An erasure first notes the calls and takes their data keys out of use, then leaves in the bucket what a restore of
-//! an older backup must not bring back, then deletes objects before rows, and destroys the keys last.
+//! an older backup must not bring back (`marks.rs`), then deletes objects before rows, and destroys the keys last
+//! (`destroying.rs`).
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,19 +11,20 @@ use crate::domain::data_requests::{Kind, State, Step};
 use crate::domain::time::{DAY, Time};
 use crate::engine::access::scope::Scope;
 use crate::engine::data::data_requests::discover::{self, Criteria, Of};
-use crate::engine::data::data_requests::{Own, Private, about, archive, seal, step, unseal};
+use crate::engine::data::data_requests::{about, archive, step};
 use crate::engine::error::{Error, Result, internal};
 use crate::engine::leases::Lease;
 use crate::engine::store::data_requests::{self as store, RequestRow};
 use crate::engine::store::generations::NewGeneration;
-use crate::engine::store::{data_keys, erasure, retention, workspaces};
+use crate::engine::store::{erasure, retention, workspaces};
 use crate::engine::{CellNode, Engine};
 
 /// The job's name.
 const EXECUTE: &str = "data_requests";
 /// Calls worked off at a time.
 const BATCH: i64 = 200;
-/// A run that cannot end within this time has failed; until then every fault is tried again.
+/// A run that cannot end within this time has failed, as soon as the bucket lets it take its marks back; until then every
+/// fault is tried again.
 const PATIENCE: i64 = DAY;
 
 /// How far a run is.
@@ -121,18 +123,22 @@ impl Run<'_> {
         }
     }
 
-    fn now(&self) -> Time {
+    pub(super) fn now(&self) -> Time {
         self.engine.0.clock.now()
     }
 
     /// What it is about: nothing that was logged after it began, so that it ends, and later calls are spared.
     pub(super) fn criteria(&self) -> Result<Criteria> {
-        let criteria: Criteria =
-            serde_json::from_str(&self.row.criteria).map_err(|error| internal("stored criteria", error))?;
+        let criteria = self.filed_criteria()?;
         Ok(match self.row.started_at {
             Some(began) => criteria.until(began),
             None => criteria,
         })
+    }
+
+    /// What it was filed about, whenever that was or will be logged.
+    pub(super) fn filed_criteria(&self) -> Result<Criteria> {
+        serde_json::from_str(&self.row.criteria).map_err(|error| internal("stored criteria", error))
     }
 
     /// Notes every call that it is about, and what there is of them.
@@ -175,7 +181,7 @@ impl Run<'_> {
         self.engine.keep_data_request(&self.scope, &self.row, changes, event).await
     }
 
-    async fn save_progress(&mut self) -> Result<()> {
+    pub(super) async fn save_progress(&mut self) -> Result<()> {
         let json = self.progress.json();
         store::set_progress(&self.node.db, &self.row.id, &json).await?;
         self.row.progress = Some(json);
@@ -193,12 +199,21 @@ impl Run<'_> {
     async fn wait_for(&mut self, what: String) -> Result<bool> {
         self.progress.waiting_for = Some(what);
         let too_long = self.row.started_at.is_some_and(|began| began.plus(PATIENCE) < self.now());
-        if self.row.state == State::Running && too_long {
+        if self.row.state == State::Running && too_long && self.may_fail().await {
             self.row.ended_at = Some(self.now());
             self.move_on(Step::Fail, "data_request.failed").await?;
             return Ok(true);
         }
         self.save_progress().await.map(|()| false)
+    }
+
+    /// A run fails once its marks say no more than what it has erased.
+    async fn may_fail(&self) -> bool {
+        let withdrawn = self.withdraw_marks().await;
+        if let Err(error) = &withdrawn {
+            tracing::warn!(%error, request = %self.row.id, "an erasure’s marks were not withdrawn; it is tried again");
+        }
+        withdrawn.is_ok()
     }
 
     async fn give_access(&mut self) -> Result<bool> {
@@ -211,12 +226,12 @@ impl Run<'_> {
         self.recount().await?;
         if self.progress.done == 0 && self.is_all_held().await? {
             self.progress.held = self.progress.total;
+            self.withdraw_marks().await?;
             self.move_on(Step::Block, "data_request.blocked_by_hold").await?;
             return Ok(true);
         }
         self.progress.waiting_for = None;
-        erasure::retire_keys(&self.node.db, &self.row.id).await?;
-        self.node.sealer.forget();
+        self.retire_keys().await?;
         while self.erase_batch().await? {
             self.save_progress().await?;
         }
@@ -224,12 +239,23 @@ impl Run<'_> {
             return Ok(false);
         }
         self.destroy_keys().await?;
+        if self.has_keys().await? {
+            return self
+                .wait_for("Data keys of erased prompts are left; they are destroyed next.".into())
+                .await;
+        }
         let left = discover::count(&self.node.db, &self.row.workspace_id, &self.criteria()?).await?;
         match (self.progress.held, left.prompts + left.media) {
             (0, 0) => self.finish(Step::Finish).await,
             (0, _) => self.search_again(left).await,
-            (_, _) => self.finish(Step::FinishInPart).await,
+            (_, _) => self.finish_in_part().await,
         }
+    }
+
+    /// What a hold keeps may have been marked before the hold was placed.
+    async fn finish_in_part(&mut self) -> Result<bool> {
+        self.withdraw_marks().await?;
+        self.finish(Step::FinishInPart).await
     }
 
     /// A call that was written while the others were noted is about the same subject: the next round erases it.
@@ -269,7 +295,7 @@ impl Run<'_> {
             // A hold was placed, or the purger was here, since the batch was read: it is read again.
             return Ok(true);
         }
-        self.leave_mark(free.first(), &json!({ "requests": free })).await?;
+        self.leave_mark(&free, &[]).await?;
         let gone = self.engine.delete_files(self.node, made).await;
         if gone.len() < count {
             return Err(Error::Unavailable(
@@ -290,57 +316,6 @@ impl Run<'_> {
         self.progress.held = store::count_items(db, id, "held").await?;
         let pending = store::count_items(db, id, "pending").await?;
         self.progress.total = self.progress.done + self.progress.held + pending;
-        Ok(())
-    }
-
-    /// What stands in the bucket under `erased/` is never brought back by a restore: the bucket is in no backup.
-    async fn leave_mark(&self, name: Option<&String>, what: &Value) -> Result<()> {
-        let Some(name) = name else { return Ok(()) };
-        let mut mark = what.clone();
-        mark["workspace_id"] = json!(self.row.workspace_id);
-        mark["at"] = json!(self.now());
-        let key = format!("{}/{}/{name}.json", erasure::MARKS, self.row.id);
-        self.node.bucket.put(&key, mark.to_string().into()).await
-    }
-
-    /// Seals anew what other calls had under the same keys, then destroys these, in the table and in every copy of it.
-    async fn destroy_keys(&mut self) -> Result<()> {
-        let (db, id) = (&self.node.db, &self.row.id);
-        let retired = erasure::retired_keys(db, id).await?;
-        for key in &retired {
-            self.node.sealer.reseal(key, self.now()).await?;
-        }
-        let ids: Vec<String> = retired.into_iter().map(|key| key.id).collect();
-        if !ids.is_empty() {
-            self.leave_mark(Some(&"keys".to_owned()), &json!({ "keys": ids })).await?;
-            let after = Progress { keys: self.progress.keys + ids.len() as u64, ..self.progress.clone() };
-            let progress = after.json();
-            let in_table = erasure::destroy_keys(db, id, &ids, &progress);
-            self.engine.destroy_keys(self.node, &ids, in_table).await?;
-            self.progress = after;
-        }
-        self.forget_subject().await?;
-        // What is left of a prompt on the disk is unreadable without its key; a key's own bytes are not.
-        if !db.scrub("data_keys").await? {
-            let message = "Somebody reads the database for long, so that destroyed keys are still on its disk. It is tried again.";
-            return Err(Error::Unavailable(message.into()));
-        }
-        self.save_progress().await
-    }
-
-    /// The subject's name goes from the request's own record, which is sealed anew. The key of the old one is destroyed
-    /// as those of the prompts are: a backup may hold the record.
-    async fn forget_subject(&mut self) -> Result<()> {
-        let private = Private { subject: None, ..unseal(self.node, &self.row).await? };
-        let now = self.now();
-        seal(self.node, &mut self.row, &private, Own::Erased, now).await?;
-        let db = &self.node.db;
-        store::reseal(db, &self.row).await?;
-        let filed = Own::Filed.scope(&self.row.id);
-        if let Some(old) = data_keys::of_scope(db, &self.row.workspace_id, &filed).await? {
-            let ids = [old.id];
-            self.engine.destroy_keys(self.node, &ids, data_keys::destroy(db, &ids)).await?;
-        }
         Ok(())
     }
 

@@ -3,70 +3,32 @@
 
 mod archive;
 mod certificate;
+mod deciding;
+mod destroying;
 mod discover;
 mod execute;
+mod filing;
+mod marks;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use self::discover::Criteria;
 use crate::domain::access::{Permission, Role};
-use crate::domain::data_requests::{Kind, Match, State, Step, WrongStep, due_on, may_extend, received_on};
-use crate::domain::field;
+use crate::domain::data_requests::{Kind, State, Step, WrongStep, may_extend};
 use crate::domain::ids::{DataRequestId, KeyId};
 use crate::domain::time::Time;
 use crate::engine::access::scope::Scope;
 use crate::engine::error::{Error, Result, internal};
 use crate::engine::log::reading::{Page, Paged, cursor_of};
-use crate::engine::random;
 use crate::engine::store::data_requests::{self as store, RequestRow};
 use crate::engine::store::keys;
-use crate::engine::store::sql::Statement;
 use crate::engine::{CellNode, Engine};
 
 pub use self::archive::PREFIX as ARCHIVES;
 pub use self::discover::Sample;
 pub use self::execute::Progress;
+pub use self::filing::{DataRequestPreview, NewDataRequest};
 pub use crate::engine::store::data_requests::Matches;
-
-/// A request as it is filed (contract §3).
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NewDataRequest {
-    /// `access` or `erasure`.
-    pub kind: String,
-    /// What it is about.
-    #[serde(rename = "match")]
-    pub matching: Match,
-    /// The day of receipt, such as `2026-01-31`.
-    pub received_on: String,
-    /// Who asked.
-    pub requested_by: String,
-    /// Anything that helps whoever decides.
-    #[serde(default)]
-    pub note: Option<String>,
-}
-
-/// What a request would be about. Looking stores nothing.
-#[derive(Debug, Clone, Serialize)]
-pub struct DataRequestPreview {
-    /// Always `preview`.
-    pub state: State,
-    /// What is asked.
-    pub kind: Kind,
-    /// By when it has to be answered.
-    pub due_on: String,
-    /// How much it is about.
-    pub matches: Matches,
-    /// Of these, generations that a legal hold keeps from erasure.
-    pub held: i64,
-    /// Whether it is about every call of the workspace.
-    pub everything: bool,
-    /// Some of the calls, the newest first.
-    pub samples: Vec<Sample>,
-    /// Whether the workspace has one Admin only, who then decides alone.
-    pub one_admin: bool,
-}
 
 /// A request as people see it.
 #[derive(Debug, Clone, Serialize)]
@@ -77,7 +39,7 @@ pub struct DataRequestView {
     pub kind: Kind,
     /// Where it stands.
     pub state: State,
-    /// What it is about, with a pseudonym for the subject and a hash for the prompt.
+    /// What it is about, with a hash for the prompt, and after an erasure a pseudonym for the subject.
     #[serde(rename = "match")]
     pub criteria: Value,
     /// The subject's name, until it is erased.
@@ -136,90 +98,6 @@ struct Private {
 }
 
 impl Engine {
-    /// What a request would be about, without filing it.
-    ///
-    /// # Errors
-    /// Names the field.
-    pub async fn preview_data_request(
-        &self,
-        scope: &Scope,
-        new: NewDataRequest,
-    ) -> Result<DataRequestPreview> {
-        let checked = self.check_data_request(new)?;
-        let cell = self.cell(&scope.workspace)?;
-        let criteria = self.criteria(cell, scope, &checked.matching).await?;
-        let found = discover::count(&cell.db, &scope.workspace.id, &criteria).await?;
-        Ok(DataRequestPreview {
-            state: State::Preview,
-            kind: checked.kind,
-            due_on: due_on(checked.received_on, false).to_string(),
-            everything: discover::is_everything(&cell.db, &scope.workspace.id, &criteria, found).await?,
-            held: discover::count_held(&cell.db, &scope.workspace.id, &criteria).await?,
-            samples: discover::samples(&cell.db, &scope.workspace.id, &criteria).await?,
-            matches: found,
-            one_admin: self.admins(scope).await?.len() == 1,
-        })
-    }
-
-    /// Files a request; an Admin decides on it.
-    ///
-    /// # Errors
-    /// Names the field.
-    pub async fn file_data_request(&self, scope: &Scope, new: NewDataRequest) -> Result<DataRequestView> {
-        let checked = self.check_data_request(new)?;
-        let (cell, now) = (self.cell(&scope.workspace)?, self.0.clock.now());
-        let criteria = self.criteria(cell, scope, &checked.matching).await?;
-        let private = Private {
-            requested_by: checked.requested_by,
-            note: checked.note,
-            subject: checked.matching.subject,
-            ..Private::default()
-        };
-        let mut row = RequestRow {
-            id: random::id(now),
-            workspace_id: scope.workspace.id.clone(),
-            kind: checked.kind,
-            state: step(State::Preview, Step::File)?,
-            matches: discover::count(&cell.db, &scope.workspace.id, &criteria).await?,
-            criteria: serde_json::to_string(&criteria).map_err(|error| internal("criteria", error))?,
-            key_id: String::new(),
-            sealed: Vec::new(),
-            received_on: checked.received_on.to_string(),
-            due_on: due_on(checked.received_on, false).to_string(),
-            extended: false,
-            filed_by: scope.actor.clone(),
-            filed_person: self.person_behind(scope).await?,
-            filed_at: now,
-            decided_by: None,
-            decided_at: None,
-            four_eyes: false,
-            started_at: None,
-            ended_at: None,
-            progress: None,
-            certificate: None,
-            archive_until: None,
-        };
-        seal(cell, &mut row, &private, Own::Filed, now).await?;
-        let act = self.act(scope, "data_request.filed", about(&row), vec![store::insert(&row)]).await?;
-        self.submit_act(scope, act).await?;
-        self.data_request_view(scope, row).await
-    }
-
-    fn check_data_request(&self, new: NewDataRequest) -> Result<Checked> {
-        Ok(Checked {
-            kind: new.kind.parse()?,
-            matching: new.matching.checked()?,
-            received_on: received_on(&new.received_on, self.0.clock.now())?,
-            requested_by: field::text("requested_by", &new.requested_by, 1, 200)?,
-            note: new.note.map(|note| field::text("note", &note, 0, 2_000)).transpose()?,
-        })
-    }
-
-    async fn criteria(&self, cell: &CellNode, scope: &Scope, matching: &Match) -> Result<Criteria> {
-        let salt = self.account(&scope.workspace).await?.salt;
-        Ok(Criteria::new(&cell.sealer, &scope.workspace.id, &salt, matching))
-    }
-
     /// The ids of the workspace's Admins.
     async fn admins(&self, scope: &Scope) -> Result<Vec<String>> {
         let members = self.members(scope).await?;
@@ -278,147 +156,6 @@ impl Engine {
         serde_json::from_str(&json).map_err(|error| internal("stored certificate", error))
     }
 
-    /// Approves a request; it is executed within seconds. `identity` says how the subject's identity was verified.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] where it is not open to a decision, or another Admin has to decide (four eyes).
-    pub async fn approve_data_request(
-        &self,
-        scope: &Scope,
-        id: &DataRequestId,
-        identity: Option<&str>,
-    ) -> Result<DataRequestView> {
-        let row = self.data_request_row(scope, id).await?;
-        let person = self.person_behind(scope).await?;
-        let is_alone = person == row.filed_person;
-        if is_alone && self.admins(scope).await?.iter().any(|admin| *admin != person) {
-            let message =
-                "Whoever filed a request does not approve it. Nothing was changed; ask another Admin.";
-            return Err(Error::Conflict(message.into()));
-        }
-        let decision = identity.map(|text| field::text("identity", text, 1, 500)).transpose()?;
-        let decided = RequestRow { four_eyes: !is_alone, ..row.clone() };
-        self.decide(scope, row.state, decided, Step::Approve, "data_request.approved", decision).await
-    }
-
-    /// Rejects a request with a reason.
-    ///
-    /// # Errors
-    /// The field `reason`; [`Error::Conflict`] where it is not open to a decision.
-    pub async fn reject_data_request(
-        &self,
-        scope: &Scope,
-        id: &DataRequestId,
-        reason: &str,
-    ) -> Result<DataRequestView> {
-        let reason = field::text("reason", reason, 1, 2_000)?;
-        let row = self.data_request_row(scope, id).await?;
-        let ended = RequestRow { ended_at: Some(self.0.clock.now()), ..row.clone() };
-        self.decide(scope, row.state, ended, Step::Reject, "data_request.rejected", Some(reason)).await
-    }
-
-    async fn decide(
-        &self,
-        scope: &Scope,
-        from: State,
-        mut row: RequestRow,
-        way: Step,
-        event: &str,
-        decision: Option<String>,
-    ) -> Result<DataRequestView> {
-        let cell = self.cell(&scope.workspace)?;
-        row.state = step(from, way)?;
-        row.decided_by = Some(scope.actor.clone());
-        let now = self.0.clock.now();
-        row.decided_at = Some(now);
-        let private = Private { decision, ..unseal(cell, &row).await? };
-        seal(cell, &mut row, &private, Own::Filed, now).await?;
-        self.keep_data_request(scope, &row, vec![store::update(&row, from)], event).await?;
-        self.data_request_view(scope, row).await
-    }
-
-    /// Withdraws a request that has not begun. An Admin may withdraw any, others their own.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] where it has begun or ended; [`Error::Forbidden`] where it is another's.
-    pub async fn cancel_data_request(&self, scope: &Scope, id: &DataRequestId) -> Result<DataRequestView> {
-        let row = self.data_request_row(scope, id).await?;
-        if scope.role != Role::Admin && self.person_behind(scope).await? != row.filed_person {
-            return Err(Error::Forbidden(Permission::DecideDataRequests));
-        }
-        let ended = RequestRow { ended_at: Some(self.0.clock.now()), ..row.clone() };
-        self.move_data_request(scope, ended, Step::Cancel, "data_request.cancelled").await
-    }
-
-    /// Lets a request run once more that failed, ended in part or was blocked by a hold.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] in any other state.
-    pub async fn retry_data_request(&self, scope: &Scope, id: &DataRequestId) -> Result<DataRequestView> {
-        let row = self.data_request_row(scope, id).await?;
-        let (from, state) = (row.state, step(row.state, Step::Retry)?);
-        let progress = Some(Progress { earlier: certificate::runs(&row), ..Progress::default() }.json());
-        let next = RequestRow { state, started_at: None, ended_at: None, progress, ..row };
-        let changes = vec![store::update(&next, from), store::clear_items(id)];
-        self.keep_data_request(scope, &next, changes, "data_request.retried").await?;
-        self.data_request_view(scope, next).await
-    }
-
-    /// Moves the due date by two calendar months, of which the subject has to be told with the reason (GDPR article 12(3)).
-    ///
-    /// # Errors
-    /// The field `reason`; [`Error::Conflict`] after the first month, a second time, or where the request has ended.
-    pub async fn extend_data_request(
-        &self,
-        scope: &Scope,
-        id: &DataRequestId,
-        reason: &str,
-    ) -> Result<DataRequestView> {
-        let (reason, cell) = (field::text("reason", reason, 1, 2_000)?, self.cell(&scope.workspace)?);
-        let mut row = self.data_request_row(scope, id).await?;
-        let received = stored_day(&row.received_on)?;
-        if !may_extend(received, row.extended, row.state, self.0.clock.now().date()) {
-            let message = "A request is extended once, within its first month. Nothing was changed.";
-            return Err(Error::Conflict(message.into()));
-        }
-        (row.extended, row.due_on) = (true, due_on(received, true).to_string());
-        let private = Private { extension_reason: Some(reason), ..unseal(cell, &row).await? };
-        seal(cell, &mut row, &private, Own::Filed, self.0.clock.now()).await?;
-        let changes = vec![store::update(&row, row.state)];
-        self.keep_data_request(scope, &row, changes, "data_request.extended").await?;
-        self.data_request_view(scope, row).await
-    }
-
-    async fn move_data_request(
-        &self,
-        scope: &Scope,
-        mut row: RequestRow,
-        way: Step,
-        event: &str,
-    ) -> Result<DataRequestView> {
-        let from = row.state;
-        row.state = step(from, way)?;
-        self.keep_data_request(scope, &row, vec![store::update(&row, from)], event).await?;
-        self.data_request_view(scope, row).await
-    }
-
-    /// Keeps a request's change with its log entry. Of two who change at once, one does.
-    async fn keep_data_request(
-        &self,
-        scope: &Scope,
-        row: &RequestRow,
-        changes: Vec<Statement>,
-        event: &str,
-    ) -> Result<()> {
-        let act = self.act(scope, event, about(row), changes).await?;
-        self.submit_act(scope, act).await.map(|_| ()).map_err(|error| match error {
-            Error::NotFound => {
-                Error::Conflict("Somebody else was faster. Look again; nothing was changed.".into())
-            }
-            error => error,
-        })
-    }
-
     async fn data_request_view(&self, scope: &Scope, row: RequestRow) -> Result<DataRequestView> {
         let cell = self.cell(&scope.workspace)?;
         let (private, today) = (unseal(cell, &row).await?, self.0.clock.now().date());
@@ -428,7 +165,7 @@ impl Engine {
         let key = archive::link_key(&row);
         let url = archive_until.map(|until| self.0.urls.sign(&self.base_url(&scope.workspace), &key, until));
         Ok(DataRequestView {
-            criteria: serde_json::from_str(&row.criteria).unwrap_or_default(),
+            criteria: named(&row, private.subject.as_deref()),
             subject: private.subject,
             overdue: row.state.is_open() && stored_day(&row.due_on)? < today,
             extension_reason: private.extension_reason,
@@ -457,19 +194,20 @@ impl Engine {
     }
 }
 
-struct Checked {
-    kind: Kind,
-    matching: Match,
-    received_on: jiff::civil::Date,
-    requested_by: String,
-    note: Option<String>,
+/// What a request is about, with the subject as it was filed until its name is erased.
+fn named(row: &RequestRow, subject: Option<&str>) -> Value {
+    let mut criteria: Value = serde_json::from_str(&row.criteria).unwrap_or_default();
+    if let Some(subject) = subject {
+        criteria["subject"] = subject.into();
+    }
+    criteria
 }
 
 /// What the log tells of a request: nothing that names a person or a prompt.
 fn about(row: &RequestRow) -> Value {
     json!({
         "data_request_id": row.id, "kind": row.kind, "state": row.state, "due_on": row.due_on,
-        "four_eyes": row.four_eyes, "matches": row.matches,
+        "four_eyes": row.four_eyes, "admins_at_filing": row.admins.len(), "matches": row.matches,
     })
 }
 
