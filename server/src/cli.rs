@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use agentframer::domain::money::Usd;
+use agentframer::engine::StartError;
 use agentframer::engine::config::{Config, Overrides};
 use clap::{Args, Parser, Subcommand};
 
@@ -163,6 +164,14 @@ impl Failure {
     /// The thing asked for failed.
     pub(crate) fn failed(message: impl ToString) -> Self {
         Self { code: FAILED, message: message.to_string() }
+    }
+
+    /// The engine did not start.
+    pub(crate) fn start(error: StartError) -> Self {
+        match error {
+            StartError::Settings(message) => Self::wrong(message),
+            StartError::Failed(message) => Self::failed(message),
+        }
     }
 
     /// Wrong usage, configuration or input.

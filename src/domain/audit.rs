@@ -1,5 +1,8 @@
 //! The log's entries and their hash chain (design §5).
 
+use std::collections::BTreeMap;
+
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -62,6 +65,32 @@ pub struct Linked {
     pub hash: String,
 }
 
+/// A row of an export as somebody hands it in. Whatever no hash covers is no part of the log, and is not passed over.
+#[derive(Debug, Deserialize)]
+pub struct ExportedRow {
+    #[serde(flatten)]
+    entry: Entry,
+    seq: i64,
+    prev_hash: String,
+    hash: String,
+    #[serde(flatten)]
+    more: BTreeMap<String, IgnoredAny>,
+}
+
+impl ExportedRow {
+    /// The row, where it has no other fields than those that were hashed.
+    ///
+    /// # Errors
+    /// [`Broken::Added`] names the first that it has besides.
+    pub fn checked(self) -> Result<Linked, Broken> {
+        let Self { entry, seq, prev_hash, hash, more } = self;
+        match more.into_keys().next() {
+            Some(field) => Err(Broken::Added { seq, request_id: entry.request_id, field }),
+            None => Ok(Linked { entry, seq, prev_hash, hash }),
+        }
+    }
+}
+
 /// `SHA-256(previous hash ‖ RFC 8785 JSON of the entry)` in hex; the previous hash enters as its 32 bytes.
 pub fn hash(prev_hash: &str, entry: &Entry) -> String {
     let mut sha = Sha256::new();
@@ -86,6 +115,16 @@ pub enum Broken {
         seq: i64,
         /// The row's request.
         request_id: RequestId,
+    },
+    /// The row has a field that was not hashed.
+    #[error("row {seq} ({request_id}) was changed: {field} was added to it")]
+    Added {
+        /// The row's place.
+        seq: i64,
+        /// The row's request.
+        request_id: RequestId,
+        /// The field.
+        field: String,
     },
     /// The row does not follow the one before it.
     #[error(
@@ -200,7 +239,9 @@ mod tests {
     fn a_whole_log_verifies_also_after_a_round_trip_and_from_the_middle() {
         let rows = chain(10);
         let text = serde_json::to_string(&rows).unwrap();
-        assert_eq!(verify(&serde_json::from_str::<Vec<Linked>>(&text).unwrap()), Ok(10));
+        let read: Vec<ExportedRow> = serde_json::from_str(&text).unwrap();
+        let read: Vec<Linked> = read.into_iter().map(|row| row.checked().unwrap()).collect();
+        assert_eq!(verify(&read), Ok(10));
         assert_eq!(verify(&rows[4..]), Ok(6));
     }
 
@@ -209,6 +250,12 @@ mod tests {
         let mut changed = chain(5);
         changed[2].entry.cost_usd = Usd::ZERO;
         assert!(matches!(verify(&changed), Err(Broken::Changed { seq: 3, .. })));
+        let mut added = serde_json::to_value(&chain(5)[2]).unwrap();
+        added["approved_by"] = "cfo".into();
+        let added: ExportedRow = serde_json::from_value(added).unwrap();
+        assert!(
+            matches!(added.checked(), Err(Broken::Added { seq: 3, field, .. }) if field == "approved_by")
+        );
         let mut deleted = chain(5);
         deleted.remove(2);
         assert!(matches!(verify(&deleted), Err(Broken::Unlinked { seq: 4, after: 2, .. })));

@@ -115,7 +115,9 @@ impl Fault {
     /// The place of the first bad row.
     pub const fn seq(&self) -> i64 {
         match self {
-            Self::Chain(Broken::Changed { seq, .. } | Broken::Unlinked { seq, .. })
+            Self::Chain(
+                Broken::Changed { seq, .. } | Broken::Added { seq, .. } | Broken::Unlinked { seq, .. },
+            )
             | Self::Rewritten { seq, .. }
             | Self::Beheaded { seq, .. }
             | Self::Unwitnessed { seq }

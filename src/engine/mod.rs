@@ -82,8 +82,14 @@ pub(crate) struct CellNode {
 
 /// Why the engine did not start: a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct StartError(pub String);
+pub enum StartError {
+    /// A setting is wrong, or a file that it names.
+    #[error("{0}")]
+    Settings(String),
+    /// What the settings name does not work now.
+    #[error("{0}")]
+    Failed(String),
+}
 
 impl Engine {
     /// Opens databases and buckets, brings tables up to date and starts the ledger writers.
@@ -91,7 +97,7 @@ impl Engine {
     /// # Errors
     /// A sentence that names what could not be opened.
     pub async fn open(config: Config, clock: Clock) -> std::result::Result<Self, StartError> {
-        let providers = Providers::from_config(&config.providers).map_err(StartError)?;
+        let providers = Providers::from_config(&config.providers).map_err(StartError::Settings)?;
         Self::open_with(config, clock, providers).await
     }
 
@@ -116,14 +122,15 @@ impl Engine {
         let passwords = Passwords::new(config.limits.concurrent_password_hashes).await;
         let engine = Self(Arc::new(Inner {
             catalog: catalog(&config)?,
-            mailer: Mailer::new(&config).map_err(StartError)?,
+            mailer: Mailer::new(&config).map_err(StartError::Settings)?,
             urls: UrlSigner::new(&keys),
             signer,
-            sender: webhooks::Sender::new(config.webhooks.allow_private_addresses).map_err(StartError)?,
+            sender: webhooks::Sender::new(config.webhooks.allow_private_addresses)
+                .map_err(StartError::Failed)?,
             identities: Identities::new(config.limits.calls_per_minute_per_agent),
             sign_ins: SignInGuard::default(),
             passwords: passwords
-                .map_err(|_| StartError("Passwords cannot be hashed on this machine.".into()))?,
+                .map_err(|_| StartError::Failed("Passwords cannot be hashed on this machine.".into()))?,
             running: TaskTracker::new(),
             stopping: CancellationToken::new(),
             writers: std::sync::Mutex::new(writers),
@@ -222,6 +229,32 @@ impl Engine {
     }
 }
 
+/// Whether the engine would take these settings, as far as can be told without opening or making anything.
+///
+/// # Errors
+/// [`StartError::Settings`] names the wrong one.
+pub fn check_settings(config: &Config) -> std::result::Result<(), StartError> {
+    Providers::from_config(&config.providers).map_err(StartError::Settings)?;
+    Mailer::new(config).map_err(StartError::Settings)?;
+    catalog(config)?;
+    check_keys(&config.security.keys(), "security")?;
+    for cell in config.cells() {
+        cell.keys
+            .as_ref()
+            .map_or(Ok(()), |keys| check_keys(keys, &format!("keys of the cell {}", cell.name)))?;
+        for storage in [config.cell_storage(&cell), config.cell_exports(&cell)] {
+            Bucket::check(&storage, cell.region).map_err(StartError::Settings)?;
+        }
+    }
+    Ok(())
+}
+
+/// A key file that is not there is made at the first start.
+fn check_keys(keys: &Keys, place: &str) -> std::result::Result<(), StartError> {
+    let is_there = keys.master_key_file.as_ref().is_some_and(|file| file.exists());
+    if keys.master_key.is_some() || is_there { master_keys(keys, place).map(drop) } else { Ok(()) }
+}
+
 fn server_keys(config: &Config) -> std::result::Result<MasterKeys, StartError> {
     let mut keys = config.security.keys();
     keys.master_key_file.get_or_insert_with(|| config.data_dir.join("master.key"));
@@ -239,13 +272,13 @@ fn cell_keys(cell: &Cell, server: &MasterKeys) -> std::result::Result<MasterKeys
 /// `place` names where in the settings they stand.
 fn master_keys(keys: &Keys, place: &str) -> std::result::Result<MasterKeys, StartError> {
     let hex_key = |name: &str, hex: Option<&str>| {
-        let wrong = || StartError(format!("Setting “{place}.{name}” is not 64 hex digits."));
+        let wrong = || StartError::Settings(format!("Setting “{place}.{name}” is not 64 hex digits."));
         hex.map(|hex| MasterKey::from_hex(hex).ok_or_else(wrong)).transpose()
     };
     let current = match (hex_key("master_key", keys.master_key.as_deref())?, &keys.master_key_file) {
         (Some(key), _) => key,
-        (None, Some(file)) => MasterKey::from_file(file).map_err(StartError)?,
-        (None, None) => return Err(StartError(format!("Setting “{place}” names no master key."))),
+        (None, Some(file)) => MasterKey::from_file(file).map_err(StartError::Settings)?,
+        (None, None) => return Err(StartError::Settings(format!("Setting “{place}” names no master key."))),
     };
     let previous = match hex_key("previous_master_key", keys.previous_master_key.as_deref())? {
         Some(key) => Some(key),
@@ -257,9 +290,9 @@ fn master_keys(keys: &Keys, place: &str) -> std::result::Result<MasterKeys, Star
 fn previous_key(file: Option<&Path>) -> std::result::Result<Option<MasterKey>, StartError> {
     match file {
         Some(file) if !file.exists() => {
-            Err(StartError(format!("The key file {} does not exist.", file.display())))
+            Err(StartError::Settings(format!("The key file {} does not exist.", file.display())))
         }
-        Some(file) => MasterKey::from_file(file).map(Some).map_err(StartError),
+        Some(file) => MasterKey::from_file(file).map(Some).map_err(StartError::Settings),
         None => Ok(None),
     }
 }
@@ -268,9 +301,9 @@ fn catalog(config: &Config) -> std::result::Result<Catalog, StartError> {
     let Some(file) = &config.catalog else { return Ok(Catalog::built_in()) };
     let place = file.display();
     let text = std::fs::read_to_string(file)
-        .map_err(|error| StartError(format!("Cannot read the model library {place}: {error}.")))?;
+        .map_err(|error| StartError::Settings(format!("Cannot read the model library {place}: {error}.")))?;
     Catalog::parse(&text)
-        .map_err(|error| StartError(format!("The model library {place} cannot be used: {error}")))
+        .map_err(|error| StartError::Settings(format!("The model library {place} cannot be used: {error}")))
 }
 
 async fn open_control(config: &Config) -> std::result::Result<ControlDb, StartError> {
@@ -281,12 +314,13 @@ async fn open_control(config: &Config) -> std::result::Result<ControlDb, StartEr
 
 async fn open_database(config: &Config, url: &str) -> std::result::Result<Db, StartError> {
     let opened = if config.filling { Db::open_unsynced(url).await } else { Db::open(url).await };
-    opened
-        .map_err(|error| StartError(format!("Cannot open the database {}: {error}.", without_password(url))))
+    opened.map_err(|error| {
+        StartError::Failed(format!("Cannot open the database {}: {error}.", without_password(url)))
+    })
 }
 
 fn not_up_to_date(url: &str, error: &sqlx::migrate::MigrateError) -> StartError {
-    StartError(format!("Cannot bring the database {} up to date: {error}.", without_password(url)))
+    StartError::Failed(format!("Cannot bring the database {} up to date: {error}.", without_password(url)))
 }
 
 fn without_password(url: &str) -> String {
@@ -302,7 +336,7 @@ async fn open_signer(
     clock: &Clock,
 ) -> std::result::Result<Signer, StartError> {
     let opened = log::signing::open(control, keys, clock.now()).await;
-    opened.map_err(|error| StartError(error.to_string()))
+    opened.map_err(|error| StartError::Failed(error.to_string()))
 }
 
 async fn open_cell(
@@ -315,9 +349,9 @@ async fn open_cell(
     let db = CellDb::over(open_database(config, &url).await?).await;
     let db = db.map_err(|error| not_up_to_date(&url, &error))?;
     let sealer = open_sealer(&db, &cell, &cell_keys(&cell, keys)?).await?;
-    let bucket = Bucket::open(&config.cell_storage(&cell), cell.region).map_err(StartError)?;
+    let bucket = Bucket::open(&config.cell_storage(&cell), cell.region).map_err(StartError::Settings)?;
     let exports = match cell.exports {
-        Some(_) => Bucket::open(&config.cell_exports(&cell), cell.region).map_err(StartError)?,
+        Some(_) => Bucket::open(&config.cell_exports(&cell), cell.region).map_err(StartError::Settings)?,
         None => bucket.clone(),
     };
     let (writer, task) = LedgerWriter::start(db.clone(), clock.clone());
@@ -327,7 +361,7 @@ async fn open_cell(
 /// A node with another master key could neither read prompts nor check links: it must not start.
 async fn open_sealer(db: &CellDb, cell: &Cell, keys: &MasterKeys) -> std::result::Result<Sealer, StartError> {
     let opened = Sealer::open(db.clone(), keys).await;
-    opened.map_err(|why| StartError(format!("Cell “{}” {why}.", cell.name)))
+    opened.map_err(|why| StartError::Failed(format!("Cell “{}” {why}.", cell.name)))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use agentframer::domain::audit::{Linked, Verifier};
+use agentframer::domain::audit::{ExportedRow, Verifier};
 use agentframer::domain::proof::{Fault, Proof, Witness};
 use agentframer::engine::log::signing;
 use flate2::bufread::MultiGzDecoder;
@@ -68,7 +68,8 @@ impl Chain {
         Self { proof: Proof::new(Verifier::default(), witness), covered, place: file.display().to_string() }
     }
 
-    fn add(&mut self, row: &Linked) -> Result<(), Failure> {
+    fn add(&mut self, row: ExportedRow) -> Result<(), Failure> {
+        let row = row.checked().map_err(|fault| broken(fault.into()))?;
         if let Some((first, last)) = self.covered.take()
             && (first + 1..=last).contains(&row.seq)
         {
@@ -78,7 +79,7 @@ impl Chain {
                 row.seq
             )));
         }
-        self.proof.next(row).map_err(broken)
+        self.proof.next(&row).map_err(broken)
     }
 
     fn add_lines(&mut self, input: impl BufRead) -> Result<(), Failure> {
@@ -88,7 +89,7 @@ impl Chain {
                 continue;
             }
             let row = serde_json::from_str(&line).map_err(|error| self.unreadable(index + 1, &error))?;
-            self.add(&row)?;
+            self.add(row)?;
         }
         Ok(())
     }
@@ -175,8 +176,8 @@ impl<'de> Visitor<'de> for Rows<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<(), A::Error> {
-        while let Some(row) = rows.next_element::<Linked>()? {
-            if let Err(fault) = self.chain.add(&row) {
+        while let Some(row) = rows.next_element::<ExportedRow>()? {
+            if let Err(fault) = self.chain.add(row) {
                 *self.fault = Some(fault);
                 return Err(A::Error::custom("the log is broken"));
             }

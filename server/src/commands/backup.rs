@@ -11,7 +11,7 @@ use crate::cli::{Failure, say};
 
 /// Works beside a running server.
 pub async fn backup(config: Config, folder: &Path) -> Result<(), Failure> {
-    let engine = Engine::open(config, Clock::System).await.map_err(Failure::failed)?;
+    let engine = Engine::open(config, Clock::System).await.map_err(Failure::start)?;
     let written = engine.backup(folder).await;
     engine.shutdown().await;
     let manifest = written.map_err(Failure::failed)?;
@@ -23,7 +23,7 @@ pub async fn backup(config: Config, folder: &Path) -> Result<(), Failure> {
 
 /// Proves itself: the restored databases are opened anew and checked.
 pub async fn restore(config: Config, folder: &Path) -> Result<(), Failure> {
-    let engine = Engine::open(config.clone(), Clock::System).await.map_err(Failure::failed)?;
+    let engine = Engine::open(config.clone(), Clock::System).await.map_err(Failure::start)?;
     let restored = engine.restore(folder).await;
     engine.shutdown().await;
     let report = restored.map_err(Failure::failed)?;

@@ -20,7 +20,7 @@ pub async fn bootstrap(config: Config, args: BootstrapArgs) -> Result<(), Failur
         top_up: args.top_up,
         agent: args.agent,
     };
-    let engine = Engine::open(config, Clock::System).await.map_err(Failure::failed)?;
+    let engine = Engine::open(config, Clock::System).await.map_err(Failure::start)?;
     let done = engine.bootstrap(wanted).await;
     engine.shutdown().await;
     let done = done.map_err(|error| match error {

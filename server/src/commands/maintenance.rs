@@ -1,15 +1,15 @@
 //! Small commands for operators.
 
-use agentframer::engine::Engine;
 use agentframer::engine::clock::Clock;
 use agentframer::engine::config::Config;
+use agentframer::engine::{Engine, check_settings};
 
 use crate::cli::{Failure, say};
 use crate::rest;
 
 /// Opening brings the tables up to date; this does it before the servers of a new version start.
 pub async fn migrate(config: Config) -> Result<(), Failure> {
-    let engine = Engine::open(config, Clock::System).await.map_err(Failure::failed)?;
+    let engine = Engine::open(config, Clock::System).await.map_err(Failure::start)?;
     engine.shutdown().await;
     say("The databases are up to date.");
     Ok(())
@@ -17,7 +17,7 @@ pub async fn migrate(config: Config) -> Result<(), Failure> {
 
 /// Prints each fault on a line.
 pub async fn check(config: Config) -> Result<(), Failure> {
-    let engine = Engine::open(config, Clock::System).await.map_err(Failure::failed)?;
+    let engine = Engine::open(config, Clock::System).await.map_err(Failure::start)?;
     let faults = engine.check().await;
     engine.shutdown().await;
     let faults = faults.map_err(Failure::failed)?;
@@ -32,8 +32,9 @@ pub async fn check(config: Config) -> Result<(), Failure> {
     }
 }
 
-/// The settings in force were read already; a wrong one ended before this.
+/// The settings in force, and the files that they name. Nothing is opened or made.
 pub fn config(config: &Config) -> Result<(), Failure> {
+    check_settings(config).map_err(Failure::start)?;
     say(format_args!(
         "The settings are good. The server listens on {} and is reached at {}.",
         config.listen,

@@ -27,7 +27,7 @@ pub async fn serve(mut config: Config) -> Result<(), Failure> {
     })?;
     // Port 0 means any free one: links need the real one.
     config.listen = listener.local_addr().map_err(Failure::failed)?;
-    let engine = Engine::open(config, Clock::System).await.map_err(Failure::failed)?;
+    let engine = Engine::open(config, Clock::System).await.map_err(Failure::start)?;
     refuse_half_restored(&engine).await?;
     engine.start_background();
     greet(&engine).await?;

@@ -12,7 +12,7 @@ use std::str::FromStr;
 use jiff::ToSpan;
 use serde::{Deserialize, Serialize};
 
-pub use self::outlook::{Standout, forecast, median, standouts};
+pub use self::outlook::{Runway, Standout, forecast, median, standouts};
 pub use self::span::{Preset, Span};
 use super::field::FieldError;
 use super::money::Usd;

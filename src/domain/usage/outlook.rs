@@ -10,6 +10,8 @@ use crate::domain::time::{DAY, Time};
 const LOOK_BACK: i64 = 28;
 /// Fewer of them say nothing.
 const LEAST_COMPARED: usize = 7;
+/// Days that are told of a balance; more is no guide.
+const LONGEST_RUNWAY: i64 = 365;
 /// How far above the usual it must be …
 const TIMES_USUAL: i64 = 3;
 /// … and by how much: small change is not news.
@@ -20,6 +22,37 @@ pub fn forecast(spent: Usd, per_day: Usd, now: Time) -> Usd {
     let left = i128::from(now.next_month().micros() - now.micros());
     let rest = i128::from(per_day.micros()) * left / i128::from(DAY);
     spent.saturating_add(Usd::from_micros(i64::try_from(rest).unwrap_or(i64::MAX)))
+}
+
+/// How long a balance lasts at the present pace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runway {
+    /// Nothing is left: paid calls are refused.
+    UsedUp,
+    /// Until about then.
+    Until(Time),
+    /// For more than a year, or for ever where nothing is spent.
+    Long,
+}
+
+impl Runway {
+    /// That of what is available, at `per_day`.
+    pub fn of(available: Usd, per_day: Usd, now: Time) -> Self {
+        if !available.is_positive() {
+            return Self::UsedUp;
+        }
+        let days = available.micros().checked_div(per_day.micros()).filter(|days| *days <= LONGEST_RUNWAY);
+        days.map_or(Self::Long, |days| Self::Until(now.plus(days * DAY)))
+    }
+
+    /// When it ends, where it does within a year.
+    pub const fn end(self, now: Time) -> Option<Time> {
+        match self {
+            Self::UsedUp => Some(now),
+            Self::Until(end) => Some(end),
+            Self::Long => None,
+        }
+    }
 }
 
 /// An hour or day far above the usual.
@@ -92,6 +125,18 @@ mod tests {
     fn the_rest_of_the_month_costs_its_part_of_a_day() {
         let now = time("2026-04-29T12:00:00Z");
         assert_eq!(forecast(Usd::dollars(100), Usd::dollars(10), now), Usd::dollars(115));
+    }
+
+    #[test]
+    fn a_balance_lasts_as_its_pace_allows() {
+        let now = time("2026-10-14T12:00:00Z");
+        let of = |available, per_day| Runway::of(Usd::dollars(available), Usd::dollars(per_day), now);
+        assert_eq!([of(0, 0), of(0, 5)], [Runway::UsedUp; 2]);
+        assert_eq!(of(4, 5), Runway::Until(now));
+        assert_eq!(of(365, 1), Runway::Until(time("2027-10-14T12:00:00Z")));
+        assert_eq!([of(366, 1), of(100, 0)], [Runway::Long; 2]);
+        let ends = [Runway::UsedUp, of(10, 5), Runway::Long].map(|runway| runway.end(now));
+        assert_eq!(ends, [Some(now), Some(now.plus(2 * DAY)), None]);
     }
 
     #[test]

@@ -29,8 +29,7 @@ impl Span {
     /// # Errors
     /// The field `to` where it is not after `from`, `from` where it lies too far back.
     pub fn new(from: Time, to: Time) -> Result<Self, FieldError> {
-        let ends_within = to.hour() != to;
-        let (from, to) = (from.hour(), if ends_within { to.hour().plus(HOUR) } else { to });
+        let (from, to) = (from.hour(), whole_hour_after(to));
         if from >= to {
             return Err(FieldError::new("to", "is not after the beginning"));
         }
@@ -51,6 +50,20 @@ impl Span {
         Self::new(from, to)
     }
 
+    /// As [`Self::parse`], but open where an end is not given: nothing is too old then, and nothing too new.
+    ///
+    /// # Errors
+    /// The field `from` or `to`.
+    pub fn parse_open(from: Option<&str>, to: Option<&str>) -> Result<Self, FieldError> {
+        let from = from.map(|text| moment("from", text, false)).transpose()?;
+        let to = to.map(|text| moment("to", text, true)).transpose()?;
+        match (from, to) {
+            (Some(from), Some(to)) => Self::new(from, to),
+            (Some(from), None) => Ok(Self { from: from.hour(), to: Time(i64::MAX) }),
+            (None, to) => Ok(Self { from: Time(i64::MIN), to: to.map_or(Time(i64::MAX), whole_hour_after) }),
+        }
+    }
+
     /// The intervals of the span, each by its first moment.
     ///
     /// # Errors
@@ -68,18 +81,25 @@ impl Span {
         Ok(starts)
     }
 
-    /// What it is compared with: the same days of the months before where it begins with a month, otherwise as many hours
+    /// What a span without a name is compared with: as many months before where it is whole ones, otherwise as many hours
     /// right before it.
     #[must_use]
     pub fn previous(self) -> Self {
-        if self.from.month_start() != self.from {
-            let length = self.to.micros() - self.from.micros();
-            return Self { from: self.from.plus(-length), to: self.from };
-        }
+        let is_months = self.from.month_start() == self.from && self.to.month_start() == self.to;
+        if is_months { self.same_days_before() } else { self.earlier(self.to.micros() - self.from.micros()) }
+    }
+
+    /// The same days of the months before, as many as it touches from the first of one on; never beyond its own beginning.
+    #[must_use]
+    pub fn same_days_before(self) -> Self {
         let (first, last) = (self.from.date(), self.to.plus(-1).date());
         let years = i32::from(last.year()) - i32::from(first.year());
         let months = 12 * years + i32::from(last.month()) - i32::from(first.month()) + 1;
         Self { from: self.from.months_back(months), to: months_before(self.to, months).min(self.from) }
+    }
+
+    fn earlier(self, micros: i64) -> Self {
+        Self { from: self.from.plus(-micros), to: self.to.plus(-micros) }
     }
 
     /// Its whole days, between what is left at either end.
@@ -93,6 +113,10 @@ impl Span {
     pub fn holds(self, time: Time) -> bool {
         self.from <= time && time < self.to
     }
+}
+
+fn whole_hour_after(time: Time) -> Time {
+    if time.hour() == time { time } else { time.hour().plus(HOUR) }
 }
 
 fn moment(field: &str, text: &str, is_end: bool) -> Result<Time, FieldError> {
@@ -174,6 +198,17 @@ impl Preset {
         };
         Span { from, to }
     }
+
+    /// What its span is compared with: days with the same hours as many days ago, months with their same days.
+    #[must_use]
+    pub fn previous(self, span: Span) -> Span {
+        match self {
+            Self::Today => span.earlier(DAY),
+            Self::Week => span.earlier(7 * DAY),
+            Self::ThirtyDays => span.earlier(30 * DAY),
+            Self::Month | Self::LastMonth | Self::Quarter => span.same_days_before(),
+        }
+    }
 }
 
 impl FromStr for Preset {
@@ -210,20 +245,65 @@ mod tests {
         assert_eq!(Span::parse(Some("soon"), None, Time::default()).unwrap_err().field, "from");
     }
 
+    /// From which hour to which.
+    fn hours(Span { from, to }: Span) -> (String, String) {
+        (from.to_string()[..13].to_owned(), to.to_string()[..13].to_owned())
+    }
+
+    fn is(from: &str, to: &str) -> (String, String) {
+        (from.to_owned(), to.to_owned())
+    }
+
     #[test]
-    fn the_period_before_has_the_same_days() {
-        let before = |from: &str, to: &str| {
-            let Span { from, to } = span(from, to).previous();
-            (from.to_string()[..13].to_owned(), to.to_string()[..13].to_owned())
-        };
-        let is = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+    fn an_end_that_is_not_given_is_open() {
+        let open = |from, to| Span::parse_open(from, to).unwrap();
+        let (early, late) = (time("1970-01-01T00:00:00Z"), time("9000-01-01T00:00:00Z"));
+        let since = open(Some("2026-04-01T10:59:00Z"), None);
+        assert!(since.holds(time("2026-04-01T10:00:00Z")) && since.holds(late) && !since.holds(early));
+        let until = open(None, Some("2050-01-01"));
+        assert!(until.holds(early) && until.holds(time("2050-01-01T23:00:00Z")) && !until.holds(late));
+        assert!(open(None, None).holds(early) && open(None, None).holds(late));
+        assert_eq!(open(Some("2026-04-01"), Some("2026-04-30")), span("2026-04-01", "2026-04-30"));
+        let wrong = |from, to| Span::parse_open(from, to).unwrap_err().field;
+        assert_eq!([wrong(Some("soon"), None), wrong(None, Some("soon"))], ["from", "to"]);
+        assert_eq!(wrong(Some("2026-04-02"), Some("2026-04-01")), "to");
+    }
+
+    #[test]
+    fn a_preset_is_compared_with_what_its_name_says() {
+        let before = |preset: Preset, now: &str| hours(preset.previous(preset.span(time(now))));
+        let afternoon = "2026-05-17T14:20:00Z";
+        assert_eq!(before(Preset::Today, afternoon), is("2026-05-16T00", "2026-05-16T15"));
+        assert_eq!(before(Preset::Today, "2026-05-01T14:20:00Z"), is("2026-04-30T00", "2026-04-30T15"));
+        assert_eq!(before(Preset::Week, "2026-05-07T14:20:00Z"), is("2026-04-24T00", "2026-04-30T15"));
+        assert_eq!(before(Preset::ThirtyDays, "2026-05-30T14:20:00Z"), is("2026-04-01T00", "2026-04-30T15"));
+        assert_eq!(before(Preset::Month, afternoon), is("2026-04-01T00", "2026-04-17T15"));
+        assert_eq!(before(Preset::LastMonth, afternoon), is("2026-03-01T00", "2026-04-01T00"));
+        assert_eq!(before(Preset::Quarter, "2026-06-17T14:20:00Z"), is("2026-01-01T00", "2026-03-17T15"));
+    }
+
+    #[test]
+    fn a_free_range_is_compared_with_the_hours_before_it_and_whole_months_with_months() {
+        let before = |from: &str, to: &str| hours(span(from, to).previous());
+        assert_eq!(before("2026-04-10", "2026-04-16"), is("2026-04-03T00", "2026-04-10T00"));
+        assert_eq!(before("2026-04-01", "2026-04-07"), is("2026-03-25T00", "2026-04-01T00"));
+        assert_eq!(before("2026-03-01", "2026-03-31"), is("2026-02-01T00", "2026-03-01T00"));
+        assert_eq!(before("2026-04-01", "2026-06-30"), is("2026-01-01T00", "2026-04-01T00"));
+        assert_eq!(
+            before("2026-04-01T00:00:00Z", "2026-04-01T05:00:00Z"),
+            is("2026-03-31T19", "2026-04-01T00")
+        );
+    }
+
+    #[test]
+    fn months_are_compared_with_their_same_days() {
+        let before = |from: &str, to: &str| hours(span(from, to).same_days_before());
         assert_eq!(before("2026-04-01", "2026-04-22"), is("2026-03-01T00", "2026-03-23T00"));
         assert_eq!(before("2026-03-01", "2026-03-31"), is("2026-02-01T00", "2026-03-01T00"));
         assert_eq!(before("2026-03-01", "2026-03-29"), is("2026-02-01T00", "2026-03-01T00"));
         assert_eq!(before("2026-02-01", "2026-02-28"), is("2026-01-01T00", "2026-02-01T00"));
         assert_eq!(before("2026-04-01", "2026-06-30"), is("2026-01-01T00", "2026-04-01T00"));
         assert_eq!(before("2026-04-01", "2026-05-10"), is("2026-02-01T00", "2026-03-11T00"));
-        assert_eq!(before("2026-04-10", "2026-04-16"), is("2026-04-03T00", "2026-04-10T00"));
         assert_eq!(
             before("2026-04-01T00:00:00Z", "2026-04-01T05:00:00Z"),
             is("2026-03-01T00", "2026-03-01T05")

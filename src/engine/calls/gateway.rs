@@ -200,7 +200,7 @@ impl Call {
             model: Some(model.to_owned()),
             prompt_hash: Some(prompt_hash.to_owned()),
             event: Some(GENERATION_FAILED.to_owned()),
-            data: Some(json!({ "code": error.code, "message": error.kept() })),
+            data: Some(json!({ "code": error.code, "message": error.kept(), "retryable": error.retryable })),
             ..self.entry()
         }
     }
@@ -351,6 +351,7 @@ impl Engine {
             "duration_s",
             "seed",
             "subject",
+            "idempotency_key",
         ])?;
         let estimate = match arguments.text("tool")? {
             Some(tool) => Some(self.estimate(call, tool, arguments)?),

@@ -96,6 +96,14 @@ impl Bucket {
         }
     }
 
+    /// Whether `storage` could be opened, without making a folder.
+    ///
+    /// # Errors
+    /// As [`Bucket::open`].
+    pub fn check(storage: &str, region: Region) -> std::result::Result<(), String> {
+        if storage.starts_with("file:") { Ok(()) } else { Self::open(storage, region).map(drop) }
+    }
+
     fn open_folder(folder: &str) -> std::result::Result<Self, String> {
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("Cannot make the media folder {folder}: {error}."))?;

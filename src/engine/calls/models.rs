@@ -1,6 +1,7 @@
 //! The model library as one workspace sees it: what is allowed there, and what each model cost it.
 
 use crate::domain::catalog::Model;
+use crate::domain::field::FieldError;
 use crate::domain::money::Usd;
 use crate::domain::settings::Inference;
 use crate::engine::Engine;
@@ -16,6 +17,8 @@ pub struct WorkspaceModel {
     pub model: Model,
     /// Whether its provider is set up on this server.
     pub is_ready: bool,
+    /// Whether its vendor has closed it: no call can use it, whatever the workspace allows.
+    pub is_closed: bool,
     /// Whether the workspace allows it; an agent's policy may still not.
     pub is_allowed: bool,
     /// Whether the workspace's residency rule keeps agents from it.
@@ -42,11 +45,12 @@ impl Engine {
     /// The database's own.
     pub async fn workspace_models(&self, scope: &Scope) -> Result<Vec<WorkspaceModel>> {
         let account = self.account(&scope.workspace).await?;
-        let region = scope.workspace.region;
+        let (region, today) = (scope.workspace.region, self.0.clock.now().date());
         let view = |(model, is_ready): (&Model, bool)| {
             let stays = model.stays_in(region) && self.0.providers.stays_in(&model.provider, region);
             WorkspaceModel {
                 is_ready,
+                is_closed: model.check_open(today).is_err(),
                 is_allowed: !account.forbidden_models.contains(&model.id),
                 must_stay: account.inference == Inference::RegionOnly && !stays,
                 model: model.clone(),
@@ -76,9 +80,15 @@ impl Engine {
     /// Allows or forbids a model to every agent of the workspace, from the next call on.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where the library has none such.
+    /// [`Error::NotFound`] where the library has none such; [`Error::Conflict`] where its vendor has closed what is to be
+    /// allowed.
     pub async fn set_model_allowed(&self, scope: &Scope, id: &str, allowed: bool) -> Result<()> {
-        self.0.catalog.get(id).ok_or(Error::NotFound)?;
+        let model = self.0.catalog.get(id).ok_or(Error::NotFound)?;
+        if allowed {
+            let closed =
+                |fault: FieldError| Error::Conflict(format!("{}. Nothing was changed.", fault.message));
+            model.check_open(self.0.clock.now().date()).map_err(closed)?;
+        }
         let before = self.account(&scope.workspace).await?.forbidden_models;
         let mut after = before.clone();
         after.retain(|forbidden| forbidden != id);

@@ -7,13 +7,14 @@ use crate::domain::ids::RequestId;
 use crate::domain::ledger::{Hold, HoldState, KEY_WINDOW};
 use crate::domain::policy::Tool;
 use crate::domain::time::Time;
+use crate::domain::webhooks::event::GENERATION_FAILED;
 use crate::engine::Engine;
 use crate::engine::access::identify::AgentCaller;
 use crate::engine::calls::gateway::{Call, CallError};
 use crate::engine::calls::generate::Begun;
 use crate::engine::error::{Error, Result};
 use crate::engine::log::reading::{GenerationFilter, GenerationView, Page};
-use crate::engine::store::{attempts, books, ledger};
+use crate::engine::store::{books, ledger, log};
 
 /// How a task stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +40,8 @@ pub struct TaskView {
     pub updated_at: Time,
 }
 
+const ANOTHERS_KEY: &str = "Another agent of this workspace used that idempotency_key. Nothing was begun and nothing was charged; \
+                            choose another key.";
 /// How long a task can be asked for, in microseconds: as long as its idempotency key counts.
 pub const TASK_LIFETIME: i64 = KEY_WINDOW;
 
@@ -64,8 +67,26 @@ impl Engine {
         match self.begin(&call, &arguments).await? {
             // Its end is in the database.
             Begun::New(_) => Ok(call.request_id),
-            Begun::Answered { request_id, .. } | Begun::Running { request_id, .. } => Ok(request_id),
+            Begun::Answered { request_id, .. } | Begun::Running { request_id, .. } => {
+                self.own_reservation(caller, &request_id).await.map(|_| request_id).map_err(|error| {
+                    match error {
+                        Error::NotFound => CallError::new("conflict", ANOTHERS_KEY, false),
+                        error => error.into(),
+                    }
+                })
+            }
         }
+    }
+
+    /// A reservation of this agent, and when it ended.
+    async fn own_reservation(
+        &self,
+        caller: &AgentCaller,
+        request_id: &RequestId,
+    ) -> Result<(Hold, Option<Time>)> {
+        let (workspace, db) = (caller.workspace(), &self.cell(caller.workspace())?.db);
+        let found = books::reservation(db, &workspace.id, request_id).await?;
+        found.filter(|(hold, _)| &hold.agent_id == caller.id()).ok_or(Error::NotFound)
     }
 
     /// How a task of this agent stands.
@@ -73,10 +94,7 @@ impl Engine {
     /// # Errors
     /// [`Error::NotFound`] for another agent's call too.
     pub async fn task(&self, caller: &AgentCaller, request_id: &RequestId) -> Result<TaskView> {
-        let (workspace, db) = (caller.workspace(), &self.cell(caller.workspace())?.db);
-        let found = books::reservation(db, &workspace.id, request_id).await?;
-        let own = found.filter(|(hold, _)| &hold.agent_id == caller.id());
-        let (hold, ended_at) = own.ok_or(Error::NotFound)?;
+        let (hold, ended_at) = self.own_reservation(caller, request_id).await?;
         let state = match hold.state {
             HoldState::Held => TaskState::Working,
             HoldState::Settled => TaskState::Completed(self.settled_answer(caller, request_id).await?),
@@ -114,14 +132,15 @@ impl Engine {
         Ok(answer)
     }
 
+    /// As the log tells it: attempts stand for several calls.
     async fn released_error(&self, caller: &AgentCaller, request_id: &RequestId) -> Result<CallError> {
         let db = &self.cell(caller.workspace())?.db;
-        let attempt =
-            attempts::of_request(db, &caller.workspace().id, request_id).await?.map(|row| row.attempt);
-        let timed_out = attempt.as_ref().is_none_or(|attempt| attempt.code == "provider_timeout");
-        let code = if timed_out { "provider_timeout" } else { "provider_failed" };
-        let message = attempt
-            .map_or_else(|| "The call ended without a result. Nothing was charged.".into(), |a| a.message);
-        Ok(CallError::new(code, message, true))
+        let told =
+            log::data_of_acts(db, &caller.workspace().id, request_id.as_str(), GENERATION_FAILED).await?;
+        let told = told.into_iter().flatten().next().unwrap_or_default();
+        let code = if told["code"] == "provider_failed" { "provider_failed" } else { "provider_timeout" };
+        let message =
+            told["message"].as_str().unwrap_or("The call ended without a result. Nothing was charged.");
+        Ok(CallError::new(code, message, told["retryable"].as_bool().unwrap_or(true)))
     }
 }

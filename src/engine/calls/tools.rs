@@ -200,7 +200,8 @@ fn get_credits() -> ToolDefinition {
         "count": whole("The call's count", 1, 1000),
         "duration_s": whole("The call's duration", 1, 3600),
         "seed": whole("The call's seed", 0, u64::MAX),
-        "subject": subject()
+        "subject": subject(),
+        "idempotency_key": text("The call's idempotency_key; changes no price")
     });
     let maybe_usd = |description: &str| json!({ "type": ["number", "null"], "description": description });
     let fields = json!({
@@ -300,13 +301,16 @@ fn top_up_balance() -> ToolDefinition {
         "amount_usd": { "type": "number", "exclusiveMinimum": 0, "description": "US dollars with at most six decimals" },
         "reference": { "type": "string", "minLength": 1, "maxLength": 200, "description": "What finance finds it by, such as an order number" }
     });
-    let fields = json!({ "id": text("The ledger entry"), "balance_usd": usd("The balance afterwards") });
+    let fields = json!({
+        "id": text("The ledger entry"), "ts": time("When"), "amount_usd": usd("How much came in"),
+        "reference": text("What finance finds it by"), "balance_usd": usd("The balance afterwards")
+    });
     ToolDefinition {
         tool: Tool::TopUpBalance,
         title: "Top up the balance",
         description: "Adds money to the workspace's prepaid balance. Not idempotent: each call adds.",
         input_schema: input(properties, &["amount_usd", "reference"]),
-        output_schema: output(fields, &["id", "balance_usd"]),
+        output_schema: output(fields, &["id", "ts", "amount_usd", "reference", "balance_usd"]),
         read_only: false,
         destructive: false,
         idempotent: false,

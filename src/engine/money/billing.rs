@@ -99,6 +99,12 @@ pub struct LedgerRow {
 pub struct TopUp {
     /// The ledger entry.
     pub id: LedgerEntryId,
+    /// When.
+    pub ts: Time,
+    /// How much.
+    pub amount_usd: Usd,
+    /// What it was paid with.
+    pub reference: String,
     /// The balance afterwards.
     pub balance_usd: Usd,
 }
@@ -206,13 +212,13 @@ impl Engine {
         }
         let data = json!({ "amount_usd": amount, "reference": reference });
         let act = Box::new(self.act(scope, "balance.topped_up", data, Vec::new()).await?);
-        let work = Work::TopUp { amount, reference, act };
+        let work = Work::TopUp { amount, reference: reference.clone(), act };
         let outcome = self.cell(&scope.workspace)?.writer.submit(&scope.workspace.id, work).await?;
         let too_much = || {
             wrong(format!("would bring the balance above {}; no money was moved", LARGEST_BALANCE.display()))
         };
         let id = outcome.ledger_entry.ok_or_else(too_much)?;
-        Ok(TopUp { id, balance_usd: outcome.balance })
+        Ok(TopUp { id, ts: outcome.at, amount_usd: amount, reference, balance_usd: outcome.balance })
     }
 
     /// The last top-up of this amount with this reference, within a day: the same may have been sent twice.

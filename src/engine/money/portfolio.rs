@@ -9,7 +9,7 @@ use crate::domain::access::{Permission, Role};
 use crate::domain::ids::{UserId, WorkspaceId};
 use crate::domain::money::Usd;
 use crate::domain::time::Time;
-use crate::domain::usage::{Interval, Span, Sums, forecast};
+use crate::domain::usage::{Interval, Runway, Span, Sums, forecast};
 use crate::engine::Engine;
 use crate::engine::access::scope::{Origin, Scope};
 use crate::engine::access::workspaces::Workspace;
@@ -17,7 +17,6 @@ use crate::engine::error::Result;
 use crate::engine::money::usage::UsageQuery;
 use crate::engine::store::{agents, workspaces};
 use crate::engine::views::notices::Notice;
-use crate::engine::views::overview::runs_out;
 
 /// Workspaces that are asked at the same time.
 const AT_ONCE: usize = 8;
@@ -37,8 +36,8 @@ pub struct Standing {
     pub before: Usd,
     /// What this month will have cost.
     pub forecast: Usd,
-    /// When the balance runs out at the pace of the last days; as the balance.
-    pub runs_out: Option<Time>,
+    /// How long the balance lasts at the pace of the last days; as the balance.
+    pub runway: Option<Runway>,
     /// What is wrong now, as far as the role may know.
     pub notices: Vec<Notice>,
     /// Agents that are not revoked.
@@ -56,6 +55,16 @@ pub enum Unknown {
     Elsewhere,
     /// Its cell's database does not answer.
     Unreachable,
+}
+
+impl Unknown {
+    /// The word in sheets.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Elsewhere => "elsewhere",
+            Self::Unreachable => "unreachable",
+        }
+    }
 }
 
 /// A line of the list of one's workspaces.
@@ -112,7 +121,7 @@ impl Engine {
         let span = Span { from: now.month_start(), to: Interval::Hour.next(now) };
         let of = |span, interval| UsageQuery { span, interval, grouping: None };
         let month = self.usage(scope, of(span, Interval::Day)).await?;
-        let before = self.usage(scope, of(span.previous(), Interval::Month)).await?.total().cost;
+        let before = self.usage(scope, of(span.same_days_before(), Interval::Month)).await?.total().cost;
         let (per_day, account) = (self.pace(scope).await?.per_day, self.account(&scope.workspace).await?);
         let credits = self.credits(scope).await?;
         let knows = scope.role.may(Permission::ReadBilling);
@@ -123,7 +132,7 @@ impl Engine {
             reserved: knows.then_some(credits.reserved_usd),
             before,
             forecast: forecast(total.cost, per_day, now),
-            runs_out: runs_out(credits.available_usd, per_day, now).filter(|_| knows),
+            runway: knows.then(|| Runway::of(credits.available_usd, per_day, now)),
             notices: self.notices(scope, &credits, &agents).await?,
             agents: agents.iter().filter(|agent| agent.state != agents::AgentState::Revoked).count(),
             cost_centre: account.cost_centre,

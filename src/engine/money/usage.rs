@@ -109,13 +109,17 @@ impl Engine {
         Ok(all)
     }
 
-    /// Usage, what it is compared with, what stands out and where the month is going.
+    /// Usage beside that of the span `previous`, what stands out and where the month is going.
     ///
     /// # Errors
     /// As [`Engine::usage`].
-    pub async fn usage_report(&self, scope: &Scope, query: UsageQuery) -> Result<UsageReport> {
+    pub async fn usage_report(
+        &self,
+        scope: &Scope,
+        query: UsageQuery,
+        previous: Span,
+    ) -> Result<UsageReport> {
         let usage = self.usage(scope, query).await?;
-        let previous = query.span.previous();
         let before =
             self.usage(scope, UsageQuery { span: previous, interval: Interval::Month, ..query }).await?;
         // Both are about one workspace.

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::access::Role;
+use crate::domain::access::{Permission, Role};
 use crate::domain::time::{MINUTE, Time};
+use crate::engine::access::scope::{Origin, Principal};
 use crate::engine::calls::providers::Providers;
 use crate::engine::store::{pending_acts, workspaces};
 use crate::engine::tests::killed::killed_after;
@@ -65,6 +66,26 @@ both_engines! {
         assert_eq!(follow(&world).await, 1);
         assert_eq!(logged(&world, "member.role_changed").await, [data]);
         assert_eq!(follow(&world).await, 0);
+    }
+
+    async fn a_removed_persons_keys_end_although_the_node_died(on) {
+        let world = World::with_money(on, "1").await;
+        add_member(&world, "dan@example.com", Role::Developer).await;
+        let members = world.engine.members(&world.admin().await).await.unwrap();
+        let user = members.into_iter().find(|member| member.role == Role::Developer).unwrap().user_id;
+        let origin = Origin::new(world.engine.new_request_id(), None);
+        let dan = Principal::User(user.clone());
+        let dan = world.engine.scope(&dan, &world.made.workspace_id, Permission::ChangeAgents, origin).await.unwrap();
+        let key = world.engine.create_key(&dan, "nightly", "viewer", None).await.unwrap().key;
+        let (scope, data) = (world.admin().await, json!({ "user_id": user, "role": "developer" }));
+        let act = world.engine.note_act(&scope, "member.removed", data).await.unwrap();
+        assert!(workspaces::change_member(&world.engine.0.control, &user, None, &act).await.unwrap());
+        assert!(world.engine.key_principal(&key).await.unwrap().is_some(), "its node did not come so far");
+        assert_eq!(follow(&world).await, 1);
+        assert!(world.engine.key_principal(&key).await.unwrap().is_none());
+        assert!(world.engine.key_principal(&world.made.api_key).await.unwrap().is_some(), "others' keys stay");
+        let ended = world.engine.keys(&scope).await.unwrap().into_iter().find(|key| key.made_by == user).unwrap().ended_at;
+        assert_eq!(ended, Some(act.made_at));
     }
 
     async fn what_was_refused_leaves_no_act(on) {

@@ -6,8 +6,9 @@ use tempfile::TempDir;
 use crate::domain::access::Role;
 use crate::domain::alerts::AlertSettings;
 use crate::domain::ids::UserId;
-use crate::domain::time::DAY;
+use crate::domain::time::{DAY, HOUR};
 use crate::engine::Engine;
+use crate::engine::access::bootstrap::Bootstrap;
 use crate::engine::access::people::NewPerson;
 use crate::engine::access::scope::Origin;
 use crate::engine::alerts::AlertChange;
@@ -15,24 +16,48 @@ use crate::engine::clock::Clock;
 use crate::engine::config::Config;
 use crate::engine::error::Error;
 use crate::engine::log::reading::Page;
-use crate::engine::store::data_keys;
+use crate::engine::random;
+use crate::engine::store::workspaces::{self, Workspace};
+use crate::engine::store::{accounts, data_keys};
 use crate::engine::tests::data_requests::{approved, file, files_with, image, prompt, second_admin, view};
 use crate::engine::tests::faults::Faulty;
 use crate::engine::tests::killed::killed_after;
 use crate::engine::tests::support::{Databases, World, add_member, bootstrap, both_engines, mails, usd};
 
-/// A node on `databases` with the buckets and the master key of `world`.
-async fn beside(world: &World, databases: &Databases, clock: &Clock) -> Engine {
+/// For a node on `databases` with the buckets and the master key of `world`.
+fn config_beside(world: &World, databases: &Databases) -> Config {
     let mut config = databases.config();
     config.security.master_key = world.engine.config().security.master_key.clone();
     for cell in &mut config.cells {
         cell.storage = Some(world.engine.config().cell_storage(cell));
     }
+    config
+}
+
+async fn beside(world: &World, databases: &Databases, clock: &Clock) -> Engine {
+    Engine::open(config_beside(world, databases), clock.clone()).await.unwrap()
+}
+
+/// A node that serves this cell only.
+async fn serving(config: &Config, cell: &str, clock: &Clock) -> Engine {
+    let mut config = config.clone();
+    config.cells.retain(|own| own.name == cell);
     Engine::open(config, clock.clone()).await.unwrap()
 }
 
+/// A workspace of the same Admin in the US cell.
+async fn states(world: &World) -> World {
+    let there = Bootstrap { workspace: "States".into(), region: "us-east-1".into(), ..bootstrap("5") };
+    let made = world.engine.bootstrap(there).await.unwrap();
+    World { made, engine: world.engine.clone(), clock: world.clock.clone(), _databases: Databases::sqlite() }
+}
+
 /// A node on `databases` with the master key of `world` and these buckets.
-async fn beside_buckets(world: &World, databases: &Databases, buckets: [(&str, &Faulty); 2]) -> Engine {
+pub(super) async fn beside_buckets(
+    world: &World,
+    databases: &Databases,
+    buckets: [(&str, &Faulty); 2],
+) -> Engine {
     let mut config = databases.config();
     config.security.master_key_file = Some(world.engine.config().data_dir.join("master.key"));
     let mut engine = Engine::open(config, world.clock.clone()).await.unwrap();
@@ -129,6 +154,65 @@ both_engines! {
         restored.assert_whole().await;
     }
 
+    async fn a_restore_of_one_region_leaves_the_others_in_the_directory(on) {
+        let other = on.of_the_other_kind().await;
+        let world = world(on).await;
+        states(&world).await;
+        let here = world.admin().await.workspace;
+        let half_made = Workspace { id: random::id(world.clock.now()), name: "Half made".into(), ..here.clone() };
+        let mut transaction = world.engine.0.control.begin().await.unwrap();
+        workspaces::insert(&mut transaction, &half_made).await.unwrap();
+        transaction.commit().await.unwrap();
+        let folder = TempDir::new().unwrap();
+        let eu = serving(world.engine.config(), "eu", &world.clock).await;
+        let manifest = eu.backup(folder.path()).await.unwrap();
+        assert_eq!(manifest.databases.keys().collect::<Vec<_>>(), ["cell-eu", "control"]);
+
+        let restored = serving(&config_beside(&world, &other), "eu", &world.clock).await;
+        restored.restore(folder.path()).await.unwrap();
+        let mine = restored.memberships(&world.made.user_id).await.unwrap();
+        assert_eq!(mine.iter().map(|(own, _)| own.name.as_str()).collect::<Vec<_>>(), ["Growth", "States"]);
+        assert_eq!(workspaces::of_cell(&restored.0.control, "eu").await.unwrap(), [here], "one had no account yet");
+        assert_eq!(restored.check().await.unwrap(), Vec::<String>::new());
+    }
+
+    async fn who_left_on_the_server_of_another_region_does_not_come_back(on) {
+        let other = on.of_the_other_kind().await;
+        let world = world(on).await;
+        let states = states(&world).await;
+        add_member(&states, "grace@example.com", Role::Viewer).await;
+        let members = world.engine.members(&states.admin().await).await.unwrap();
+        let grace = members.into_iter().find(|member| member.role == Role::Viewer).unwrap().user_id;
+        let settings = AlertSettings { recipients: vec!["grace@example.com".into()], ..AlertSettings::default() };
+        world.engine.set_alerts(&world.admin().await, AlertChange { settings, slack_url: None }).await.unwrap();
+        let folder = TempDir::new().unwrap();
+        let eu = serving(world.engine.config(), "eu", &world.clock).await;
+        let us = serving(world.engine.config(), "us", &world.clock).await;
+        eu.backup(folder.path()).await.unwrap();
+        let origin = Origin::new(us.new_request_id(), None);
+        us.delete_account(&grace, "a long enough passphrase", origin).await.unwrap();
+        eu.forget_leaving().await.unwrap();
+        assert_eq!(world.tables_with("grace@example.com").await, Vec::<String>::new(), "the alerts of the EU too");
+
+        let restored = serving(&config_beside(&world, &other), "eu", &world.clock).await;
+        assert!(restored.restore(folder.path()).await.unwrap().erased_again > 0);
+        assert_eq!(restored.user(&grace).await.unwrap(), None);
+    }
+
+    async fn a_workspace_that_was_deleted_since_stays_deleted(on) {
+        let other = on.of_the_other_kind().await;
+        let world = world(on).await;
+        image(&world, "the secret of the fox", None).await;
+        let folder = TempDir::new().unwrap();
+        world.engine.backup(folder.path()).await.unwrap();
+        world.engine.delete_workspace(&world.admin().await, "Growth").await.unwrap();
+        let restored = beside(&world, &other, &world.clock).await;
+        assert_eq!(restored.restore(folder.path()).await.unwrap().erased_again, 1);
+        assert!(restored.memberships(&world.made.user_id).await.unwrap().is_empty());
+        assert!(accounts::is_being_deleted(&restored.0.cells["eu"].db, &world.made.workspace_id).await.unwrap());
+        assert_eq!(restored.check().await.unwrap(), Vec::<String>::new());
+    }
+
     async fn what_an_erasure_destroyed_no_backup_opens_even_without_its_marks(on) {
         let world = world(on).await;
         let erased = image(&world, "the secret of the fox", Some("customer-42")).await;
@@ -203,9 +287,11 @@ both_engines! {
 
         let node = &world.engine.0.cells["eu"];
         assert!(!world.engine.kept_keys(node, &manifest.backup_id).await.unwrap().is_empty());
-        world.clock.advance(33 * DAY);
-        world.engine.purge().await.unwrap();
-        let kept = world.engine.kept_keys(node, &manifest.backup_id).await.unwrap();
+        for time in [33 * DAY, 2 * HOUR] {
+            world.clock.advance(time);
+            world.engine.purge().await.unwrap();
+        }
+        let kept = world.engine.kept_keys(node, &manifest.backup_id).await.unwrap_or_default();
         let needed = world.engine.0.cells["eu"].db.clone();
         for key in kept {
             assert!(data_keys::by_id(&needed, &world.made.workspace_id, &key.id).await.unwrap().is_some(), "past its retention");

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use crate::domain::access::Permission;
 use crate::domain::data_requests::State;
 use crate::domain::holds::HoldTarget;
-use crate::domain::ids::{DataRequestId, GenerationId, RequestId};
+use crate::domain::ids::{DataRequestId, RequestId, UserId};
 use crate::domain::search::Field;
 use crate::domain::time::{DAY, HOUR, SECOND};
+use crate::engine::Engine;
 use crate::engine::access::bootstrap::Bootstrap;
 use crate::engine::access::people::NewPerson;
 use crate::engine::access::scope::{Origin, Principal, Scope};
@@ -25,13 +26,10 @@ use crate::engine::data::reconcile::ReconcileReport;
 use crate::engine::error::Error;
 use crate::engine::log::reading::{AuditFilter, Page};
 use crate::engine::log::signing;
-use crate::engine::random;
-use crate::engine::store::data_keys;
 use crate::engine::store::data_requests as store;
-use crate::engine::store::generations::{self, NewGeneration, SealedPrompt};
+use crate::engine::store::generations;
 use crate::engine::tests::faults::Faulty;
 use crate::engine::tests::support::{Databases, World, bootstrap, both_engines};
-use crate::engine::{CellNode, Engine};
 
 fn asked(kind: &str, matching: Value, now: crate::domain::time::Time) -> NewDataRequest {
     serde_json::from_value(json!({
@@ -154,11 +152,6 @@ pub(super) fn files_with(folder: &Path, text: &str) -> Vec<String> {
     found
 }
 
-async fn destroy(node: &CellNode, keys: &[String]) {
-    data_keys::destroy(&node.db, keys).await.unwrap();
-    node.sealer.forget();
-}
-
 both_engines! {
     async fn an_erased_subject_is_gone_and_the_certificate_says_so(on) {
         let world = World::with_money(on, "100").await;
@@ -243,44 +236,6 @@ both_engines! {
         assert_eq!(opened, None, "bytes from an old backup have no key any more");
         let later = image(&world, "a third one", None).await;
         assert_eq!(prompt(&world, &later).await.as_deref(), Some("a third one"));
-        world.assert_whole().await;
-    }
-
-    async fn a_result_whose_key_was_destroyed_while_its_call_ran_goes_with_the_next_purge(on) {
-        let world = World::with_money(on, "100").await;
-        let node = world.engine.0.cells["eu"].clone();
-        for destroyed_first in [true, false] {
-            let now = world.clock.now();
-            let (id, request): (GenerationId, RequestId) = (random::id(now), random::id(now));
-            let workspace = world.made.workspace_id.clone();
-            let sealed = node.sealer.seal_prompt(&workspace, Some("customer-42"), request.as_str(), "a portrait", now);
-            let (key_id, sealed) = sealed.await.unwrap();
-            let keys = [key_id.clone()];
-            let prompt = SealedPrompt {
-                request_id: request.clone(), workspace_id: workspace.clone(), key_id, sealed,
-                created_at: now, expires_at: now.plus(30 * DAY),
-            };
-            let made = NewGeneration {
-                id: id.clone(), workspace_id: workspace.clone(), request_id: request, user_id: "agent.growth-bot".into(),
-                tool: "generate_image".into(), model: "sketch-image-1".into(), cost: crate::domain::money::Usd::ZERO,
-                object_key: format!("{workspace}/2026/10/14/{id}.png"), files: 1, content_type: "image/png".into(), bytes: 3,
-                width: 64, height: 64, duration_s: None, late: false, created_at: now, expires_at: now.plus(30 * DAY), deleted_at: None,
-            };
-            node.bucket.put(&made.object_key, bytes::Bytes::from_static(b"png")).await.unwrap();
-            if destroyed_first {
-                destroy(&node, &keys).await;
-            }
-            let mut transaction = node.db.begin().await.unwrap();
-            generations::insert(&mut transaction, vec![made]).await.unwrap();
-            generations::insert_prompts(&mut transaction, node.db.dialect, vec![prompt]).await.unwrap();
-            transaction.commit().await.unwrap();
-            if !destroyed_first {
-                destroy(&node, &keys).await;
-            }
-            assert_eq!(world.engine.purge().await.unwrap().generations, 1, "destroyed first: {destroyed_first}");
-            let left: Vec<(String, u64)> = node.bucket.list(workspace.as_str()).try_collect().await.unwrap();
-            assert_eq!(left, Vec::new());
-        }
         world.assert_whole().await;
     }
 
@@ -417,6 +372,22 @@ both_engines! {
         assert!(approved.four_eyes);
         assert_eq!(world.engine.cancel_data_request(&world.admin().await, &filed.id).await.unwrap().state, State::Cancelled);
         assert_eq!(world.engine.execute_data_requests().await.unwrap(), usize::from(first.is_ok()));
+    }
+
+    async fn no_role_that_a_filer_gives_gets_round_the_other_admin(on) {
+        let world = World::with_money(on, "1").await;
+        let grace: UserId = second_admin(&world).await.actor.parse().unwrap();
+        let (admin, filed) = (world.admin().await, file(&world, "erasure", json!({ "subject": "x" })).await);
+        world.engine.change_role(&admin, &grace, "viewer").await.unwrap();
+        let alone = world.engine.approve_data_request(&admin, &filed.id, None).await;
+        assert!(matches!(&alone, Err(Error::Conflict(why)) if why.contains("ask another Admin")), "{alone:?}");
+        assert!(!world.engine.may_approve_data_request(&admin, &filed.id).await.unwrap());
+        world.engine.remove_member(&admin, &grace).await.unwrap();
+        assert!(world.engine.may_approve_data_request(&admin, &filed.id).await.unwrap());
+        let approved = world.engine.approve_data_request(&admin, &filed.id, None).await.unwrap();
+        let told = world.acts().await.pop().unwrap().data.unwrap();
+        assert_eq!((approved.four_eyes, &told["four_eyes"]), (false, &json!(false)));
+        assert_eq!(told["admins_at_filing"], 2);
     }
 
     async fn a_due_date_is_extended_once_within_the_first_month(on) {

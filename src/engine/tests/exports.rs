@@ -125,6 +125,32 @@ both_engines! {
         assert!(matches!(node.exports.read(&before[0]).await, Err(Error::NotFound)), "the oldest month went");
     }
 
+    async fn exports_that_were_turned_off_are_listed_while_files_are_there(on) {
+        let (world, bucket) = world(on).await;
+        let admin = world.admin().await;
+        let kept = async || {
+            let places = world.engine.data_places(&admin).await.unwrap();
+            places.into_iter().find(|place| place.what == "Daily exports of the audit log").map(|place| place.kept)
+        };
+        world.engine.set_retention(&admin, None, Some(365)).await.unwrap();
+        assert_eq!(kept().await, None);
+        world.engine.set_daily_export(&admin, true).await.unwrap();
+        assert_eq!(kept().await.as_deref(), Some("365 days"));
+        image(&world, "a fox", None).await;
+        world.clock.advance(2 * DAY);
+        world.engine.export_logs().await.unwrap();
+        world.engine.set_daily_export(&admin, false).await.unwrap();
+        assert!(!world.engine.daily_export(&admin).await.unwrap().is_on);
+        assert_eq!(kept().await.as_deref(), Some("365 days; turned off: no new ones are made"));
+        world.clock.advance(430 * DAY);
+        assert_eq!(world.engine.export_logs().await.unwrap(), 0);
+        world.engine.make_checkpoints().await.unwrap();
+        world.engine.purge().await.unwrap();
+        assert_eq!((exports(&bucket).await, kept().await), (Vec::new(), None));
+        world.engine.set_daily_export(&admin, true).await.unwrap();
+        assert!(world.engine.daily_export(&admin).await.unwrap().is_on);
+    }
+
     async fn exports_that_a_storage_does_not_delete_are_tried_again(on) {
         let (world, bucket) = world(on).await;
         let admin = world.admin().await;

@@ -70,6 +70,10 @@ pub(crate) struct Faulty {
     pub(crate) gate: Arc<Mutex<()>>,
     /// Told when a deletion comes to the gate.
     pub(crate) reached: Arc<Notify>,
+    /// Files are not taken while a test holds it.
+    pub(crate) door: Arc<Mutex<()>>,
+    /// Told when a file comes to the door.
+    pub(crate) came: Arc<Notify>,
 }
 
 impl Faulty {
@@ -82,6 +86,8 @@ impl Faulty {
             asked: Arc::default(),
             gate: Arc::default(),
             reached: Arc::default(),
+            door: Arc::default(),
+            came: Arc::default(),
         }
     }
 
@@ -159,6 +165,8 @@ impl std::fmt::Display for Faulty {
 impl ObjectStore for Faulty {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
         self.pass(Does::Write, location.as_ref())?;
+        self.came.notify_one();
+        let _open = self.door.lock().await;
         let mut bytes = bytes::Bytes::from(payload);
         bytes.truncate(self.kept.load(Ordering::SeqCst));
         self.store.put_opts(location, bytes.into(), opts).await

@@ -1,7 +1,7 @@
 //! A mail server on a real socket that takes or refuses what it is told to.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -9,8 +9,16 @@ use tokio::net::{TcpListener, TcpStream};
 #[derive(Default)]
 struct Kept {
     refuses: AtomicBool,
+    refuses_one: Mutex<Option<&'static str>>,
     taken: AtomicUsize,
     refused: AtomicUsize,
+}
+
+impl Kept {
+    fn refuses(&self, said: &str) -> bool {
+        let is_the_one = self.refuses_one.lock().unwrap().is_some_and(|to| said.contains(to));
+        is_the_one || self.refuses.load(Ordering::SeqCst)
+    }
 }
 
 /// A mail server; it ends with the test.
@@ -37,6 +45,11 @@ impl MailServer {
     /// Whether recipients are refused from now on.
     pub(crate) fn refuse(&self, refuses: bool) {
         self.kept.refuses.store(refuses, Ordering::SeqCst);
+    }
+
+    /// The one recipient who is refused from now on.
+    pub(crate) fn refuse_only(&self, to: Option<&'static str>) {
+        *self.kept.refuses_one.lock().unwrap() = to;
     }
 
     /// Mails that were taken.
@@ -66,7 +79,7 @@ async fn talk(socket: TcpStream, kept: Arc<Kept>) -> std::io::Result<()> {
                 b"250 taken\r\n"
             }
             _ if in_text => continue,
-            "RCPT" if kept.refuses.load(Ordering::SeqCst) => {
+            "RCPT" if kept.refuses(said) => {
                 kept.refused.fetch_add(1, Ordering::SeqCst);
                 b"451 not now\r\n"
             }

@@ -175,7 +175,9 @@ both_engines! {
         own.us.mend();
         assert!(own.eu.keys().await.iter().all(|key| !key.starts_with("erased/")));
         // Its prompt may be gone already.
-        erasure::remove_prompt(&engine.0.cells["eu"].db, made.request_id.as_str()).await.unwrap();
+        let mut transaction = engine.0.cells["eu"].db.begin().await.unwrap();
+        erasure::remove_prompt(&mut transaction, made.request_id.as_str()).await.unwrap();
+        transaction.commit().await.unwrap();
         engine.delete_generation(&admin, &made.generation_id).await.unwrap();
         assert_eq!(own.eu.keys().await.iter().filter(|key| key.starts_with("erased/calls/")).count(), 1);
         own.assert_reconciled().await;

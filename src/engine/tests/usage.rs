@@ -133,7 +133,8 @@ both_engines! {
             world.engine.call_tool(&caller, Tool::GenerateImage, json!({ "prompt": "a fox", "count": 2 }), id).await.unwrap();
         }
         let query = read_query(None, None, None, Some("workspace"), world.clock.now()).unwrap();
-        let report = world.engine.usage_report(&world.admin().await, query).await.unwrap();
+        let previous = query.span.previous();
+        let report = world.engine.usage_report(&world.admin().await, query, previous).await.unwrap();
         let groups: Vec<_> = report.groups.iter().map(|line| (line.group.as_str(), line.sums.cost, line.sums.images)).collect();
         assert_eq!(groups, [("Brand", usd("0.084"), 2), ("Growth", usd("0.042"), 1)]);
     }
@@ -186,7 +187,8 @@ both_engines! {
         let now = world.clock.now();
         let span = Span::new(now.day_start().plus(-6 * DAY), now).unwrap();
         let query = UsageQuery { span, interval: Interval::Day, grouping: Some(Grouping::User) };
-        let report = world.engine.usage_report(&world.admin().await, query).await.unwrap();
+        let previous = query.span.previous();
+        let report = world.engine.usage_report(&world.admin().await, query, previous).await.unwrap();
         assert_eq!(report.standouts.iter().map(|found| found.at).collect::<Vec<_>>(), [now.day_start()]);
         assert_eq!(report.usage.total().calls, 6 * 2 + 30);
         assert_eq!(report.groups.len(), 2);

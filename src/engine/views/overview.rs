@@ -8,7 +8,8 @@ use crate::domain::audit::Linked;
 use crate::domain::ids::RequestId;
 use crate::domain::money::Usd;
 use crate::domain::search::Search;
-use crate::domain::time::{DAY, Time};
+use crate::domain::time::Time;
+use crate::domain::usage::Runway;
 use crate::engine::Engine;
 use crate::engine::access::scope::Scope;
 use crate::engine::calls::agents::AgentState;
@@ -89,8 +90,8 @@ pub struct Overview {
     pub notices: Vec<Notice>,
     /// Mean spend a day, see [`Pace`](crate::engine::money::pace::Pace).
     pub per_day: Usd,
-    /// When the balance runs out at that pace; `None` where it does not within a year.
-    pub runs_out: Option<Time>,
+    /// How long the balance lasts at that pace.
+    pub runway: Runway,
     /// Agents that are not revoked.
     pub agents: usize,
     /// What cost the most this month.
@@ -130,7 +131,7 @@ impl Engine {
             spend_by_day: days(month),
             latest: self.latest(scope, &Search::default()).await?,
             notices: self.notices(scope, &credits, &agents).await?,
-            runs_out: runs_out(credits.available_usd, per_day, now),
+            runway: Runway::of(credits.available_usd, per_day, now),
             per_day,
             agents: agents.iter().filter(|agent| agent.state != AgentState::Revoked).count(),
             tops: tops(&spend::parts(db, id, None, now.month_start(), now.next_month()).await?),
@@ -216,9 +217,4 @@ fn top(parts: &[Part], name: impl Fn(&Part) -> &String) -> Vec<(String, i64, Usd
     sums.sort_by_key(|(_, _, cost)| Reverse(*cost));
     sums.truncate(TOP);
     sums
-}
-
-pub(in crate::engine) fn runs_out(available: Usd, per_day: Usd, now: Time) -> Option<Time> {
-    let days = available.micros().checked_div(per_day.micros())?;
-    (days <= 365).then(|| now.plus(days * DAY))
 }

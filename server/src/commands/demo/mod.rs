@@ -62,7 +62,7 @@ async fn fill(config: &Config, plan: Plan, password: &str) -> std::result::Resul
     let open = |config| Engine::open_with(config, clock.clone(), vendor.providers());
     let first_kept = DAYS - plan.media_days();
 
-    let engine = open(forgetful(config)).await.map_err(Failure::failed)?;
+    let engine = open(forgetful(config)).await.map_err(Failure::start)?;
     let begun = async {
         let mut stage = begin(&engine, plan, password).await?;
         let tally = play(&engine, plan, 0..first_kept, &vendor, &mut stage).await?;
@@ -72,7 +72,7 @@ async fn fill(config: &Config, plan: Plan, password: &str) -> std::result::Resul
     engine.shutdown().await;
     let (mut stage, tally) = begun.map_err(Failure::failed)?;
 
-    let engine = open(config.clone()).await.map_err(Failure::failed)?;
+    let engine = open(config.clone()).await.map_err(Failure::start)?;
     let ended = end(&engine, plan, first_kept, &vendor, &mut stage).await;
     engine.shutdown().await;
     let (kept, stopped) = ended.map_err(Failure::failed)?;

@@ -9,6 +9,7 @@ use crate::domain::time::{DAY, HOUR, MINUTE, SECOND};
 use crate::engine::Engine;
 use crate::engine::error::Error;
 use crate::engine::log::reading::Page;
+use crate::engine::store::data_keys;
 use crate::engine::tests::receiver::{Received, Receiver, Reply};
 use crate::engine::tests::support::{Databases, both_engines, mails};
 use crate::engine::tests::webhooks::{
@@ -70,6 +71,29 @@ both_engines! {
         assert_eq!(signed.len(), 1, "an hour with nothing but that entry says nothing new");
         let kept = world.engine.checkpoints(&world.admin().await, Page::default()).await.unwrap().items;
         assert!(kept.contains(&signed[0]["data"]), "the event carries the signed checkpoint");
+        world.assert_whole().await;
+    }
+
+    async fn the_end_of_a_workspace_is_delivered_and_then_its_endpoints_go(on) {
+        let (world, receiver, gone) = (world(on).await, Receiver::start().await, Receiver::start().await);
+        gone.always(Some(Reply::status(410)));
+        hook(&world, &gone, "generic").await;
+        hook(&world, &receiver, "generic").await;
+        world.engine.delete_workspace(&world.admin().await, "Growth").await.unwrap();
+        deliver_all(&world).await;
+        let told: Vec<Value> = receiver.acknowledged().iter().map(|event| event["event"].clone()).collect();
+        assert_eq!(told, [json!("workspace.deletion_started"), json!("workspace.deleted")]);
+        assert_eq!(gone.all().len(), 1, "it said so");
+
+        let db = &world.engine.0.cells["eu"].db;
+        let keys = async || data_keys::after(db, "", 10).await.unwrap().len();
+        assert_eq!(keys().await, 2, "of the secrets that signed");
+        world.engine.forget_deliveries().await.unwrap();
+        for time in [3 * DAY, 2 * HOUR] {
+            world.clock.advance(time);
+            world.engine.purge().await.unwrap();
+        }
+        assert_eq!(keys().await, 0, "out of use first, destroyed an hour later");
         world.assert_whole().await;
     }
 

@@ -235,7 +235,8 @@ async fn an_answer_without_an_end_is_taken_to_its_beginning_only() {
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         tokio::time::sleep(Duration::from_millis(200)).await;
         let bytes = sent_bytes.load(Ordering::SeqCst);
-        assert!((65_536..2_000_000).contains(&bytes), "{bytes} bytes were taken");
+        // The sockets' own buffers hold up to ten megabytes of it.
+        assert!((65_536..16_000_000).contains(&bytes), "{bytes} bytes were taken");
         let row = sent(&world, &made).await.remove(0);
         assert!(row.outcome == "retried" && row.response.len() <= 20_000 && row.fault.is_some(), "{row:?}");
         world.engine.delete_webhook(&world.admin().await, &made.endpoint.id).await.unwrap();
