@@ -19,7 +19,7 @@ const TOO_LARGE: &str = "What was sent is too large. Nothing was changed; go bac
 
 /// Turns a problem into a page for who asks for pages.
 pub async fn in_words(request: Request, next: Next) -> Response {
-    let is_person = asks_for_page(request.headers());
+    let is_person = asks_for_page(request.headers()) && !is_interface(request.uri().path());
     let response = next.run(request).await;
     match is_person {
         true if is_problem(&response) => page(response).await,
@@ -31,6 +31,11 @@ pub async fn in_words(request: Request, next: Next) -> Response {
 fn asks_for_page(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
     accepted.flat_map(|line| line.split(',')).any(|entry| entry.trim().starts_with("text/html"))
+}
+
+/// REST answers programs, whatever they accept (contract §3).
+fn is_interface(path: &str) -> bool {
+    path.starts_with("/api/")
 }
 
 fn is_problem(response: &Response) -> bool {
@@ -89,6 +94,7 @@ mod tests {
         let app = Router::new()
             .route("/fault", get(fault))
             .route("/far", get(far))
+            .route("/api/far", get(far))
             .route("/large", get(|| async { StatusCode::PAYLOAD_TOO_LARGE }))
             .layer(CatchPanicLayer::custom(|_| Problem::internal().into_response()))
             .layer(from_fn(in_words));
@@ -107,7 +113,7 @@ mod tests {
         assert!(
             page.starts_with("<!DOCTYPE html>")
                 && page.contains("<h1")
-                && page.contains("Nothing was changed"),
+                && page.contains("Something went wrong on our side"),
             "{page}"
         );
         let (status, page) = answer("/far", BROWSER).await;
@@ -115,9 +121,8 @@ mod tests {
         assert!(page.contains("From &lt;another&gt; site."), "{page}");
         let (status, page) = answer("/large", BROWSER).await;
         assert!(status == StatusCode::PAYLOAD_TOO_LARGE && page.contains("Nothing was changed"), "{page}");
-        for accept in ["*/*", "application/json"] {
-            let (status, body) = answer("/fault", accept).await;
-            assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        for (path, accept) in [("/fault", "*/*"), ("/fault", "application/json"), ("/api/far", BROWSER)] {
+            let (_, body) = answer(path, accept).await;
             assert!(body.starts_with('{'), "{body}");
         }
     }

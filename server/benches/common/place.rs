@@ -38,6 +38,20 @@ impl Place {
         config(self.folder.path().to_str().unwrap(), self.urls.as_ref())
     }
 
+    /// Has the database and the disk write and tidy what was just filled, which would count as a load's otherwise.
+    pub async fn settle(&self) {
+        let config = self.config();
+        let texts: &[&str] = if self.server.is_some() {
+            &["VACUUM (ANALYZE)", "CHECKPOINT"]
+        } else {
+            &["PRAGMA wal_checkpoint(TRUNCATE)"]
+        };
+        for text in texts {
+            statement(&config.cell_url(&config.cells[0]), &[(*text).to_owned()]).await;
+        }
+        assert!(std::process::Command::new("sync").status().unwrap().success());
+    }
+
     /// What a benchmark fills should not stay.
     pub async fn remove(self) {
         if let Some((server, name)) = self.server {

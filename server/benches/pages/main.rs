@@ -44,7 +44,7 @@ const PAGES: [&str; 25] = [
     "/usage",
     "/usage?period=quarter&group=model&interval=day",
     "/usage?period=quarter&group=workspace&interval=day",
-    "/usage?period=week&interval=hour&shape=lines",
+    "/usage?period=7d&interval=hour&shape=lines",
     "/billing",
     "/billing?kind=charge&agent=agent.growth-bot",
     "/billing/statement",
@@ -186,6 +186,7 @@ async fn invitation(reader: &Reader, workspace: &str, folder: &Path) -> String {
 }
 
 async fn p95(reader: &Reader, page: &str) -> f64 {
+    reader.assert_shown(page).await;
     let mut times = Vec::with_capacity(TIMES);
     for _ in 0..TIMES {
         let began = Instant::now();

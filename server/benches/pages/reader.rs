@@ -60,6 +60,14 @@ impl Reader {
         answer.text().await.unwrap()
     }
 
+    /// Ends the benchmark where a page shows something else than its address asks for: that would be measured instead.
+    pub async fn assert_shown(&self, page: &str) {
+        let text = self.open(page).await;
+        for mark in ["aria-invalid", ">not shown<"] {
+            assert!(!text.contains(mark), "{page} cannot be shown as it is asked for: {mark}");
+        }
+    }
+
     /// The path of the workspace of that name.
     pub async fn workspace(&self, name: &str) -> String {
         let page = self.open("/").await;

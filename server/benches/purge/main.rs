@@ -56,8 +56,9 @@ async fn measure(on: &str, objects: i64) -> Value {
     let began = Instant::now();
     fill::fill(&place, &engine, &made, objects / 2).await;
     println!("\n{on}: {objects} objects, filled in {:.0} s", began.elapsed().as_secs_f64());
+    place.settle().await;
     let load = Load::of(&engine, &made).await;
-    // What was just filled is still being written; the first calls find every cache empty.
+    // The first calls find every cache empty.
     Steady::start(load.clone()).for_a_while().await;
     let normal = Steady::start(load.clone()).for_a_while().await;
     let (during, purge) = purge(&engine, load, objects / 2).await;

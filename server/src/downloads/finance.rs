@@ -59,7 +59,7 @@ async fn usage(
 }
 
 async fn picture(engine: &Engine, scope: &Scope, state: &UsageState) -> Result<Response> {
-    let report = engine.usage_report(scope, state.query()).await?;
+    let report = engine.usage_report(scope, state.query(), state.previous()).await?;
     let drawn = usage_picture(&scope.workspace.name, &report, state).ok_or(Error::Internal)?;
     Ok(attachment("usage.svg", "image/svg+xml", drawn))
 }
@@ -75,10 +75,10 @@ struct Filters {
 }
 
 impl Filters {
-    fn read(&self, now: Time) -> Result<LedgerFilter> {
+    fn read(&self) -> Result<LedgerFilter> {
         let [kind, agent, from, to] = [&self.kind, &self.agent, &self.from, &self.to]
             .map(|text| Some(text.trim()).filter(|text| !text.is_empty()));
-        Ok(LedgerFilter::read(kind, agent, from, to, now)?)
+        Ok(LedgerFilter::read(kind, agent, from, to)?)
     }
 }
 
@@ -90,7 +90,7 @@ async fn ledger(
 ) -> Response {
     let made = async {
         let scope = reader.scope(&engine, &workspace, Permission::ReadBilling).await?;
-        let rows = engine.ledger_stream(&scope, &filters.read(engine.clock().now())?)?;
+        let rows = engine.ledger_stream(&scope, &filters.read()?)?;
         Ok(sheets::ledger(rows))
     };
     made.await.unwrap_or_else(|error| reader.refused(error))
@@ -127,7 +127,7 @@ async fn focus_of_month(
 async fn workspaces(State(engine): State<Engine>, reader: Reader) -> Response {
     let made = async {
         let rows = engine.portfolio(&reader.user().await?).await?;
-        Ok(sheets::workspaces(&rows))
+        Ok(sheets::workspaces(&rows, engine.clock().now()))
     };
     made.await.unwrap_or_else(|error| reader.refused(error))
 }

@@ -67,8 +67,8 @@ pub fn focus(month: Time, payer: &Payer, charges: &[Charge]) -> Response {
     attachment(&format!("focus-{}.csv", month.month_key()), CSV, sheet(focus::COLUMNS, rows))
 }
 
-/// All of a person's workspaces with their balance and month.
-pub fn workspaces(rows: &[PortfolioRow]) -> Response {
+/// All of a person's workspaces with their balance and month; `state` says why the figures of one are not there.
+pub fn workspaces(rows: &[PortfolioRow], now: Time) -> Response {
     let columns = [
         "workspace_id",
         "workspace",
@@ -81,13 +81,16 @@ pub fn workspaces(rows: &[PortfolioRow]) -> Response {
         "balance_usd",
         "runs_out_on",
         "alerts",
+        "state",
     ];
-    attachment("workspaces.csv", CSV, sheet(columns, rows.iter().map(workspace_line)))
+    let lines = rows.iter().map(|row| workspace_line(row, now));
+    attachment("workspaces.csv", CSV, sheet(columns, lines))
 }
 
-fn workspace_line(row: &PortfolioRow) -> [Cell; 11] {
+fn workspace_line(row: &PortfolioRow, now: Time) -> [Cell; 12] {
     let of = row.standing.as_ref().ok();
     let alerts: Vec<&str> = of.iter().flat_map(|of| &of.notices).map(|notice| notice.text.as_str()).collect();
+    let runs_out = of.and_then(|of| of.runway).and_then(|runway| runway.end(now));
     [
         Cell::plain(&row.workspace.id),
         Cell::text(&*row.workspace.name),
@@ -98,7 +101,8 @@ fn workspace_line(row: &PortfolioRow) -> [Cell; 11] {
         Cell::amount(of.map(|of| of.before)),
         Cell::amount(of.map(|of| of.forecast)),
         Cell::amount(of.and_then(|of| of.balance)),
-        Cell::plain(of.and_then(|of| of.runs_out).map(Time::day_key).unwrap_or_default()),
+        Cell::plain(runs_out.map(Time::day_key).unwrap_or_default()),
         Cell::text(alerts.join(" ")),
+        Cell::plain(row.standing.as_ref().map_or_else(|unknown| unknown.as_str(), |_| "ok")),
     ]
 }

@@ -16,8 +16,8 @@ use utoipa_axum::routes;
 
 use super::Rest;
 use super::auth::{Caller, PathId};
-use super::input::Body;
-use super::paging::List;
+use super::input::{Body, OptionalBody, Params};
+use super::paging::{List, Paging};
 use super::problem::{Problem, Refusals};
 
 /// What an agent may do: the brief's JSON.
@@ -221,14 +221,15 @@ pub(super) fn routes() -> OpenApiRouter<Rest> {
         .routes(routes!(resume))
 }
 
-/// All agents of the workspace by name.
+/// The agents of the workspace by name.
 #[utoipa::path(get, path = "/workspaces/{ws}/agents", tag = "agents", operation_id = "list_agents",
-    params(("ws" = String, Path, description = "The workspace's id")),
+    params(("ws" = String, Path, description = "The workspace's id"), Paging),
     responses((status = 200, body = List<Agent>), Refusals))]
-async fn list(caller: Caller) -> Result<Json<List<Agent>>, Problem> {
+async fn list(caller: Caller, Params(paging): Params<Paging>) -> Result<Json<List<Agent>>, Problem> {
     let scope = caller.may(Permission::ReadAgents).await?;
     let agents = caller.engine.agents(&scope).await?;
-    Ok(Json(List::whole(agents.into_iter().map(Agent::from).collect())))
+    let agents = agents.into_iter().map(Agent::from).collect();
+    Ok(Json(List::cut(agents, paging, |agent: &Agent| agent.id.clone())?))
 }
 
 /// Makes an agent; its token is shown once, in this answer.
@@ -279,11 +280,11 @@ async fn revoke(caller: Caller, PathId(id): PathId<AgentId>) -> Result<Json<Agen
 /// Makes a new token, shown once in this answer; the older ones end after the overlap.
 #[utoipa::path(post, path = "/workspaces/{ws}/agents/{id}/rotate", tag = "agents", operation_id = "rotate_agent",
     params(("ws" = String, Path, description = "The workspace's id"), ("id" = String, Path, description = "The agent's id")),
-    request_body = Rotation, responses((status = 200, body = NewToken), Refusals))]
+    request_body = Option<Rotation>, responses((status = 200, body = NewToken), Refusals))]
 async fn rotate(
     caller: Caller,
     PathId(id): PathId<AgentId>,
-    Body(rotation): Body<Rotation>,
+    OptionalBody(rotation): OptionalBody<Rotation>,
 ) -> Result<Json<NewToken>, Problem> {
     let scope = caller.may(Permission::ChangeAgents).await?;
     Ok(Json(caller.engine.rotate_agent(&scope, &id, rotation.overlap_hours).await?.into()))

@@ -140,6 +140,9 @@ struct ProgressDocument {
     /// The last fault, where the run waits to be tried again.
     #[schema(required = true)]
     waiting_for: Option<String>,
+    /// What earlier runs did, before the request was tried again; absent where there was none.
+    #[schema(value_type = Option<Vec<Object>>)]
+    earlier: Vec<Value>,
 }
 
 /// A request.
@@ -223,10 +226,11 @@ pub struct Approval {
 }
 
 /// Why.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct Reason {
     /// In words that the subject can be told.
+    #[schema(required = true)]
     reason: String,
 }
 
@@ -294,7 +298,7 @@ async fn get(caller: Caller, PathId(id): PathId<DataRequestId>) -> Answer {
 /// Approves a request; it is executed within seconds.
 #[utoipa::path(post, path = "/workspaces/{ws}/data-requests/{id}/approve", tag = "data requests", operation_id = "approve_data_request",
     params(("ws" = String, Path, description = "The workspace's id"), ("id" = String, Path, description = "The request's id")),
-    request_body = Approval, responses((status = 200, body = RequestDocument), Refusals))]
+    request_body = Option<Approval>, responses((status = 200, body = RequestDocument), Refusals))]
 async fn approve(caller: Caller, PathId(id): PathId<DataRequestId>, body: OptionalBody<Approval>) -> Answer {
     let scope = caller.may(Permission::DecideDataRequests).await?;
     Ok(Json(caller.engine.approve_data_request(&scope, &id, body.0.identity.as_deref()).await?))
@@ -304,7 +308,11 @@ async fn approve(caller: Caller, PathId(id): PathId<DataRequestId>, body: Option
 #[utoipa::path(post, path = "/workspaces/{ws}/data-requests/{id}/reject", tag = "data requests", operation_id = "reject_data_request",
     params(("ws" = String, Path, description = "The workspace's id"), ("id" = String, Path, description = "The request's id")),
     request_body = Reason, responses((status = 200, body = RequestDocument), Refusals))]
-async fn reject(caller: Caller, PathId(id): PathId<DataRequestId>, Body(why): Body<Reason>) -> Answer {
+async fn reject(
+    caller: Caller,
+    PathId(id): PathId<DataRequestId>,
+    OptionalBody(why): OptionalBody<Reason>,
+) -> Answer {
     let scope = caller.may(Permission::DecideDataRequests).await?;
     Ok(Json(caller.engine.reject_data_request(&scope, &id, &why.reason).await?))
 }

@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 
 use super::Rest;
 use super::auth::{Caller, PathId};
-use super::input::Body;
-use super::paging::List;
+use super::input::{Body, Params};
+use super::paging::{List, Paging};
 use super::problem::{Problem, Refusals};
 use super::words::RoleWord;
 
@@ -86,12 +86,13 @@ pub(super) fn routes() -> OpenApiRouter<Rest> {
 
 /// The people of the workspace.
 #[utoipa::path(get, path = "/workspaces/{ws}/members", tag = "members", operation_id = "list_members",
-    params(("ws" = String, Path, description = "The workspace's id")),
+    params(("ws" = String, Path, description = "The workspace's id"), Paging),
     responses((status = 200, body = List<Member>), Refusals))]
-async fn list(caller: Caller) -> Result<Json<List<Member>>, Problem> {
+async fn list(caller: Caller, Params(paging): Params<Paging>) -> Result<Json<List<Member>>, Problem> {
     let scope = caller.may(Permission::ReadMembers).await?;
     let members = caller.engine.members(&scope).await?;
-    Ok(Json(List::whole(members.into_iter().map(Member::from).collect())))
+    let members = members.into_iter().map(Member::from).collect();
+    Ok(Json(List::cut(members, paging, |member: &Member| member.id.clone())?))
 }
 
 /// Invites a person by mail.

@@ -11,7 +11,8 @@ use utoipa_axum::routes;
 
 use super::Rest;
 use super::auth::Caller;
-use super::paging::List;
+use super::input::Params;
+use super::paging::{List, Paging};
 use super::problem::{Problem, Refusals};
 
 /// A model.
@@ -69,14 +70,14 @@ pub(super) fn routes() -> OpenApiRouter<Rest> {
 
 /// The models with prices, residency and licences.
 #[utoipa::path(get, path = "/workspaces/{ws}/models", tag = "models", operation_id = "list_models",
-    params(("ws" = String, Path, description = "The workspace's id")),
+    params(("ws" = String, Path, description = "The workspace's id"), Paging),
     responses((status = 200, body = List<Model>), Refusals))]
-async fn list(caller: Caller) -> Result<Json<List<Model>>, Problem> {
+async fn list(caller: Caller, Params(paging): Params<Paging>) -> Result<Json<List<Model>>, Problem> {
     let scope = caller.may(Permission::ReadWorkspace).await?;
     let region = scope.workspace.region;
     let models = caller.engine.models().into_iter();
     let models = models.map(|(model, available)| listed(model, available, model.stays_in(region)));
-    Ok(Json(List::whole(models.collect())))
+    Ok(Json(List::cut(models.collect(), paging, |model: &Model| model.id.clone())?))
 }
 
 fn listed(model: &catalog::Model, available: bool, stays_in_region: bool) -> Model {

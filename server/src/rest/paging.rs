@@ -49,9 +49,13 @@ pub struct List<T> {
 }
 
 impl<T> List<T> {
-    /// All there is, on one page.
-    pub fn whole(items: Vec<T>) -> Self {
-        Self { items, next_cursor: None }
+    /// The page of a list that is short enough to be read whole.
+    ///
+    /// # Errors
+    /// Names `limit` or `cursor`.
+    pub fn cut(rows: Vec<T>, paging: Paging, id: impl Fn(&T) -> String) -> Result<Self, FieldError> {
+        let Paged { items, next_cursor } = Paged::cut(rows, &paging.page()?, id)?;
+        Ok(Self { items, next_cursor })
     }
 }
 

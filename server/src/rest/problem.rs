@@ -150,7 +150,7 @@ impl IntoResponses for Refusals {
             ("415", "The body is not application/json"),
             ("422", "A field or parameter is wrong; `field` names it"),
             ("500", "A fault of the server; report `request_id`"),
-            ("503", "A database or the storage does not answer; nothing was changed"),
+            ("503", "A database, the storage or the mail server does not answer; nothing was changed"),
         ]
         .into_iter()
         .map(|(status, description)| (status.to_owned(), RefOr::T(problem_response(description))))

@@ -15,8 +15,8 @@ use utoipa_axum::routes;
 
 use super::Rest;
 use super::auth::{Caller, PathId};
-use super::input::Body;
-use super::paging::List;
+use super::input::{Body, Params};
+use super::paging::{List, Paging};
 use super::problem::{Problem, Refusals};
 use super::words::{HoldWord, InferenceWord, RegionWord};
 
@@ -223,11 +223,12 @@ async fn preview(caller: Caller, Body(periods): Body<Periods>) -> Result<Json<Re
 
 /// Legal holds, ended ones too, the newest first.
 #[utoipa::path(get, path = "/workspaces/{ws}/holds", tag = "settings", operation_id = "list_holds",
-    params(("ws" = String, Path, description = "The workspace's id")),
+    params(("ws" = String, Path, description = "The workspace's id"), Paging),
     responses((status = 200, body = List<HoldDocument>), Refusals))]
-async fn holds(caller: Caller) -> Result<Json<List<HoldView>>, Problem> {
+async fn holds(caller: Caller, Params(paging): Params<Paging>) -> Result<Json<List<HoldView>>, Problem> {
     let scope = caller.may(Permission::ReadSettings).await?;
-    Ok(Json(List::whole(caller.engine.holds(&scope).await?)))
+    let holds = caller.engine.holds(&scope).await?;
+    Ok(Json(List::cut(holds, paging, |hold| hold.id.to_string())?))
 }
 
 /// Keeps data from purge and erasure until the hold is lifted.

@@ -1,9 +1,11 @@
 //! Usage by time and group, from the roll-ups.
 
 use agentframer::domain::access::Permission;
+use agentframer::domain::field::FieldError;
 use agentframer::domain::money::Usd;
 use agentframer::domain::time::Time;
 use agentframer::domain::usage::{self, Sums};
+use agentframer::engine::log::reading::{Page, Paged, cursor_of};
 use agentframer::engine::money::usage::read_query;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -16,6 +18,7 @@ use utoipa_axum::routes;
 use super::Rest;
 use super::auth::Caller;
 use super::input::Params;
+use super::paging::page;
 use super::problem::{Problem, Refusals};
 use super::words::{GroupingWord, IntervalWord};
 use crate::downloads::finance_sheets;
@@ -37,6 +40,11 @@ pub struct UsageParams {
     /// `user`, `tool`, `model`, `kind` or `workspace`; one row an interval where absent.
     #[param(value_type = Option<GroupingWord>, inline)]
     group_by: Option<String>,
+    /// Rows, 1 to 200; all of them where absent.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200)]
+    limit: Option<String>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
 }
 
 /// What is counted.
@@ -81,7 +89,7 @@ pub struct UsageRow {
     sums: UsageSums,
 }
 
-/// Usage of a span, complete on one page.
+/// Usage of a span; whole, where no `limit` is given.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UsageAnswer {
     /// The beginning.
@@ -99,7 +107,7 @@ pub struct UsageAnswer {
     total: UsageSums,
     /// Intervals and groups in which anything happened, in order.
     items: Vec<UsageRow>,
-    /// Always null: every row is on this page.
+    /// The next page's `cursor`; null on the last page.
     #[schema(required = true)]
     next_cursor: Option<String>,
 }
@@ -124,6 +132,15 @@ impl From<usage::Usage> for UsageAnswer {
     }
 }
 
+impl UsageAnswer {
+    /// One page of the rows; the total stays that of all.
+    fn cut(self, page: &Page) -> Result<Self, FieldError> {
+        let id = |row: &UsageRow| cursor_of(row.start, row.group.as_deref().unwrap_or_default());
+        let Paged { items, next_cursor } = Paged::cut(self.items, page, id)?;
+        Ok(Self { items, next_cursor, ..self })
+    }
+}
+
 pub(super) fn routes() -> OpenApiRouter<Rest> {
     OpenApiRouter::new().routes(routes!(get_usage))
 }
@@ -140,14 +157,18 @@ async fn get_usage(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let scope = caller.may(Permission::ReadActivity).await?;
-    let UsageParams { from, to, interval, group_by } = &params;
+    let UsageParams { from, to, interval, group_by, limit, cursor } = &params;
     let now = caller.engine.clock().now();
     let query = read_query(from.as_deref(), to.as_deref(), interval.as_deref(), group_by.as_deref(), now)?;
     let usage = caller.engine.usage(&scope, query).await?;
     if wants_csv(&headers) {
         return Ok(finance_sheets::usage(&usage));
     }
-    Ok(Json(UsageAnswer::from(usage)).into_response())
+    let answer = UsageAnswer::from(usage);
+    if limit.is_none() && cursor.is_none() {
+        return Ok(Json(answer).into_response());
+    }
+    Ok(Json(answer.cut(&page(limit.as_deref(), cursor.clone())?)?).into_response())
 }
 
 /// Whether a sheet is asked for rather than JSON.

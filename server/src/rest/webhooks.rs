@@ -1,5 +1,7 @@
 //! Webhook endpoints (contract §3 and §4).
 
+use std::collections::BTreeMap;
+
 use agentframer::domain::access::Permission;
 use agentframer::domain::field::FieldError;
 use agentframer::domain::ids::WebhookId;
@@ -16,7 +18,7 @@ use utoipa_axum::routes;
 use super::Rest;
 use super::auth::{Caller, PathId};
 use super::input::{Body, OptionalBody, Params};
-use super::paging::{List, page};
+use super::paging::{List, Paging, page};
 use super::problem::{Problem, Refusals};
 use super::words::{FormatWord, StateWord};
 
@@ -101,8 +103,8 @@ struct EndpointDocument {
     format: String,
     /// Names of events; empty for all.
     events: Vec<String>,
-    /// The names of your own headers.
-    headers: Vec<String>,
+    /// Your own headers; their values only in the answer that makes the endpoint.
+    headers: BTreeMap<String, String>,
     /// `active`, `paused` or `disabled`.
     state: String,
     /// Why it is not active.
@@ -202,6 +204,8 @@ pub struct Replaying {
 struct DeliveryDocument {
     /// Its id.
     id: String,
+    /// The endpoint's.
+    webhook_id: String,
     /// When.
     #[schema(format = DateTime)]
     at: String,
@@ -262,11 +266,12 @@ pub(super) fn routes() -> OpenApiRouter<Rest> {
 
 /// The workspace's endpoints and how they do.
 #[utoipa::path(get, path = "/workspaces/{ws}/webhooks", tag = "webhooks", operation_id = "list_webhooks",
-    params(("ws" = String, Path, description = "The workspace's id")),
+    params(("ws" = String, Path, description = "The workspace's id"), Paging),
     responses((status = 200, body = List<EndpointDocument>), Refusals))]
-async fn list(caller: Caller) -> Result<Json<List<EndpointView>>, Problem> {
+async fn list(caller: Caller, Params(paging): Params<Paging>) -> Result<Json<List<EndpointView>>, Problem> {
     let scope = caller.may(Permission::ReadWebhooks).await?;
-    Ok(Json(List::whole(caller.engine.webhooks(&scope).await?)))
+    let endpoints = caller.engine.webhooks(&scope).await?;
+    Ok(Json(List::cut(endpoints, paging, |endpoint| endpoint.id.to_string())?))
 }
 
 /// Makes an endpoint; it gets what happens from now on. Its secret is in this answer only.

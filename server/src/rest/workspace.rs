@@ -64,7 +64,8 @@ pub(super) async fn get(caller: Caller) -> Result<Json<Workspace>, Problem> {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grace {
-    /// Hours, 0 to 168; the old URL ends at once where absent.
+    /// Hours, 0 to 168. URLs that were replaced before work until their own ends; with 0, or where absent, all of them end
+    /// at once.
     #[schema(minimum = 0, maximum = 168)]
     grace_hours: Option<i64>,
 }

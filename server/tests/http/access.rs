@@ -102,7 +102,7 @@ fn present() -> BTreeSet<String> {
     });
     let tools = definitions().into_iter().map(|definition| format!("tool {}", definition.tool));
     let downloads =
-        downloads::PATHS.concat().into_iter().chain([find::PATH]).map(|path| format!("download {path}"));
+        downloads::PATHS.concat().into_iter().chain(find::PATHS).map(|path| format!("download {path}"));
     let report = format!("report {}", downloads::papers::REPORT);
     routes.chain(tools).chain(downloads).chain([report]).chain(browser::present()).collect()
 }

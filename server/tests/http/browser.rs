@@ -104,7 +104,7 @@ fn said(answer: &Response) -> Option<Value> {
 
 /// Every page and server function of the app, as the expectation names them.
 pub fn present() -> BTreeSet<String> {
-    let named = ["{agent}", "{webhook}", "{data_request}", "{model}"].map(|own| (own, "{id}"));
+    let named = ["{agent}", "{webhook}", "{data_request}", "{*model}"].map(|own| (own, "{id}"));
     let named = named.into_iter().chain([("{workspace}", "{ws}")]);
     let named: Vec<_> = named.collect();
     let pages = generate_route_list(App).into_iter().map(|route| {

@@ -60,6 +60,7 @@ fn bootstrap_prints_one_object_and_can_be_repeated() {
     }
     let second: Value = serde_json::from_slice(&bootstrap(data.path(), &[]).stdout).unwrap();
     assert_eq!(first["workspace_id"], second["workspace_id"]);
+    assert_ne!(first["agent_token"], second["agent_token"], "no secret is kept, so a repeat makes new ones");
     let check = agentframer(data.path(), &["check"], "");
     assert_eq!(code(&check), 0, "{}", errors(&check));
     assert_eq!(code(&agentframer(data.path(), &["migrate"], "")), 0);
@@ -128,6 +129,35 @@ fn a_wrong_setting_is_named_with_its_place() {
     }
     let missing = agentframer(data.path(), &["config", "check", "--config", "none.toml"], "");
     assert_eq!((code(&missing), errors(&missing).contains("none.toml")), (2, true));
+}
+
+/// What only the engine reads is no less a setting.
+#[test]
+fn settings_that_only_the_engine_reads_are_checked_too() {
+    let data = tempfile::tempdir().unwrap();
+    let storage =
+        |place: &str| format!("[[cells]]\nname = \"eu\"\nregion = \"eu-west-1\"\nstorage = \"{place}\"\n");
+    let cases = [
+        ("[providers.bfl]\nkind = \"bfl\"\n".to_owned(), "providers.bfl"),
+        ("catalog = \"none.toml\"\n".to_owned(), "none.toml"),
+        (storage("ftp:media"), "ftp:media"),
+        ("[mail]\nsmtp_url = \"carrier-pigeon\"\n".to_owned(), "mail.smtp_url"),
+        ("[security]\nmaster_key = \"secret\"\n".to_owned(), "security.master_key"),
+    ];
+    for (settings, named) in cases {
+        std::fs::write(data.path().join("agentframer.toml"), &settings).unwrap();
+        for command in [&["config", "check"][..], &["serve", "--listen", "127.0.0.1:0"]] {
+            let output = agentframer(data.path(), command, "");
+            assert_eq!(code(&output), 2, "{command:?} {settings}: {}", errors(&output));
+            assert!(errors(&output).contains(named), "{}", errors(&output));
+        }
+    }
+    std::fs::write(data.path().join("agentframer.toml"), storage("file:media")).unwrap();
+    assert_eq!(code(&agentframer(data.path(), &["config", "check"], "")), 0);
+    assert!(
+        !data.path().join("media").exists() && !data.path().join("master.key").exists(),
+        "nothing is made"
+    );
 }
 
 #[test]

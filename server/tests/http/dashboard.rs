@@ -10,6 +10,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::browser::{Session, became, form, later, open, send, session_of};
+use super::html::Page as Html;
 use super::support::{Databases, TestServer, both_engines};
 
 async fn ada(server: &TestServer) -> Session {
@@ -59,7 +60,16 @@ async fn newest(server: &TestServer) -> GenerationView {
 }
 
 async fn found(server: &TestServer, session: &Session, text: &str) -> Vec<(String, String, String)> {
-    let answer = open(server, &format!("{}?q={text}", place(server, "/find")), Some(session)).await;
+    found_at(server, &place(server, "/find"), session, text).await
+}
+
+async fn found_at(
+    server: &TestServer,
+    path: &str,
+    session: &Session,
+    text: &str,
+) -> Vec<(String, String, String)> {
+    let answer = open(server, &format!("{path}?q={text}"), Some(session)).await;
     let hits: Vec<Value> = answer.json().await.unwrap();
     let field = |hit: &Value, name: &str| hit[name].as_str().unwrap().to_owned();
     hits.iter().map(|hit| (field(hit, "kind"), field(hit, "label"), field(hit, "href"))).collect()
@@ -95,6 +105,28 @@ both_engines! {
         let page = html(&server, &place(&server, &format!("/agents/{}", server.made.agent_id)), &said).await;
         for shown in ["Network “nowhere” is not a network", "This “nowhere” is not a network", "value=\"much\"", "nowhere</textarea>"] {
             assert!(page.contains(shown), "{shown}");
+        }
+        assert_eq!(policy(&server).await, before);
+    }
+
+    async fn a_choice_of_models_that_is_not_clear_is_never_guessed(on) {
+        let server = TestServer::start(on).await;
+        let (session, before) = (ada(&server).await, policy(&server).await);
+        let path = place(&server, &format!("/agents/{}", server.made.agent_id));
+        let ticked = [("which_models", "any"), ("models[sketch-image-1]", "on"), ("day_usd", "7")];
+        let none = [("which_models", "some"), ("day_usd", "7"), ("step", "try")];
+        for (sent, which, ticks, says) in [(ticked, "any", 1, "Models are ticked, but"), (none, "some", 0, "Models are missing")] {
+            let answer = send(&server, "set_policy", &controls(&server, &sent), Some(&session)).await;
+            assert_eq!(became(&answer), "back", "{says}");
+            let page = html(&server, &path, &session.with_flash(&answer)).await;
+            assert_eq!(page.matches(says).count(), 2, "in the summary and beside the field: {page}");
+            assert!(page.contains("href=\"#models\"") && page.contains("value=\"7\""), "{page}");
+            assert!(page.contains("closed by its vendor"), "sora-2 is: {page}");
+            let page = Html::read(&page);
+            assert!(page.all("fieldset", None).any(|one| one.get("id") == Some("models") && one.get("autofocus").is_some()), "{says}");
+            let inputs = |name: &'static str| page.all("input", None).filter(move |one| one.get("name").is_some_and(|own| own.starts_with(name)) && one.get("checked").is_some());
+            assert_eq!(inputs("which_models").map(|one| one.get("value").unwrap()).collect::<Vec<_>>(), [which]);
+            assert_eq!(inputs("models[").count(), ticks, "{says}");
         }
         assert_eq!(policy(&server).await, before);
     }
@@ -287,6 +319,22 @@ both_engines! {
         server.other().await;
         let eve = Session::begin(&server, "eve@example.com").await;
         assert_eq!(open(&server, &place(&server, "/find?q=growth"), Some(&eve)).await.status(), StatusCode::NOT_FOUND);
+    }
+
+    async fn the_palette_outside_a_workspace_finds_the_readers_own_and_pages(on) {
+        let server = TestServer::start(on).await;
+        let session = ada(&server).await;
+        server.other().await;
+        let all = found_at(&server, "/find", &session, "").await;
+        let names: Vec<&str> = all.iter().map(|(_, name, _)| name.as_str()).collect();
+        assert_eq!(names, ["Growth", "All workspaces", "Account", "Reference"]);
+        let growth = ("workspace".to_owned(), "Growth".to_owned(), place(&server, ""));
+        assert_eq!(found_at(&server, "/find", &session, "gro").await, [growth]);
+        for path in ["/", "/account", "/reference"] {
+            assert!(html(&server, path, &session).await.contains("palette-open"), "{path}");
+        }
+        let public = open(&server, "/reference", None).await.text().await.unwrap();
+        assert!(!public.contains("palette-open"), "who is not signed in finds nothing");
     }
 
     async fn a_reader_sees_the_own_clock_with_utc_behind_it(on) {

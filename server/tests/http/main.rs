@@ -18,6 +18,7 @@ mod gates;
 mod html;
 mod mcp;
 mod media;
+mod models;
 mod openapi;
 mod operations;
 mod reference;

@@ -15,6 +15,7 @@ both_engines! {
         let (status, topped_up) =
             server.rest_json(Method::POST, "/top-ups", Some(json!({ "amount_usd": 20.5, "reference": "INV-1" }))).await;
         assert_eq!((status, &topped_up["balance_usd"]), (StatusCode::CREATED, &json!(120.5)));
+        assert_eq!((&topped_up["amount_usd"], &topped_up["reference"]), (&json!(20.5), &json!("INV-1")));
         let (_, credits) = server.rest_json(Method::GET, "/credits", None).await;
         assert_eq!(credits["available_usd"], 120.5);
         let (_, ledger) = server.rest_json(Method::GET, "/ledger?limit=1", None).await;
@@ -24,6 +25,42 @@ both_engines! {
         assert_eq!((rest["items"].as_array().unwrap().len(), &rest["next_cursor"]), (1, &Value::Null));
         let (_, workspace) = server.rest_json(Method::GET, "", None).await;
         assert_eq!((&workspace["name"], &workspace["mcp_url"]), (&json!("Growth"), &json!(server.made.mcp_url)));
+    }
+
+    async fn every_list_comes_in_pages(on) {
+        let server = TestServer::start(on).await;
+        for name in ["b-bot", "c-bot"] {
+            server.rest_json(Method::POST, "/agents", Some(json!({ "name": name, "policy": {} }))).await;
+        }
+        for list in ["/agents", "/members", "/webhooks", "/models", "/holds", "/usage", "/generations", "/data-requests"] {
+            let (status, problem) = server.rest_json(Method::GET, &format!("{list}?limit=0"), None).await;
+            assert_eq!((status, problem["detail"].as_str().unwrap().starts_with("limit: ")), (StatusCode::UNPROCESSABLE_ENTITY, true), "{list}: {problem}");
+            let (status, _) = server.rest_json(Method::GET, &format!("{list}?limit=1"), None).await;
+            assert_eq!(status, StatusCode::OK, "{list}");
+        }
+        let (mut names, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let (_, page) = server.rest_json(Method::GET, &format!("/agents?limit=2{cursor}"), None).await;
+            names.extend(page["items"].as_array().unwrap().iter().map(|agent| agent["name"].as_str().unwrap().to_owned()));
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(names, ["agent.b-bot", "agent.c-bot", "agent.growth-bot"]);
+        let (status, _) = server.rest_json(Method::GET, "/agents?cursor=agent_0", None).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+
+    async fn a_body_whose_fields_may_all_be_absent_may_be_absent_itself(on) {
+        let server = TestServer::start(on).await;
+        let path = format!("/agents/{}", server.made.agent_id);
+        let (status, rotated) = server.rest_json(Method::POST, &format!("{path}/rotate"), None).await;
+        assert_eq!((status, rotated["token"].is_string()), (StatusCode::OK, true), "{rotated}");
+        let filed = json!({ "kind": "access", "match": { "subject": "c-7" }, "received_on": "2026-03-01", "requested_by": "C" });
+        let (_, filed) = server.rest_json(Method::POST, "/data-requests", Some(filed)).await;
+        assert_eq!(filed["match"]["subject"], "c-7", "{filed}");
+        let reject = format!("/data-requests/{}/reject", filed["id"].as_str().unwrap());
+        let (status, problem) = server.rest_json(Method::POST, &reject, None).await;
+        assert_eq!((status, problem["detail"].as_str().unwrap().contains("reason")), (StatusCode::UNPROCESSABLE_ENTITY, true), "{problem}");
     }
 
     async fn an_agent_lives_and_ends(on) {

@@ -1,12 +1,13 @@
 //! Members, the MCP URL, API keys and one's own account: what changes at once, and what stays safe.
 
-use agentframer::domain::access::Role;
-use agentframer::domain::time::HOUR;
+use agentframer::domain::access::{Permission, Role};
+use agentframer::domain::time::{HOUR, MINUTE};
+use agentframer::engine::config::Config;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use super::browser::{Session, became, form, open, send, session_of};
-use super::support::{Databases, TestServer, both_engines};
+use super::support::{Databases, Mcp, TestServer, both_engines, path_of};
 
 async fn events(server: &TestServer) -> Vec<String> {
     let (_, log) = server.rest_json(Method::GET, "/audit?kind=administration&limit=200", None).await;
@@ -50,6 +51,12 @@ both_engines! {
     async fn a_removed_person_and_that_persons_keys_are_out(on) {
         let server = TestServer::start(on).await;
         let session = session_of(&server, Role::Developer).await;
+        let key = server.engine.create_key(&server.scope_of(Role::Developer).await, "nightly", "viewer", None).await.unwrap();
+        let by_key = async || {
+            let request = server.http.get(server.url(&server.rest_path("/usage"))).bearer_auth(&key.key);
+            request.send().await.unwrap().status()
+        };
+        assert_eq!(by_key().await, StatusCode::OK);
         let page = format!("/w/{}", server.made.workspace_id);
         assert_eq!(open(&server, &page, Some(&session)).await.status(), StatusCode::OK);
         let admin = server.admin().await;
@@ -57,13 +64,78 @@ both_engines! {
         let developer = members.iter().find(|member| member.role == Role::Developer).unwrap();
         server.engine.remove_member(&admin, &developer.user_id).await.unwrap();
         assert_eq!(open(&server, &page, Some(&session)).await.status(), StatusCode::NOT_FOUND);
+        assert_eq!(by_key().await, StatusCode::UNAUTHORIZED);
+        let listed = server.engine.keys(&admin).await.unwrap();
+        assert!(listed.iter().find(|listed| listed.id == key.id).unwrap().ended_at.is_some(), "{listed:?}");
+        // Whoever comes back makes new keys.
+        let (_, token) = server.engine.make_invitation(&admin, "developer@example.com", "developer").await.unwrap();
+        server.engine.accept_invitation(&token, Some(&developer.user_id), None, server.origin()).await.unwrap();
+        assert_eq!(open(&server, &page, Some(&session)).await.status(), StatusCode::OK);
+        assert_eq!(by_key().await, StatusCode::UNAUTHORIZED);
+    }
+
+    async fn who_leaves_takes_the_own_keys_along(on) {
+        let server = TestServer::start(on).await;
+        let bob = server.person("bob@example.com", Role::Admin).await;
+        let key = server.engine.create_key(&server.admin().await, "mine", "viewer", None).await.unwrap();
+        let session = Session::begin(&server, "ada@example.com").await;
+        let leave = form(&[("workspace", server.made.workspace_id.as_str()), ("user", server.made.user_id.as_str())]);
+        assert_eq!(became(&send(&server, "remove_member", &leave, Some(&session)).await), "done");
+        let scope = server.scope(&bob, Permission::ReadMembers).await;
+        let keys = server.engine.keys(&scope).await.unwrap();
+        assert!(keys.iter().any(|listed| listed.id == key.id) && keys.iter().all(|key| key.ended_at.is_some()), "{keys:?}");
+    }
+
+    async fn a_mail_that_does_not_go_out_is_told_as_it_is(on) {
+        let nobody = |config: &mut Config| config.mail.smtp_url = Some("smtp://127.0.0.1:1".into());
+        let server = TestServer::start_with(on, nobody).await;
+        let (session, ws) = (Session::begin(&server, "ada@example.com").await, server.made.workspace_id.as_str());
+        let text = async |page: &str, session: Session| open(&server, page, Some(&session)).await.text().await.unwrap();
+        let members = format!("/w/{ws}/members");
+        let invite = form(&[("workspace", ws), ("email", "grace@example.com"), ("role", "viewer")]);
+        let answer = send(&server, "invite", &invite, Some(&session)).await;
+        let page = text(&members, session.with_flash(&answer)).await;
+        assert!(page.contains("The mail to grace@example.com did not go out. Nothing was changed for this person"), "{page}");
+        assert!(page.contains("value=\"grace@example.com\"") && !page.contains("Send again"), "{page}");
+        server.engine.make_invitation(&server.admin().await, "grace@example.com", "viewer").await.unwrap();
+        let list = form(&[("workspace", ws), ("people", "grace@example.com,viewer\nbob@example.com,viewer"), ("send", "yes")]);
+        let answer = send(&server, "invite_list", &list, Some(&session)).await;
+        let page = text(&members, session.with_flash(&answer)).await;
+        assert!(page.contains("The mail to grace@example.com did not go out") && page.contains("Send 2 invitations"), "{page}");
+        let (status, problem) = server.rest_json(Method::POST, "/members", Some(json!({ "email": "bob@example.com", "role": "viewer" }))).await;
+        assert_eq!((status, problem["type"].as_str()), (StatusCode::SERVICE_UNAVAILABLE, Some("urn:agentframer:problem:unavailable")));
+        // A fault of ours asks for the request's id, so it is there.
+        let change = form(&[("email", "new@example.com"), ("email_password", "a long enough passphrase")]);
+        let answer = send(&server, "change_email", &change, Some(&session)).await;
+        let page = text("/account", session.with_flash(&answer)).await;
+        assert!(page.contains("tell your operator the request id. It is req_"), "{page}");
+    }
+
+    async fn who_joins_and_who_comes_back_was_seen(on) {
+        let server = TestServer::start(on).await;
+        let seen = async || {
+            let members = server.engine.members(&server.admin().await).await.unwrap();
+            members.into_iter().find(|member| member.email == "grace@example.com").unwrap().last_seen_at
+        };
+        server.engine.invite(&server.admin().await, "grace@example.com", "viewer").await.unwrap();
+        let token = server.mailed("grace@example.com", "/invite/");
+        let join = form(&[("token", &*token), ("name", "Grace"), ("password", "a long enough passphrase")]);
+        assert_eq!(became(&send(&server, "accept_invitation", &join, None).await), "done");
+        assert_eq!(seen().await, Some(server.clock.now()), "joining is being here");
+        server.clock.advance(HOUR);
+        let session = Session::begin(&server, "grace@example.com").await;
+        for minutes in [6, 30] {
+            server.clock.advance(minutes * MINUTE);
+            open(&server, "/account", Some(&session)).await;
+            assert_eq!(seen().await, Some(server.clock.now()), "{minutes} minutes later");
+        }
     }
 
     async fn invitations_are_listed_sent_again_and_withdrawn(on) {
         let server = TestServer::start(on).await;
         let admin = server.admin().await;
         let list = "email,role\na@example.com,viewer\nb@example.com,developer\n";
-        assert_eq!(server.engine.invite_all(&admin, list).await.unwrap(), 2);
+        assert_eq!(server.engine.invite_all(&admin, list).await.unwrap().people.len(), 2);
         assert!(server.engine.invite_all(&admin, "ada@example.com,viewer").await.is_err(), "a member already");
         let open = server.engine.invitations(&admin).await.unwrap();
         assert_eq!(open.len(), 2);
@@ -97,6 +169,38 @@ both_engines! {
         assert_eq!(status(&new).await, StatusCode::NOT_FOUND);
         let (bad, problem) = server.rest_json(Method::POST, "/mcp-url/rotate", Some(json!({ "grace_hours": 169 }))).await;
         assert_eq!((bad, problem["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("grace_hours")), "{problem}");
+    }
+
+    async fn each_replaced_address_works_until_its_own_end_or_until_all_end_at_once(on) {
+        let server = TestServer::start(on).await;
+        let rotate = async |hours: i64| {
+            let (status, rotated) = server.rest_json(Method::POST, "/mcp-url/rotate", Some(json!({ "grace_hours": hours }))).await;
+            assert_eq!(status, StatusCode::OK, "{rotated}");
+            path_of(rotated["mcp_url"].as_str().unwrap())
+        };
+        let works = async |path: &str| {
+            let (status, _) = Mcp { url: server.url(path), ..server.mcp() }.send("tools/list", json!({})).await;
+            assert!([StatusCode::OK, StatusCode::NOT_FOUND].contains(&status), "{status}");
+            status == StatusCode::OK
+        };
+        let first = server.mcp_path();
+        let second = rotate(5).await;
+        let third = rotate(2).await;
+        for path in [&first, &second, &third] {
+            assert!(works(path).await, "{path}");
+        }
+        let session = Session::begin(&server, "ada@example.com").await;
+        let page = open(&server, &format!("/w/{}/settings", server.made.workspace_id), Some(&session)).await.text().await.unwrap();
+        for path in [&first, &second] {
+            assert!(page.contains(&format!("…{}</code>", &path[path.len() - 4..])), "{page}");
+        }
+        server.clock.advance(3 * HOUR);
+        assert_eq!((works(&first).await, works(&second).await, works(&third).await), (true, false, true));
+        let fourth = rotate(0).await;
+        assert_eq!((works(&first).await, works(&third).await, works(&fourth).await), (false, false, true));
+        // What ended at once stays so.
+        rotate(1).await;
+        assert_eq!((works(&first).await, works(&third).await, works(&fourth).await), (false, false, true));
     }
 
     async fn a_changed_password_ends_every_other_session(on) {

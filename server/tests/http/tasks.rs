@@ -43,6 +43,33 @@ async fn end(mcp: &Mcp<'_>, task: &Value) -> Value {
 }
 
 both_engines! {
+    /// Attempts of one minute are one row; each task tells its own end all the same.
+    async fn tasks_that_fail_alike_each_tell_how(on) {
+        let refusal = || Act::Fail(ProviderError::Refused("moderation".into()));
+        let server = TestServer::scripted(on, [refusal(), refusal()]).await;
+        let mcp = server.mcp();
+        let (first, second) = (begin(&mcp).await, begin(&mcp).await);
+        for task in [first, second] {
+            let ended = end(&mcp, &task).await;
+            let error = &ended["result"]["structuredContent"]["error"];
+            assert_eq!((&error["code"], &error["retryable"]), (&json!("provider_failed"), &json!(false)), "{ended}");
+        }
+    }
+
+    async fn another_agents_key_begins_no_task(on) {
+        let server = TestServer::scripted(on, [Act::Pend { polls: 1 }]).await;
+        let keyed = |mut call: Value| {
+            call["arguments"]["idempotency_key"] = json!("run-1");
+            call
+        };
+        let task = server.mcp().result("tools/call", keyed(call("generate_video"))).await;
+        assert_eq!(task["resultType"], "task", "{task}");
+        let made = server.rest_json(reqwest::Method::POST, "/agents", Some(json!({ "name": "b-bot", "policy": {} }))).await.1;
+        let other = Mcp { token: made["token"].as_str().map(str::to_owned), ..server.mcp() };
+        let refused = other.result("tools/call", keyed(call("generate_video"))).await;
+        assert_eq!(refused["structuredContent"]["error"]["code"], "conflict", "{refused}");
+    }
+
     async fn a_video_is_a_task_from_its_first_moment_to_its_charge(on) {
         let server = TestServer::scripted(on, [Act::Pend { polls: 3 }]).await;
         let mcp = server.mcp();

@@ -99,6 +99,21 @@ both_engines! {
         }
     }
 
+    async fn the_usage_page_says_what_it_is_compared_with(on) {
+        let server = TestServer::start(on).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let base = format!("/w/{}/usage", server.made.workspace_id);
+        for (query, line) in [
+            ("period=today", "14 Oct 2026, 00:00 to 18:00, compared with 13 Oct 2026, 00:00 to 18:00 · UTC"),
+            ("period=7d", "8 to 14 Oct 2026, 18:00, compared with 1 to 7 Oct 2026, 18:00 · UTC"),
+            ("period=month", "1 to 14 Oct 2026, 18:00, compared with 1 to 14 Sep 2026, 18:00 · UTC"),
+            ("from=2026-10-01&to=2026-10-07", "1 to 7 Oct 2026, compared with 24 to 30 Sep 2026 · UTC"),
+        ] {
+            let (_, _, html) = text(&server, &format!("{base}?{query}"), &session).await;
+            assert!(html.contains(line), "{query}: {html}");
+        }
+    }
+
     async fn lines_are_chosen_by_the_url_on_the_page_and_in_the_file(on) {
         let server = TestServer::start(on).await;
         used(&server).await;
@@ -201,6 +216,22 @@ both_engines! {
         assert!(!html.contains("aria-invalid") && html.contains("/billing/export?from=2026-01-01\""), "{html}");
     }
 
+    async fn a_ledgers_range_with_one_end_is_open_and_its_days_are_utcs(on) {
+        let server = TestServer::start(on).await;
+        used(&server).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let base = format!("/w/{}/billing", server.made.workspace_id);
+        for (query, entries) in [("to=2050-01-01", 3), ("from=2020-01-01", 3), ("from=2050-01-01", 0), ("to=2020-01-01", 0)] {
+            let (status, _, html) = text(&server, &format!("{base}?{query}"), &session).await;
+            assert_eq!((status, html.contains("No entry matches.")), (StatusCode::OK, entries == 0), "{query}: {html}");
+            assert!(!html.contains("aria-invalid") && html.contains("From (UTC day)") && html.contains("To (UTC day)"), "{html}");
+            let (_, list) = server.rest_json(Method::GET, &format!("/ledger?{query}"), None).await;
+            assert_eq!(list["items"].as_array().unwrap().len(), entries, "{query}: {list}");
+            let (_, _, sheet) = text(&server, &format!("{base}/export?{query}"), &session).await;
+            assert_eq!(sheet.lines().count(), entries + 1, "{query}: {sheet}");
+        }
+    }
+
     async fn the_same_top_up_within_a_day_is_asked_about_first(on) {
         let server = TestServer::start(on).await;
         let session = Session::begin(&server, "ada@example.com").await;
@@ -256,6 +287,32 @@ both_engines! {
             let (_, _, html) = text(&server, page, &admin).await;
             assert!(html.contains("$99.916"), "{html}");
         }
+    }
+
+    async fn a_balance_of_nothing_is_used_up(on) {
+        let server = TestServer::with_money(on, "0.042").await;
+        server.mcp().image().await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let (_, _, html) = text(&server, &format!("/w/{}", server.made.workspace_id), &session).await;
+        assert!(html.contains("<dd>used up</dd>") && html.contains("The balance is used up."), "{html}");
+        let (_, _, html) = text(&server, "/", &session).await;
+        assert!(html.contains("<td class=\"num\">used up</td>") && html.contains(">Total</th>"), "{html}");
+        let (_, _, sheet) = text(&server, "/workspaces/export", &session).await;
+        assert!(sheet.contains(",runs_out_on,alerts,state\r\n"), "{sheet}");
+        assert!(sheet.contains(",0,2026-10-14,") && sheet.ends_with(",ok\r\n"), "{sheet}");
+    }
+
+    async fn totals_say_of_how_many_workspaces_they_are(on) {
+        let mut server = TestServer::start(on).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let brand = form(&[("workspace_name", "Brand"), ("region", "us-east-1")]);
+        assert_eq!(browser::became(&send(&server, "create_workspace", &brand, Some(&session)).await), "done");
+        server.base = server.second_node(|config| config.cells.retain(|cell| cell.name == "us")).await;
+        let (_, _, html) = text(&server, "/", &session).await;
+        assert!(html.contains("Total of 1 of 2 workspaces") && html.contains("served by another node"), "{html}");
+        let (_, _, sheet) = text(&server, "/workspaces/export", &session).await;
+        let of = |name: &str| sheet.lines().find(|line| line.contains(name)).unwrap();
+        assert!(of(",Growth,").ends_with(",Growth,eu-west-1,,,,,,,,,elsewhere") && of(",Brand,").ends_with(",ok"), "{sheet}");
     }
 
     async fn what_is_wrong_is_told_on_every_page_and_by_right(on) {

@@ -1,16 +1,21 @@
-//! The pages of webhooks as a browser without scripts meets them: made, changed, paused, looked at, sent again.
+//! The pages of webhooks as a browser without scripts meets them: made, changed, paused, looked at, sent again. And the
+//! form of the alerts, whose secrets do not come back either.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use agentframer::domain::access::Role;
+use agentframer::domain::alerts::AlertSettings;
+use agentframer::engine::alerts::AlertChange;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::browser::{self, Session, form, later, open, send};
+use super::html::Page;
+use super::openapi::assert_described;
 use super::support::{Databases, TestServer, both_engines};
 
 /// Keeps what comes; answers as it was told, then with 200.
@@ -114,7 +119,32 @@ fn bodies(html: &str, endpoint: &str) -> Vec<String> {
     .collect()
 }
 
+fn is_ticked(html: &str, name: &str) -> bool {
+    let page = Page::read(html);
+    let mut inputs = page.all("input", None);
+    inputs.any(|input| input.get("name") == Some(name) && input.get("checked").is_some())
+}
+
 both_engines! {
+    async fn the_answers_are_as_described(on) {
+        let world = World::new(on).await;
+        let (server, own) = (&world.server, format!("/webhooks/{}", world.webhook));
+        let (_, url) = Receiver::start().await;
+        let new = json!({ "url": url, "format": "generic", "headers": { "X-Team": "growth" } });
+        let made = assert_described(server, Method::POST, "/webhooks", "/webhooks", Some(new)).await;
+        assert_eq!(made["headers"]["X-Team"], "growth", "in the answer that makes it");
+        let listed = assert_described(server, Method::GET, "/webhooks", "/webhooks", None).await;
+        assert!(!listed.to_string().contains("growth"), "and nowhere else: {listed}");
+        for act in ["test", "rotate-secret"] {
+            assert_described(server, Method::POST, &format!("{own}/{act}"), &format!("/webhooks/{{id}}/{act}"), None).await;
+        }
+        let replay = Some(json!({ "from_seq": 1 }));
+        assert_described(server, Method::POST, &format!("{own}/replay"), "/webhooks/{id}/replay", replay).await;
+        world.deliver().await;
+        let sent = assert_described(server, Method::GET, &format!("{own}/deliveries"), "/webhooks/{id}/deliveries", None).await;
+        assert!(!sent["items"].as_array().unwrap().is_empty());
+    }
+
     async fn an_endpoints_secret_is_shown_once(on) {
         let server = TestServer::start_with(on, |config| config.webhooks.allow_private_addresses = true).await;
         let session = Session::begin(&server, "ada@example.com").await;
@@ -234,6 +264,49 @@ both_engines! {
             assert!(html.contains(&format!("\n{value}</textarea>")) || html.contains(&format!("value=\"{value}\"")), "{value} is kept");
         }
         assert!(server.engine.webhooks(&server.admin().await).await.unwrap().is_empty());
+    }
+
+    async fn a_wrong_change_keeps_the_tick_and_asks_for_the_token_again(on) {
+        let world = World::new(on).await;
+        let fields = [("url", "ftp://siem.example.com"), ("token", "s3cret"), ("events", ""), ("headers", "")];
+        let again = "Token was not kept, being secret: type it again.";
+        let ticked = world.body(&[&fields[..], &[("remove_headers", "true")]].concat());
+        for (body, tick) in [(ticked, true), (world.body(&fields), false)] {
+            let html = world.act("change_webhook", &body).await;
+            assert!(html.contains("href=\"#url\"") && html.contains(again) && !html.contains("s3cret"), "{html}");
+            assert_eq!(is_ticked(&html, "remove_headers"), tick, "{html}");
+        }
+        let new = world.body(&[&fields[..], &[("format", "datadog")]].concat());
+        let made = send(&world.server, "create_webhook", &new, Some(&world.session)).await;
+        let path = format!("/w/{}/webhooks", world.server.made.workspace_id);
+        let html = open(&world.server, &path, Some(&world.session.with_flash(&made))).await.text().await.unwrap();
+        assert!(html.contains(again) && !html.contains("s3cret"), "{html}");
+    }
+
+    async fn wrong_alerts_keep_the_tick_and_ask_for_slacks_address_again(on) {
+        let server = TestServer::start(on).await;
+        let session = Session::begin(&server, "ada@example.com").await;
+        let slack_url = Some("https://hooks.slack.com/services/T0/B0/x".to_owned());
+        let change = AlertChange { settings: AlertSettings::default(), slack_url };
+        server.engine.set_alerts(&server.admin().await, change).await.unwrap();
+        let ws = server.made.workspace_id.as_str();
+        let fields = [
+            ("workspace", ws), ("further_thresholds", "90"), ("recipients", "nobody"), ("slack_url", "https://hooks.slack.com/s3cret"),
+            ("repeats", "5"), ("minutes", "10"), ("times_typical", "5"),
+        ];
+        let ticked = form(&[&fields[..], &[("remove_slack", "true")]].concat());
+        for (body, tick) in [(ticked, true), (form(&fields), false)] {
+            let answer = send(&server, "set_alerts", &body, Some(&session)).await;
+            assert_eq!(browser::became(&answer), "back");
+            let page = open(&server, &format!("/w/{ws}/caps"), Some(&session.with_flash(&answer))).await.text().await.unwrap();
+            for shown in ["href=\"#recipients\"", "value=\"nobody\"", "Slack was not kept, being secret: type it again."] {
+                assert!(page.contains(shown), "{shown}: {page}");
+            }
+            assert!(!page.contains("s3cret"), "{page}");
+            assert_eq!(is_ticked(&page, "remove_slack"), tick, "{page}");
+        }
+        let alerts = server.engine.alerts(&server.admin().await).await.unwrap();
+        assert!(alerts.slack && alerts.settings == AlertSettings::default(), "nothing was changed");
     }
 
     async fn who_may_not_change_it_sees_no_buttons(on) {
