@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { launch } from './support/browser.js';
 import { startServer } from './support/server.js';
 import { filled, readTable } from './support/table.js';
-import { context, emptyWorkspace, fill, startWorld } from './support/world.js';
+import { context, emptyWorkspace, erased, fill, startWorld } from './support/world.js';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const TAGS = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
@@ -22,6 +22,9 @@ const MOST_SHIFT = 0.1;
 /** By then a page's islands are awake. */
 const AWAKE_MS = 250;
 const NARROW = { width: 320, height: 720 };
+/** So many workspaces are listed without a filter. */
+const LISTED = 7;
+const BLACK_ON_WHITE = ['rgb(0, 0, 0)', 'rgb(255, 255, 255)'];
 
 let world, browser, page, ids, bare;
 
@@ -102,6 +105,31 @@ test('a form with an error, and a secret that is shown once', async () => {
   await judge(page);
 });
 
+test('the switcher among many workspaces, with its filter', async () => {
+  for (let number = 1; number <= LISTED; number += 1) await emptyWorkspace(world, `Team ${number}`);
+  await page.setViewportSize(WIDE);
+  await page.goto(filled('/w/{ws}', ids));
+  await page.locator('.switcher > summary').click();
+  await page.getByRole('searchbox', { name: 'Filter' }).fill('team');
+  await page.getByRole('link', { name: `Team ${LISTED}` }).waitFor();
+  await judge(page, async () => {});
+});
+
+test('on paper: black on white, without what only a screen can do', async () => {
+  ids.erased = await erased(world, 'customer-42');
+  const reader = await context(browser, world.base, world.sessions.Admin, { colorScheme: 'dark' });
+  await reader.addCookies([{ name: 'theme', value: 'dark', url: world.base }]);
+  const paper = await reader.newPage();
+  await paper.emulateMedia({ media: 'print' });
+  for (const path of ['/w/{ws}/billing/statement', '/w/{ws}/data-requests/{erased}/certificate']) {
+    await paper.goto(filled(path, ids));
+    assert.deepEqual(await paper.locator(':is(nav, aside, form, button, .btn):visible').allInnerTexts(), [], path);
+    assert.ok(await paper.locator('main table').first().isVisible(), path);
+    assert.deepEqual(await paper.locator('main td').first().evaluate(inks), BLACK_ON_WHITE, path);
+  }
+  await reader.close();
+});
+
 /** Opens the page and judges it wide and light, then narrow and dark. */
 async function check(path, on = page) {
   await on.setViewportSize(WIDE);
@@ -136,6 +164,15 @@ async function violations(on) {
   await on.evaluate(AXE);
   const found = await on.evaluate((values) => window.axe.run(document, { runOnly: values, resultTypes: ['violations'] }), TAGS);
   return found.violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target} ${node.failureSummary}`));
+}
+
+/** The colour of its text, and the one behind it. */
+function inks(one) {
+  const behind = (element) => {
+    const { backgroundColor } = getComputedStyle(element);
+    return backgroundColor === 'rgba(0, 0, 0, 0)' && element.parentElement ? behind(element.parentElement) : backgroundColor;
+  };
+  return [getComputedStyle(one).color, behind(one)];
 }
 
 /** Adds up what moves without the reader's doing. */

@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 
 import { launch, watched } from './support/browser.js';
+import { ADMIN } from './support/server.js';
 import { filled } from './support/table.js';
-import { context, fill, startWorld } from './support/world.js';
+import { context, fill, mailed, startWorld } from './support/world.js';
 
 /** No page has more stops than this. */
 const MOST_STOPS = 200;
@@ -148,6 +149,18 @@ test('from the palette to a page, and back out of it', async () => {
   await page.waitForURL('**/billing');
 });
 
+test('from the palette outside a workspace into it', async () => {
+  for (const path of ['/', '/account', '/reference']) {
+    await page.goto(path);
+    await page.getByRole('button', { name: /^Find/ }).waitFor();
+    await page.keyboard.press('ControlOrMeta+k');
+    await page.keyboard.type('growth');
+    await page.getByRole('option', { name: /Growth/ }).waitFor();
+    await page.keyboard.press('Enter');
+    await page.waitForURL(`**/w/${ids.ws}`);
+  }
+});
+
 test('the chart’s legend and bars', async () => {
   await open('/usage');
   await press(/growth-bot$/);
@@ -162,6 +175,8 @@ test('the chart’s legend and bars', async () => {
 // Each line: what is done, on which page, and its steps. `{ws}` and the like are the world's ids. A later line may stand on
 // what an earlier one made.
 const FLOWS = [
+  ['dismissing the checklist', '/w/{ws}',
+    ['press', 'Dismiss'], ['there', 'main:not(:has(#checklist-title))']],
   ['changing a role, and back', '/w/{ws}/members',
     ['select', 'Role of Vera Stone', 'Developer'], ['press', 'Change'], ['see', 'Vera Stone is Developer now'],
     ['open', '/w/{ws}/members'],
@@ -192,6 +207,10 @@ const FLOWS = [
     ['press', 'agent.typed-bot'], ['there', 'h1:has-text("agent.typed-bot")'], ['open'], ['press', 'Revoke'], ['press', 'Revoke for good'], ['see', 'Revoked.']],
   ['who is told of alerts', '/w/{ws}/caps',
     ['type', 'Recipients', 'ada@example.com'], ['key', 'Enter'], ['see', 'Saved.']],
+  ['Slack: naming a channel, testing it, taking it off', '/w/{ws}/caps',
+    ['type', 'Slack', 'http://127.0.0.1:9/slack'], ['key', 'Enter'], ['see', 'Saved.'],
+    ['open', '/w/{ws}/caps'], ['press', 'Test Slack'], ['see', 'Slack does not work'],
+    ['open', '/w/{ws}/caps'], ['tab', 'Do not post to Slack any more'], ['key', 'Space'], ['press', 'Save alerts'], ['see', 'Saved.']],
   ['testing a webhook', '/w/{ws}/webhooks/{webhook}',
     ['press', 'Send test event'], ['see', 'did not arrive']],
   ['rotating a webhook’s secret', '/w/{ws}/webhooks/{webhook}',
@@ -225,10 +244,21 @@ const FLOWS = [
     ['type', 'Cost centre', 'cc-9'], ['key', 'Enter'], ['see', 'Saved.']],
   ['replacing the MCP address', '/w/{ws}/settings',
     ['press', 'Replace it'], ['type', 'Hours that the old address still works', '24'], ['key', 'Enter'], ['see', 'The MCP address is new']],
+  ['the daily export, on and off', '/w/{ws}/settings',
+    ['press', 'Turn on the daily export'], ['see', 'Turned on.'],
+    ['open', '/w/{ws}/settings'], ['press', 'Turn off the daily export'], ['see', 'Turned off.']],
+  ['ending the session of another', '/w/{ws}/security',
+    ['press', /^End the session of Dev Patel/], ['see', 'Dev Patel’s session has ended']],
   ['one’s own name', '/account',
     ['type', 'Your name', 'Ada K'], ['key', 'Enter'], ['see', 'Saved.']],
   ['which mails come', '/account',
     ['tab', /^Alerts/], ['key', 'Space'], ['press', 'Save'], ['see', 'Saved.']],
+  ['one’s own time zone', '/account',
+    ['type', 'Times are shown in', 'Asia/Tokyo'], ['press', 'Save'], ['see', 'Times are shown in Asia/Tokyo now']],
+  ['another address, by its link', '/account',
+    ['type', 'New address', 'ada@elsewhere.example.com'], ['type', 'Your password', ADMIN.password], ['key', 'Enter'],
+    ['see', 'A link went to ada@elsewhere.example.com'],
+    ['mail', /(\/account\?confirm=\S+)/], ['press', 'Use this address'], ['see', 'You sign in as ada@elsewhere.example.com']],
   ['the colours', '/account',
     ['press', 'Dark'], ['there', 'html[data-theme=dark]'], ['open'], ['press', 'Auto'], ['there', 'html:not([data-theme=dark])']],
   ['making a workspace', '/',
@@ -246,6 +276,8 @@ const STEPS = {
   open: (path) => visit(path),
   /** Another page from its very beginning. */
   fresh: (path) => page.goto(filled(path, ids)),
+  /** The page behind the link of the mail that has come. */
+  mail: async (link) => visit(await mailed(world, link)),
   tab: tabTo,
   on: async (name) => assert.equal((await focused()).name, name),
   key: (key) => page.keyboard.press(key),

@@ -96,7 +96,7 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/w/:workspace/data-requests/:data_request/certificate") view=CertificatePage ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/retention") view=Retention ssr=SsrMode::Async/>
                 <Route path=path!("/w/:workspace/security") view=Security ssr=SsrMode::Async/>
-                <Route path=path!("/w/:workspace/models/:model") view=ModelPage ssr=SsrMode::Async/>
+                <Route path=path!("/w/:workspace/models/*model") view=ModelPage ssr=SsrMode::Async/>
             </Routes>
         </Router>
     }

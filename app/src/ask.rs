@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
+use leptos_router::location::Url;
 
 use crate::flash::Flash;
 
@@ -70,6 +71,12 @@ impl Ask {
     /// The path's part after `/`, counted from 0: `/w/{1}/audit/{3}`.
     pub fn segment(&self, number: usize) -> &str {
         self.parts.uri.path().trim_matches('/').split('/').nth(number).unwrap_or_default()
+    }
+
+    /// The path from that part on, decoded: a name that may itself hold `/`, such as a model's.
+    pub fn rest(&self, number: usize) -> String {
+        let path = self.parts.uri.path().trim_matches('/');
+        Url::unescape(path.splitn(number + 1, '/').nth(number).unwrap_or_default())
     }
 
     /// A value of the query, decoded.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
 use agentframer::domain::field::FieldError;
+use agentframer::domain::ids::RequestId;
 use agentframer::engine::error::Error;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -49,6 +50,9 @@ pub struct Flash {
     /// The inputs whose text was too long to be kept.
     #[serde(default)]
     pub lost: Vec<String>,
+    /// The inputs whose text is secret, and so not kept either.
+    #[serde(default)]
+    pub hidden: Vec<String>,
 }
 
 impl Flash {
@@ -61,24 +65,33 @@ impl Flash {
         Self { problem: Some(problem), field, ..Self::typed(kept) }
     }
 
-    /// What was typed, as one input that is sent along.
-    pub fn pack(kept: &[(&str, &str)]) -> String {
-        let mut packed = Self::typed(kept);
-        packed.shorten_to(LONGEST_PACKED);
-        serde_json::to_string(&packed).unwrap_or_default()
+    /// With the request's id, where the error asks to tell it.
+    #[must_use]
+    pub fn of_request(self, error: &Error, id: &RequestId) -> Self {
+        match error {
+            Error::Internal => Self { problem: Some(format!("{error} It is {id}.")), ..self },
+            _ => self,
+        }
     }
 
-    fn typed(kept: &[(&str, &str)]) -> Self {
+    /// What was typed, as one input that is sent along.
+    pub fn pack(mut self) -> String {
+        self.shorten_to(LONGEST_PACKED);
+        serde_json::to_string(&self).unwrap_or_default()
+    }
+
+    /// What was typed, and nothing to say.
+    pub fn typed(kept: &[(&str, &str)]) -> Self {
         let kept = kept.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Self { kept: kept.collect(), ..Self::default() }
     }
 
     /// After signing in: what was typed before, where there is any.
     pub fn unpack(packed: &str) -> Option<Self> {
-        let Self { kept, lost, .. } = serde_json::from_str(packed).ok()?;
+        let Self { kept, lost, hidden, .. } = serde_json::from_str(packed).ok()?;
         let problem = "Your session had ended, so nothing was done. What you typed is here again: look at it and send it once more.";
-        let is_something = !kept.is_empty() || !lost.is_empty();
-        is_something.then(|| Self { problem: Some(problem.into()), kept, lost, ..Self::default() })
+        let is_something = !kept.is_empty() || !lost.is_empty() || !hidden.is_empty();
+        is_something.then(|| Self { problem: Some(problem.into()), kept, lost, hidden, ..Self::default() })
     }
 
     /// For a form that its function cannot read.
@@ -96,6 +109,14 @@ impl Flash {
     #[must_use]
     pub fn keeping(mut self, name: &str, value: &str) -> Self {
         self.kept.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// With the names of what was typed too and is secret: the page asks for it again.
+    #[must_use]
+    pub fn hiding(mut self, secrets: &[(&str, &str)]) -> Self {
+        let typed = secrets.iter().filter(|(_, text)| !text.is_empty());
+        self.hidden.extend(typed.map(|(name, _)| (*name).to_owned()));
         self
     }
 
@@ -152,15 +173,12 @@ impl Flash {
         }
     }
 
-    /// What has to be typed again, as a sentence.
+    /// What has to be typed again and why, as sentences.
     pub fn lost_words(&self) -> Option<String> {
-        let names: Vec<String> = self.lost.iter().map(|name| words::field(name)).collect();
-        let too_long = "too long to come back: type";
-        match names.as_slice() {
-            [] => None,
-            [one] => Some(format!("{one} was {too_long} it again.")),
-            more => Some(format!("{} were {too_long} them again.", more.join(", "))),
-        }
+        let (long, secret) = ("too long to come back", "not kept, being secret");
+        let said: Vec<String> =
+            [again(&self.lost, long), again(&self.hidden, secret)].into_iter().flatten().collect();
+        (!said.is_empty()).then(|| said.join(" "))
     }
 
     /// Whether what was typed fits.
@@ -194,6 +212,15 @@ impl Flash {
     /// Ends the cookie.
     pub fn cleared() -> String {
         format!("{NAME}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0")
+    }
+}
+
+fn again(inputs: &[String], why: &str) -> Option<String> {
+    let names: Vec<String> = inputs.iter().map(|name| words::field(name)).collect();
+    match names.as_slice() {
+        [] => None,
+        [one] => Some(format!("{one} was {why}: type it again.")),
+        more => Some(format!("{} were {why}: type them again.", more.join(", "))),
     }
 }
 
@@ -231,11 +258,32 @@ mod tests {
     #[test]
     fn what_was_typed_before_a_session_ended_comes_back_but_for_what_is_too_long() {
         let noise: String = (0..9_000u32).map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761))).collect();
-        let packed = Flash::pack(&[("subject", "customer-42"), ("prompt_text", &noise)]);
+        let packed = Flash::typed(&[("subject", "customer-42"), ("prompt_text", &noise)]).pack();
         let back = Flash::unpack(&packed).unwrap();
         assert_eq!((back.value("subject").as_str(), back.value("prompt_text").as_str()), ("customer-42", ""));
         assert_eq!(back.lost_words().unwrap(), "Prompt text was too long to come back: type it again.");
-        assert!(Flash::unpack(&Flash::pack(&[])).is_none(), "nothing was typed");
+        assert!(Flash::unpack(&Flash::typed(&[]).pack()).is_none(), "nothing was typed");
+    }
+
+    #[test]
+    fn a_secret_is_asked_for_again_and_never_travels() {
+        let typed = Flash::typed(&[("url", "ftp://x")]).hiding(&[("token", "s3cret"), ("slack_url", "")]);
+        let packed = typed.pack();
+        assert!(!packed.contains("s3cret"), "{packed}");
+        let again = "Token was not kept, being secret: type it again.";
+        assert_eq!(Flash::unpack(&packed).unwrap().lost_words().unwrap(), again);
+        let two = Flash { lost: vec!["people".into()], hidden: vec!["slack_url".into()], ..Flash::default() };
+        let both =
+            "List was too long to come back: type it again. Slack was not kept, being secret: type it again.";
+        assert_eq!(two.lost_words().unwrap(), both);
+    }
+
+    #[test]
+    fn the_request_is_named_where_the_error_asks_for_it() {
+        let id: RequestId = "req_06h07rm19df1vqn4m3p3mq6kzc".parse().unwrap();
+        let said = |error: &Error| Flash::problem(error, &[]).of_request(error, &id).headline().unwrap();
+        assert!(said(&Error::Internal).ends_with("the request id. It is req_06h07rm19df1vqn4m3p3mq6kzc."));
+        assert!(!said(&Error::NotFound).contains("req_"));
     }
 
     #[test]

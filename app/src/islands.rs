@@ -277,7 +277,13 @@ type Hit = [String; 3];
 pub fn Palette(
     /// Where it asks.
     url: String,
+    /// Whether it asks of one workspace.
+    inside: bool,
 ) -> impl IntoView {
+    let (names, example) = match inside {
+        true => ("Find a page, an agent, a member or a request", "A page, agent, member or request id"),
+        false => ("Find a workspace or a page", "A workspace or page"),
+    };
     let dialog = NodeRef::<leptos::html::Dialog>::new();
     let (hits, chosen, asked) = (RwSignal::new(Vec::<Hit>::new()), RwSignal::new(0), RwSignal::new(0));
     // Who types fast presses Enter before the answer is there, and means what it will say.
@@ -294,7 +300,7 @@ pub fn Palette(
                 return;
             }
             hits.set(if status == 200 { read_hits(&answer) } else { Vec::new() });
-            said.set(sentence(status, hits.with_untracked(Vec::len)));
+            said.set(sentence(status, hits.with_untracked(Vec::len), inside));
             chosen.set(0);
             answered.set(number);
             if enters.get_untracked() {
@@ -340,10 +346,10 @@ pub fn Palette(
         <button type="button" class="btn palette-open" hidden=move || !is_awake.get() on:click=move |_| open()>
             <span>"Find"</span><kbd>{move || if is_mac.get() { "⌘ K" } else { "Ctrl K" }}</kbd>
         </button>
-        <dialog node_ref=dialog class="palette" aria-label="Find a page, an agent, a member or a request">
+        <dialog node_ref=dialog class="palette" aria-label=names>
             <input
                 type="search" role="combobox" aria-expanded="true" aria-controls="palette-hits" aria-label="Find" autocomplete="off" spellcheck="false"
-                aria-activedescendant=move || hits.with(|hits| !hits.is_empty()).then(|| hit_id(chosen.get())) placeholder="A page, agent, member or request id"
+                aria-activedescendant=move || hits.with(|hits| !hits.is_empty()).then(|| hit_id(chosen.get())) placeholder=example
                 on:input=move |event| ask(event_target_value(&event)) on:keydown=press
             />
             <ul id="palette-hits" role="listbox" aria-label="Found">
@@ -355,9 +361,10 @@ pub fn Palette(
 }
 
 /// What to say where nothing is offered. No answer at all has the status 0.
-fn sentence(status: u16, hits: usize) -> &'static str {
+fn sentence(status: u16, hits: usize, inside: bool) -> &'static str {
     match (status, hits) {
-        (200, 0) => "Nothing has that in its name. A request is found by its whole id.",
+        (200, 0) if inside => "Nothing has that in its name. A request is found by its whole id.",
+        (200, 0) => "Nothing has that in its name. What is in a workspace is found from its pages.",
         (200, _) => "",
         (401, _) => "Your session has ended. Load the page again to sign in.",
         (404, _) => "You do not belong to this workspace any more.",

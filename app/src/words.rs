@@ -2,6 +2,7 @@
 
 use agentframer::domain::money::Usd;
 use agentframer::domain::time::Time;
+use agentframer::domain::usage::Runway;
 use agentframer::engine::access::members::Member;
 use agentframer::engine::data::data_requests::Matches;
 use agentframer::engine::views::overview::Outcome;
@@ -22,6 +23,8 @@ pub fn field(name: &str) -> String {
         "match" => "request",
         "month_usd" => "cap a month",
         "people" => "list",
+        "slack_url" => "slack",
+        "target" => "agent or subject",
         "url" => "address",
         name => name,
     };
@@ -68,6 +71,16 @@ pub fn day(time: Time) -> String {
 /// `29 Apr`.
 pub fn short_day(time: Time) -> String {
     time.date().strftime("%-d %b").to_string()
+}
+
+/// When money runs out: `29 Apr`, with the year where it is not the present one.
+pub fn runway(runway: Runway, now: Time) -> String {
+    match runway {
+        Runway::UsedUp => "used up".into(),
+        Runway::Until(end) if end.date().year() == now.date().year() => short_day(end),
+        Runway::Until(end) => day(end),
+        Runway::Long => "not soon".into(),
+    }
 }
 
 /// `29 Apr 2026, 14:22 UTC`, or the reader's zone.
@@ -140,6 +153,14 @@ mod tests {
         assert_eq!(to_the_second(time), "29 Apr, 14:22:08");
         assert_eq!(moment(time), "29 Apr 2026, 14:22 UTC");
         assert_eq!(short_day(time), "29 Apr");
+    }
+
+    #[test]
+    fn a_runway_into_another_year_names_it() {
+        let now = Time::parse("2026-10-14T12:00:00Z").unwrap();
+        let until = |text| runway(Runway::Until(Time::parse(text).unwrap()), now);
+        assert_eq!([until("2026-12-31T12:00:00Z"), until("2027-10-14T12:00:00Z")], ["31 Dec", "14 Oct 2027"]);
+        assert_eq!([runway(Runway::UsedUp, now), runway(Runway::Long, now)], ["used up", "not soon"]);
     }
 
     #[tokio::test]

@@ -61,9 +61,18 @@ export async function fill(world) {
 }
 
 /** One more workspace, with nothing in it. */
-export async function emptyWorkspace(world) {
-  const answer = await send(world.base, 'create_workspace', { workspace_name: 'Empty', region: 'us-east-1' }, world.sessions.Admin);
+export async function emptyWorkspace(world, name = 'Empty') {
+  const answer = await send(world.base, 'create_workspace', { workspace_name: name, region: 'us-east-1' }, world.sessions.Admin);
   return answer.headers.get('location').replace('/w/', '');
+}
+
+/** Erases a subject; answers with the request's id once it is done. */
+export async function erased({ rest }, subject) {
+  const today = new Date().toISOString().slice(0, 10);
+  const { id } = await rest('POST', '/data-requests', { kind: 'erasure', match: { subject }, received_on: today, requested_by: 'Grace Hopper' });
+  await rest('POST', `/data-requests/${id}/approve`, { identity: 'passport' });
+  await until(async () => (await rest('GET', `/data-requests/${id}`)).state === 'done');
+  return id;
 }
 
 /** The session's cookie. */
@@ -106,12 +115,16 @@ async function joins(world, { email, name, password }, role) {
 const taken = new Set();
 
 /** The token of the invitation that was mailed last. */
-async function invitation({ data }) {
+const invitation = (world) => mailed(world, /\/invite\/(\S+)/);
+
+/** What a mail says where it fits `pattern`; each only once. */
+export async function mailed({ data }, pattern) {
   const folder = join(data, 'mail');
   const texts = await Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name), 'utf8')));
-  const token = texts.map((text) => text.replace(/=\r\n/g, '').match(/\/invite\/(\S+)/)?.[1]).find((found) => found && !taken.has(found));
-  taken.add(token);
-  return token;
+  const plain = (text) => text.replace(/=\r\n/g, '').replaceAll('=3D', '=');
+  const found = texts.map((text) => plain(text).match(pattern)?.[1]).find((said) => said && !taken.has(said));
+  taken.add(found);
+  return found;
 }
 
 async function until(holds) {

@@ -76,16 +76,38 @@ pub async fn set_policy(
     let caps: Map<String, Value> = caps.map(|(name, text)| (name.to_owned(), money(text))).collect();
     let networks: Vec<&str> =
         ip_allowlist.split([',', ' ', '\n', '\r']).filter(|word| !word.is_empty()).collect();
+    let ticked: Vec<&str> = models.keys().map(String::as_str).collect();
     let policy = json!({
         "permissions": chosen("permit"), "denied": chosen("deny"),
-        "models": (which_models == "some").then(|| models.keys().collect::<Vec<_>>()),
+        "models": (which_models == "some").then_some(&ticked),
         "ip_allowlist": networks,
         "token_rotation_days": number(&token_rotation_days),
         "caps": (!caps.is_empty()).then_some(caps),
     });
     let typed = serde_json::to_string_pretty(&policy).unwrap_or_default();
-    let done = async { save_or_try(&ask, &workspace, &agent, policy, step).await };
-    answer(&ask, done.await, &[("policy", &typed)])
+    let done = async {
+        clear_choice(&which_models, &ticked)?;
+        save_or_try(&ask, &workspace, &agent, policy, step).await
+    };
+    answer(
+        &ask,
+        done.await,
+        &[("policy", &typed), ("which_models", &which_models), ("models", &ticked.join(" "))],
+    )
+}
+
+/// Ticks count with “Only these” alone, which needs one. What was meant is not guessed: it decides what is paid for.
+fn clear_choice(which: &str, ticked: &[&str]) -> Result<()> {
+    let fault = match (which == "some", ticked.is_empty()) {
+        (false, false) => {
+            "are ticked, but “Every model of the workspace” is chosen: choose “Only these”, or untick them"
+        }
+        (true, true) => {
+            "are missing: “Only these” is chosen and none is ticked; tick one, or choose “Every model of the workspace”"
+        }
+        _ => return Ok(()),
+    };
+    Err(FieldError::new("models", fault).into())
 }
 
 async fn save_or_try(

@@ -6,6 +6,7 @@ use leptos::prelude::server;
 
 use super::{Answer, Next, answer, here};
 use crate::flash::Flash;
+use crate::pages::models::page_of;
 
 /// Allows a model (`yes`) or forbids it to every agent of the workspace.
 #[server(endpoint = "set_model_allowed")]
@@ -19,7 +20,7 @@ pub async fn set_model_allowed(workspace: String, model: String, allowed: String
             true => "Allowed. Agents whose policy permits it can use it from the next call on.",
             false => "Forbidden. The next call that names it is refused, and costs nothing.",
         };
-        Ok(Next::saying(format!("/w/{workspace}/models/{model}"), Flash::done(text)))
+        Ok(Next::saying(page_of(&format!("/w/{workspace}"), &model), Flash::done(text)))
     };
     answer(&ask, done.await, &[])
 }

@@ -3,7 +3,7 @@
 use agentframer::domain::access::Permission;
 use agentframer::domain::field::FieldError;
 use agentframer::domain::ids::{InvitationId, UserId};
-use agentframer::engine::access::members::people_list;
+use agentframer::engine::access::members::{Invited, people_list};
 use agentframer::engine::error::{Error, Result};
 use leptos::prelude::server;
 
@@ -35,9 +35,7 @@ pub async fn invite_list(workspace: String, people: String, send: Option<String>
     let done = async {
         let scope = ask.scope(&workspace, Permission::ChangeMembers).await?;
         let flash = if send.is_some() {
-            let count = ask.engine.invite_all(&scope, &people).await?;
-            let way = if count == 1 { "is on its way" } else { "are on their way" };
-            Flash::done(format!("{} {way}.", words::count(count, "invitation")))
+            invited(ask.engine.invite_all(&scope, &people).await?)
         } else {
             people_list(&people)?;
             let seen = Flash::default().keeping("people", &people);
@@ -50,6 +48,17 @@ pub async fn invite_list(workspace: String, people: String, send: Option<String>
         Ok(Next::saying(members_page(&workspace), flash))
     };
     answer(&ask, done.await, &[("people", &people)])
+}
+
+/// How far a list came; who was not invited stands in the form again.
+fn invited(done: Invited) -> Flash {
+    let way = if done.people.len() == 1 { "is on its way" } else { "are on their way" };
+    let count = format!("{} {way}", words::count(done.people.len(), "invitation"));
+    let Some(rest) = done.rest else { return Flash::done(format!("{count}.")) };
+    let last = done.people.last().map(String::as_str).unwrap_or_default();
+    let problem =
+        format!("{count}, the last to {last}. {} Who was not invited stands in the list below.", rest.why);
+    Flash { problem: Some(problem), ..Flash::default() }.keeping("people", &rest.list)
 }
 
 /// Gives a member another role.
@@ -73,7 +82,8 @@ pub async fn remove_member(workspace: String, user: String) -> Answer {
     let done = async {
         let scope = ask.scope(&workspace, Permission::ChangeMembers).await?;
         ask.engine.remove_member(&scope, &person(&user)?).await?;
-        Ok(Next::saying(members_page(&workspace), Flash::done("Removed. The person has no access any more.")))
+        let text = "Removed. The person has no access any more, and neither have the person’s API keys.";
+        Ok(Next::saying(members_page(&workspace), Flash::done(text)))
     };
     answer(&ask, done.await, &[])
 }
@@ -109,4 +119,27 @@ fn person(id: &str) -> Result<UserId> {
 
 fn open(id: &str) -> Result<InvitationId> {
     id.parse().map_err(|_| Error::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use agentframer::engine::access::members::Uninvited;
+
+    use super::*;
+
+    #[test]
+    fn a_list_that_was_broken_off_says_how_far_it_came() {
+        let people = vec!["a@example.com".to_owned(), "b@example.com".to_owned()];
+        let why = Error::Unavailable("The mail to c@example.com did not go out.".into());
+        let rest = Some(Uninvited { why, list: "c@example.com,viewer\n".into() });
+        let flash = invited(Invited { people: people.clone(), rest });
+        assert_eq!(
+            flash.headline().unwrap(),
+            "2 invitations are on their way, the last to b@example.com. The mail to c@example.com did not go out. \
+             Who was not invited stands in the list below."
+        );
+        assert_eq!(flash.value("people"), "c@example.com,viewer\n");
+        let all = invited(Invited { people, rest: None });
+        assert_eq!(all.done.as_deref(), Some("2 invitations are on their way."));
+    }
 }

@@ -59,6 +59,11 @@ fn here() -> std::result::Result<Ask, ServerFnError> {
 
 /// Sends the browser on; back to the form with what was typed where something was wrong.
 fn answer(ask: &Ask, done: Result<Next>, kept: &[(&str, &str)]) -> Answer {
+    answer_hiding(ask, done, kept, &[])
+}
+
+/// As [`answer`]; the page says of each secret that was typed that it has to be typed again.
+fn answer_hiding(ask: &Ask, done: Result<Next>, kept: &[(&str, &str)], secrets: &[(&str, &str)]) -> Answer {
     match done {
         Ok(next) => {
             if let Some(flash) = next.flash {
@@ -66,10 +71,11 @@ fn answer(ask: &Ask, done: Result<Next>, kept: &[(&str, &str)]) -> Answer {
             }
             ask.redirect(&next.to);
         }
-        Err(Error::Unauthenticated) => sign_in_first(ask, kept),
+        Err(Error::Unauthenticated) => sign_in_first(ask, Flash::typed(kept).hiding(secrets)),
         Err(Error::NotFound | Error::Forbidden(_)) => ask.response.set_status(StatusCode::NOT_FOUND),
         Err(error) => {
-            ask.header(header::SET_COOKIE, Flash::problem(&error, kept).cookie());
+            let flash = Flash::problem(&error, kept).hiding(secrets);
+            ask.header(header::SET_COOKIE, flash.of_request(&error, &ask.info.request_id).cookie());
             ask.redirect(&form_before(ask));
         }
     }
@@ -77,10 +83,10 @@ fn answer(ask: &Ask, done: Result<Next>, kept: &[(&str, &str)]) -> Answer {
 }
 
 /// To the sign-in page, with what was typed: it is there again after signing in.
-fn sign_in_first(ask: &Ask, kept: &[(&str, &str)]) {
+fn sign_in_first(ask: &Ask, typed: Flash) {
     let problem = "Your session has ended, so nothing was done. Sign in to go on.";
     let flash = Flash { problem: Some(problem.into()), ..Flash::default() };
-    ask.header(header::SET_COOKIE, flash.keeping("kept", &Flash::pack(kept)).cookie());
+    ask.header(header::SET_COOKIE, flash.keeping("kept", &typed.pack()).cookie());
     ask.redirect(&ask::login(&form_before(ask)));
 }
 

@@ -47,7 +47,7 @@ pub async fn rotate_mcp_url(workspace: String, grace_hours: String) -> Answer {
             hours.map_err(|_| FieldError::new("grace_hours", "is not a number of hours from 0 to 168"))?;
         let (_, ends_at) = ask.engine.rotate_mcp_url(&scope, Some(hours)).await?;
         let text = match hours {
-            0 => "The MCP address is new; the old one does not work any more.".to_owned(),
+            0 => "The MCP address is new; no address before it works any more.".to_owned(),
             _ => format!("The MCP address is new; the old one works until {}.", words::moment(ends_at)),
         };
         Ok(Next::saying(settings_page(&workspace), Flash::done(text)))

@@ -14,7 +14,7 @@ use agentframer::engine::error::{Error, Result};
 use agentframer::engine::webhooks::{EndpointChange, NewEndpoint, Replay};
 use leptos::prelude::server;
 
-use super::{Answer, Next, answer, here};
+use super::{Answer, Next, answer, answer_hiding, here};
 use crate::ask::Ask;
 use crate::flash::Flash;
 
@@ -59,7 +59,7 @@ pub async fn create_webhook(
         let new = NewEndpoint {
             url: url.clone(),
             format: format.clone(),
-            token: Some(token).filter(|token| !token.trim().is_empty()),
+            token: Some(token.clone()).filter(|token| !token.trim().is_empty()),
             events: Some(words(&events)),
             headers: Some(read_headers(&headers)?),
         };
@@ -67,11 +67,8 @@ pub async fn create_webhook(
         let text = "The webhook is ready. Copy its secret now: it is not shown again. Receivers check our signature with it.";
         Ok(Next::saying(hook_page(&workspace, &made.endpoint.id), Flash::secret(text, made.secret)))
     };
-    answer(
-        &ask,
-        done.await,
-        &[("url", &url), ("format", &format), ("events", &events), ("headers", &headers)],
-    )
+    let kept = [("url", &*url), ("format", &format), ("events", &events), ("headers", &headers)];
+    answer_hiding(&ask, done.await, &kept, &[("token", &token)])
 }
 
 /// Changes an endpoint's address, filter, token or headers; an empty token stays as it is, and so do headers
@@ -87,14 +84,15 @@ pub async fn change_webhook(
     remove_headers: Option<String>,
 ) -> Answer {
     let ask = here()?;
+    let removes = remove_headers.as_deref().unwrap_or_default();
     let done = async {
         let (scope, id) = hook_scope(&ask, &workspace, &webhook).await?;
         let change = EndpointChange {
             url: Some(url.clone()),
-            token: Some(token).filter(|token| !token.trim().is_empty()),
+            token: Some(token.clone()).filter(|token| !token.trim().is_empty()),
             events: Some(words(&events)),
             headers: match read_headers(&headers)? {
-                typed if typed.is_empty() && remove_headers.is_none() => None,
+                typed if typed.is_empty() && removes.is_empty() => None,
                 typed => Some(typed),
             },
             state: None,
@@ -102,7 +100,8 @@ pub async fn change_webhook(
         ask.engine.change_webhook(&scope, &id, change).await?;
         Ok(Next::saying(hook_page(&workspace, &id), Flash::done("Saved. What waits is delivered now.")))
     };
-    answer(&ask, done.await, &[("url", &url), ("events", &events), ("headers", &headers)])
+    let kept = [("url", &*url), ("events", &events), ("headers", &headers), ("remove_headers", removes)];
+    answer_hiding(&ask, done.await, &kept, &[("token", &token)])
 }
 
 /// Pauses or resumes an endpoint.
@@ -230,9 +229,11 @@ pub async fn set_alerts(
     times_typical: String,
 ) -> Answer {
     let ask = here()?;
+    let removes = remove_slack.as_deref().unwrap_or_default();
     let kept = [
         ("further_thresholds", &*further_thresholds),
         ("recipients", &*recipients),
+        ("remove_slack", removes),
         ("repeats", &*repeats),
         ("minutes", &*minutes),
         ("times_typical", &*times_typical),
@@ -250,14 +251,14 @@ pub async fn set_alerts(
                 times_typical: number("times_typical", &times_typical)?,
             },
         };
-        let slack_url = match remove_slack {
-            Some(_) => Some(String::new()),
-            None => Some(slack_url).filter(|url| !url.trim().is_empty()),
+        let slack_url = match removes {
+            "" => Some(slack_url.clone()).filter(|url| !url.trim().is_empty()),
+            _ => Some(String::new()),
         };
         ask.engine.set_alerts(&scope, AlertChange { settings, slack_url }).await?;
         Ok(Next::saying(format!("/w/{workspace}/caps"), Flash::done("Saved.")))
     };
-    answer(&ask, done.await, &kept)
+    answer_hiding(&ask, done.await, &kept, &[("slack_url", &slack_url)])
 }
 
 fn number(field: &str, text: &str) -> Result<u32> {

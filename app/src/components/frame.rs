@@ -87,7 +87,7 @@ fn side(ask: &Ask, scope: &Scope) -> impl IntoView {
             <input type="checkbox" id="menu" class="menu-switch" aria-label="Show the menu"/>
             <label for="menu" class="btn menu-label" aria-hidden="true">"Menu"</label>
             <div class="menu">
-                <Palette url=format!("{base}/find")/>
+                <Palette url=format!("{base}/find") inside=true/>
                 <nav aria-label="Workspace">
                     {group(None, &WATCH)} {group(Some("Control"), &CONTROL)} {group(Some("Money"), &MONEY)}
                     {group(Some("Data"), &DATA)} {group(Some("Workspace"), &ABOUT)}
@@ -116,6 +116,11 @@ fn link(ask: &Ask, base: &str, place: &Place) -> impl IntoView + use<> {
     let is_here = path == href || (!place.0.is_empty() && path.starts_with(&format!("{href}/")));
     let sign = place.3;
     view! { <a href=href aria-current=is_here.then_some("page")><Icon path=sign/>{place.1}</a> }
+}
+
+/// The palette of a page outside the workspaces, for who is signed in.
+pub fn find(ask: &Ask) -> Option<impl IntoView + use<>> {
+    ask.user().is_ok().then(|| view! { <Palette url="/find".to_owned() inside=false/> })
 }
 
 /// Colours and signing out.

@@ -13,7 +13,7 @@ use crate::actions::{
 };
 use crate::ask::Ask;
 use crate::components::field::{Field, Said};
-use crate::components::frame::{foot, page};
+use crate::components::frame::{find, foot, page};
 use crate::components::when::When;
 use crate::flash::Flash;
 use crate::reader;
@@ -30,7 +30,7 @@ pub fn AccountPage() -> impl IntoView {
         Ok(view! {
             <Title text="Account"/>
             <main class="page alone" id="page">
-                <div class="head"><div><h1>"Account"</h1><p class="muted">{user.email.clone()}</p></div><div class="row"><a class="btn" href="/">"All workspaces"</a></div></div>
+                <div class="head"><div><h1>"Account"</h1><p class="muted">{user.email.clone()}</p></div><div class="row">{find(&ask)}<a class="btn" href="/">"All workspaces"</a></div></div>
                 <div class="stack">
                     <Said flash=flash.clone()/>
                     {confirm}

@@ -33,10 +33,10 @@ impl Filters {
         Self { kind: value("kind"), agent: value("agent"), from: value("from"), to: value("to") }
     }
 
-    fn read(&self, now: Time) -> Result<LedgerFilter, FieldError> {
+    fn read(&self) -> Result<LedgerFilter, FieldError> {
         let [kind, agent, from, to] = [&self.kind, &self.agent, &self.from, &self.to]
             .map(|text| Some(text.trim()).filter(|text| !text.is_empty()));
-        LedgerFilter::read(kind, agent, from, to, now)
+        LedgerFilter::read(kind, agent, from, to)
     }
 
     fn to_query(&self) -> String {
@@ -56,7 +56,7 @@ pub fn Billing() -> impl IntoView {
     page(|ask| async move {
         let scope = ask.scope(ask.segment(1), Permission::ReadBilling).await?;
         let (flash, filters) = (ask.flash(), Filters::of(&ask));
-        let (filter, wrong) = WrongFilter::or(filters.read(ask.engine.clock().now()), LedgerFilter::default);
+        let (filter, wrong) = WrongFilter::or(filters.read(), LedgerFilter::default);
         let credits = ask.engine.credits(&scope).await?;
         let allowance = ask.engine.allowance(&scope).await?;
         let agents = ask.engine.agents(&scope).await?.into_iter().map(|agent| agent.name).collect();
@@ -198,8 +198,8 @@ fn filter_form(filters: &Filters, wrong: &WrongFilter, base: &str, agents: Vec<S
             <label>"What" <select id="kind" name="kind" aria-invalid=kind_error.is_some().then_some("true") aria-describedby="kind-error" autofocus=kind_error.is_some()>{kinds}</select></label>
             <p class="error" id="kind-error">{kind_error}</p>
             <label>"Who" <select name="agent">{everybody}</select></label>
-            <FilterInput name="from" label="From" kind="date" value=filters.from.clone() wrong=wrong.at("from")/>
-            <FilterInput name="to" label="To" kind="date" value=filters.to.clone() wrong=wrong.at("to")/>
+            <FilterInput name="from" label="From (UTC day)" kind="date" value=filters.from.clone() wrong=wrong.at("from")/>
+            <FilterInput name="to" label="To (UTC day)" kind="date" value=filters.to.clone() wrong=wrong.at("to")/>
             <button class="btn">"Filter"</button>
             {clear}
         </form>

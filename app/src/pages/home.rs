@@ -13,7 +13,7 @@ use super::usage::{picture::cents, table::change};
 use crate::actions::CreateWorkspace;
 use crate::components::chart::SpendByDay;
 use crate::components::field::{Field, RegionChoice, Said};
-use crate::components::frame::{foot, page};
+use crate::components::frame::{find, foot, page};
 use crate::words;
 
 /// The workspaces with their figures, the totals, a chart, and a form for a new one.
@@ -30,11 +30,11 @@ pub fn Home() -> impl IntoView {
         Ok(view! {
             <Title text="Workspaces"/>
             <main class="page wide" id="page">
-                <div class="head"><div><h1>"Workspaces"</h1><p class="muted">{line}</p></div>{colours}</div>
+                <div class="head"><div><h1>"Workspaces"</h1><p class="muted">{line}</p></div><div class="row">{find(&ask)}{colours}</div></div>
                 <div class="stack">
                     <Said flash=flash.clone()/>
                     {(rows.len() > 1).then(|| chart(&rows, now).into_any())}
-                    {table(rows)}
+                    {table(rows, now)}
                     <details class="card" open=is_open>
                         <summary class="in"><b>"New workspace"</b></summary>
                         <form method="post" action=CreateWorkspace::url() class="in stack narrow">
@@ -73,7 +73,7 @@ fn chart(rows: &[PortfolioRow], now: Time) -> impl IntoView + use<> {
     }
 }
 
-fn table(rows: Vec<PortfolioRow>) -> AnyView {
+fn table(rows: Vec<PortfolioRow>, now: Time) -> AnyView {
     if rows.is_empty() {
         return view! { <p class="card empty">"You belong to no workspace yet. Create one, or ask an Admin to invite you."</p> }.into_any();
     }
@@ -86,7 +86,7 @@ fn table(rows: Vec<PortfolioRow>) -> AnyView {
                     <th>"Workspace"</th><th>"Region"</th><th>"Cost centre"</th><th>"Now"</th><th class="num">"Calls"</th><th class="num">"Spent"</th>
                     <th class="num">"Change"</th><th class="num">"Forecast"</th><th class="num">"Balance"</th><th class="num">"Runs out"</th>
                 </tr></thead>
-                <tbody>{rows.into_iter().map(line).collect_view()}</tbody>
+                <tbody>{rows.into_iter().map(|row| line(row, now)).collect_view()}</tbody>
                 {totals}
             </table>
             <footer><p>"Change: against the same days of last month. Balances are shown to those who may read billing."</p></footer>
@@ -102,11 +102,20 @@ fn totals(rows: &[PortfolioRow]) -> impl IntoView + use<> {
     let forecast: Usd = standings().map(|standing| standing.forecast).sum();
     let balances: Vec<Usd> = standings().filter_map(|standing| standing.balance).collect();
     let calls: i64 = standings().map(|standing| standing.month.calls).sum();
+    let known = standings().count();
     view! {
         <tfoot><tr>
-            <th scope="row" colspan="4">"Total"</th><td class="num">{thousands(&calls.to_string())}</td><td class="num">{spent.display()}</td>
-            <td class="num">{change(spent, before)}</td><td class="num">{cents(forecast)}</td><td class="num">{balance(&balances, rows.len())}</td><td></td>
+            <th scope="row" colspan="4">{total_of(known, rows.len())}</th><td class="num">{thousands(&calls.to_string())}</td><td class="num">{spent.display()}</td>
+            <td class="num">{change(spent, before)}</td><td class="num">{cents(forecast)}</td><td class="num">{balance(&balances, known)}</td><td></td>
         </tr></tfoot>
+    }
+}
+
+/// What the last line is the total of: the figures of a workspace may not be known now.
+fn total_of(known: usize, workspaces: usize) -> String {
+    match known == workspaces {
+        true => "Total".to_owned(),
+        false => format!("Total of {known} of {workspaces} workspaces"),
     }
 }
 
@@ -120,10 +129,10 @@ fn balance(known: &[Usd], workspaces: usize) -> String {
     }
 }
 
-fn line(row: PortfolioRow) -> impl IntoView {
+fn line(row: PortfolioRow, now: Time) -> impl IntoView {
     let (workspace, role) = (row.workspace, row.role.title());
     let figures = match row.standing {
-        Ok(standing) => figures(standing, &format!("/w/{}#notices", workspace.id)),
+        Ok(standing) => figures(standing, &format!("/w/{}#notices", workspace.id), now),
         Err(unknown) => view! { <td colspan="8" class="muted">{why(unknown)}</td> }.into_any(),
     };
     view! {
@@ -142,7 +151,7 @@ fn why(unknown: Unknown) -> &'static str {
     }
 }
 
-fn figures(standing: Standing, notices: &str) -> AnyView {
+fn figures(standing: Standing, notices: &str, now: Time) -> AnyView {
     let reserved =
         standing.reserved.filter(|usd| usd.is_positive()).map(|usd| format!("{} reserved", usd.display()));
     view! {
@@ -153,7 +162,7 @@ fn figures(standing: Standing, notices: &str) -> AnyView {
         <td class="num">{change(standing.month.cost, standing.before)}</td>
         <td class="num">{cents(standing.forecast)}</td>
         <td class="num"><span title=reserved>{words::or_dash(standing.balance.map(Usd::display))}</span></td>
-        <td class="num">{words::or_dash(standing.runs_out.map(words::short_day))}</td>
+        <td class="num">{words::or_dash(standing.runway.map(|runway| words::runway(runway, now)))}</td>
     }
     .into_any()
 }
@@ -178,4 +187,15 @@ fn alerts(standing: &Standing, href: &str) -> AnyView {
     });
     let tags: Vec<_> = standing.notices.iter().take(SHOWN).map(tag).collect();
     view! { <span class="alarms">{tags}{more}</span> }.into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_total_says_what_it_leaves_out() {
+        assert_eq!(total_of(2, 2), "Total");
+        assert_eq!(total_of(2, 3), "Total of 2 of 3 workspaces");
+    }
 }

@@ -2,11 +2,13 @@
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::money::{Usd, thousands};
+use agentframer::domain::time::Time;
 use agentframer::engine::access::scope::Scope;
 use agentframer::engine::views::notices::{Notice, Severity};
 use agentframer::engine::views::overview::{LatestCall, Overview as View, Tops};
 use leptos::prelude::*;
 
+use super::models::page_of;
 use crate::components::chart::SpendByDay;
 use crate::components::checklist::checklist;
 use crate::components::field::Said;
@@ -25,7 +27,7 @@ pub fn Overview() -> impl IntoView {
         let base = format!("/w/{}", scope.workspace.id);
         let line = format!("{} · days in UTC", now.date().strftime("%B %Y"));
         let mcp_url = scope.role.may(Permission::ReadMcpUrl).then(|| ask.engine.mcp_url(&scope.workspace));
-        let figures = figures(&view, scope.role.may(Permission::ReadBilling)).into_any();
+        let figures = figures(&view, scope.role.may(Permission::ReadBilling), now).into_any();
         let notices: Vec<_> = view.notices.iter().map(|notice| notice_line(notice, &base, &scope)).collect();
         let notices =
             (!notices.is_empty()).then(|| view! { <div class="stack" id="notices">{notices}</div> });
@@ -77,9 +79,9 @@ fn notice_line(notice: &Notice, base: &str, scope: &Scope) -> impl IntoView + us
     }
 }
 
-fn figures(view: &View, with_balance: bool) -> impl IntoView + use<> {
+fn figures(view: &View, with_balance: bool, now: Time) -> impl IntoView + use<> {
     let credits = &view.credits;
-    let (balance, columns) = if with_balance { (Some(balance(view)), "g4") } else { (None, "g2") };
+    let (balance, columns) = if with_balance { (Some(balance(view, now)), "g4") } else { (None, "g2") };
     let typical = credits.typical_month_usd.map(|typical| format!("of ~{}", typical.whole_cents().display()));
     let alert = credits.soft_alert.threshold_pct;
     let bar = month_bar(credits.month_to_date_usd, credits.typical_month_usd, alert);
@@ -98,13 +100,12 @@ fn figures(view: &View, with_balance: bool) -> impl IntoView + use<> {
 }
 
 /// What there is to spend, for who may read billing.
-fn balance(view: &View) -> impl IntoView + use<> {
+fn balance(view: &View, now: Time) -> impl IntoView + use<> {
     let credits = &view.credits;
     let reserved = match view.running {
         0 => "nothing reserved".to_owned(),
         calls => format!("{} reserved by {}", credits.reserved_usd.display(), words::count(calls, "call")),
     };
-    let runs_out = view.runs_out.map_or_else(|| "not soon".to_owned(), words::short_day);
     let pace = if view.per_day.is_positive() {
         format!("at {} a day", view.per_day.whole_cents().display())
     } else {
@@ -112,7 +113,7 @@ fn balance(view: &View) -> impl IntoView + use<> {
     };
     view! {
             <dl class="stat"><dt>"Balance"</dt><dd>{credits.balance_usd.display()}</dd><dd class="about">{reserved}</dd></dl>
-            <dl class="stat"><dt>"Runs out"</dt><dd>{runs_out}</dd><dd class="about">{pace}</dd></dl>
+            <dl class="stat"><dt>"Runs out"</dt><dd>{words::runway(view.runway, now)}</dd><dd class="about">{pace}</dd></dl>
     }
 }
 
@@ -158,11 +159,11 @@ fn tops(tops: &Tops, base: &str) -> Option<impl IntoView + use<>> {
             format!("{base}/audit?tab=calls&q={field}:{}", name.strip_prefix("agent.").unwrap_or(name))
         }
     };
-    let models = format!("{base}/models");
+    let models = base.to_owned();
     Some(view! {
         <div class="grid g3 tops">
             {top("Top agents", &tops.agents, search("agent"))}
-            {top("Top models", &tops.models, move |name| format!("{models}/{name}"))}
+            {top("Top models", &tops.models, move |name| page_of(&models, name))}
             {top("Top tools", &tops.tools, search("tool"))}
         </div>
     })

@@ -159,12 +159,19 @@ fn tools(policy: &Value) -> impl IntoView + use<> {
 }
 
 fn model_choice(policy: &Value, models: &[WorkspaceModel], flash: &Flash) -> impl IntoView + use<> {
-    let (is_any, chosen) = (policy["models"].is_null(), names(&policy["models"]));
-    let wrong = wrong(flash, "models");
+    // Where the two contradict each other, the policy cannot hold what was ticked.
+    let is_any = flash.kept.get("which_models").map_or(policy["models"].is_null(), |which| which != "some");
+    let ticked = flash.kept.get("models");
+    let chosen = ticked.map_or_else(|| names(&policy["models"]), |ticked| ticked.split(' ').collect());
+    let wrong = flash.error_at("models", "Models").or_else(|| wrong(flash, "models"));
     let is_wrong = wrong.is_some();
     let choice = |known: &WorkspaceModel| {
         let id = known.model.id.clone();
-        let kind = if known.is_allowed { known.model.kind.as_str() } else { "forbidden in this workspace" };
+        let kind = match known {
+            WorkspaceModel { is_closed: true, .. } => "closed by its vendor",
+            WorkspaceModel { is_allowed: false, .. } => "forbidden in this workspace",
+            _ => known.model.kind.as_str(),
+        };
         let checked = chosen.contains(&id.as_str());
         view! {
             <label class="choice">
@@ -180,7 +187,7 @@ fn model_choice(policy: &Value, models: &[WorkspaceModel], flash: &Flash) -> imp
         <fieldset class="field" id="models" tabindex="-1" aria-describedby="models-error" autofocus=is_wrong>
             <legend>"Models"</legend>
             <div class="choices">{radio("any", "Every model of the workspace", is_any)}{radio("some", "Only these", !is_any)}</div>
-            <details open=!is_any>
+            <details open=!is_any || is_wrong>
                 <summary>"Choose models"</summary>
                 <div class="choices">{models.iter().map(choice).collect_view()}</div>
             </details>

@@ -78,6 +78,7 @@ fn form(workspace: String, alerts: AlertsView, flash: Flash) -> impl IntoView {
     } else {
         "The address of an incoming webhook. Kept encrypted, never shown again."
     };
+    let removes = flash.value("remove_slack") == "true";
     view! {
         <form method="post" action=SetAlerts::url() class="in stack narrow">
             <input type="hidden" name="workspace" value=workspace/>
@@ -85,7 +86,7 @@ fn form(workspace: String, alerts: AlertsView, flash: Flash) -> impl IntoView {
             <Field name="further_thresholds" label="Further thresholds, per cent of a typical month" value=thresholds.join(", ") required=false hint="Besides the soft alert above, such as 90, 100." flash=flash.clone()/>
             <Field name="recipients" label="Recipients" value=settings.recipients.join(", ") required=false hint="E-mail addresses. Empty: the Admins." flash=flash.clone()/>
             <Field name="slack_url" label="Slack" kind="password" autocomplete="off" required=false hint=slack_hint flash=flash.clone()/>
-            {alerts.slack.then(|| view! { <label class="choice"><input type="checkbox" name="remove_slack" value="true"/><span>"Do not post to Slack any more"</span></label> })}
+            {alerts.slack.then(|| view! { <label class="choice"><input type="checkbox" name="remove_slack" value="true" checked=removes/><span>"Do not post to Slack any more"</span></label> })}
             <h3>"The runaway agent"</h3>
             <p class="muted">"An agent that goes on with what was refused or has failed, or that spends far more than usual, is paused. One click on its page resumes it."</p>
             <Field name="repeats" label="Repeats of one tool and prompt" kind="number" value=runaway.0 hint="0 turns it off." flash=flash.clone()/>

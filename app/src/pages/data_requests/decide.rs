@@ -17,6 +17,8 @@ use crate::flash::Flash;
 pub struct Reader {
     pub scope: Scope,
     pub is_filer: bool,
+    /// Whether no other Admin has to approve it (four eyes).
+    pub may_approve: bool,
     /// Admins of the workspace.
     pub admins: usize,
 }
@@ -24,11 +26,6 @@ pub struct Reader {
 impl Reader {
     fn decides(&self) -> bool {
         self.scope.role.may(Permission::DecideDataRequests)
-    }
-
-    /// Whoever filed a request does not approve it, where somebody else can.
-    fn may_approve(&self) -> bool {
-        self.decides() && (!self.is_filer || self.admins == 1)
     }
 }
 
@@ -70,8 +67,8 @@ fn approval(reader: &Reader, names: &Names, flash: &Flash) -> impl IntoView + us
     if !reader.decides() {
         return view! { <p class="note">"An Admin decides about this request."</p> }.into_any();
     }
-    if !reader.may_approve() {
-        return view! { <p class="note"><span class="tag warn">"four eyes"</span>"You filed this request: another Admin has to approve it."</p> }.into_any();
+    if !reader.may_approve {
+        return view! { <p class="note"><span class="tag warn">"four eyes"</span>"You filed this request: another Admin has to approve it, as long as somebody belongs to the workspace who is one or was one then."</p> }.into_any();
     }
     let alone = (reader.admins == 1).then(|| {
         view! { <p class="note"><span class="tag warn">"one Admin"</span>"This workspace has one Admin: nobody else can look at your decision. The certificate says whether one person or two stood behind it."</p> }

@@ -32,7 +32,9 @@ pub fn DataRequestPage() -> impl IntoView {
         };
         let title = format!("{} for {}", kind_word(request.kind), request.requested_by);
         let admins = members.iter().filter(|member| member.role == Role::Admin).count();
-        let reader = Reader { scope: scope.clone(), is_filer: request.filed_by == scope.actor, admins };
+        let may_approve = ask.engine.may_approve_data_request(&scope, &id).await?;
+        let is_filer = request.filed_by == scope.actor;
+        let reader = Reader { scope: scope.clone(), is_filer, may_approve, admins };
         let body = view! {
             <Said flash=flash.clone()/>
             {blocks(&request, holds).into_any()}

@@ -18,7 +18,7 @@ pub fn Models() -> impl IntoView {
     page(|ask| async move {
         let scope = ask.scope(ask.segment(1), Permission::ReadWorkspace).await?;
         let models = ask.engine.workspace_models(&scope).await?;
-        let base = format!("/w/{}/models", scope.workspace.id);
+        let base = format!("/w/{}", scope.workspace.id);
         let rows = models.into_iter().map(|known| line(known, &base)).collect_view();
         let body = view! {
             <Said flash=ask.flash()/>
@@ -34,13 +34,19 @@ pub fn Models() -> impl IntoView {
     })
 }
 
+/// Where a model's page is in the workspace at `base`. An id needs no escapes: the catalogue takes letters, digits and
+/// -_./ only.
+pub fn page_of(base: &str, model: &str) -> String {
+    format!("{base}/models/{model}")
+}
+
 fn line(known: WorkspaceModel, base: &str) -> impl IntoView + use<> {
     let model = &known.model;
     let (class, inference) = residency(model);
     let (here_class, here) = state(&known);
     view! {
         <tr>
-            <td><a href=format!("{base}/{}", model.id)><b class="mono">{model.id.clone()}</b></a>
+            <td><a href=page_of(base, &model.id)><b class="mono">{model.id.clone()}</b></a>
                 {model.sketch.then(|| view! { " " <span class="tag brand">"sketches, for trying out"</span> })}
                 <div class="muted">{format!("{} · {}", model.title, model.provider)}</div></td>
             <td>{model.kind.as_str()}</td>
@@ -70,6 +76,7 @@ fn residency(model: &Model) -> (&'static str, String) {
 /// Whether agents of the workspace can use it, and if not, why.
 fn state(known: &WorkspaceModel) -> (&'static str, &'static str) {
     match known {
+        WorkspaceModel { is_closed: true, .. } => ("tag bad", "closed"),
         WorkspaceModel { is_allowed: false, .. } => ("tag bad", "forbidden"),
         WorkspaceModel { is_ready: false, .. } => ("tag warn", "provider not set up"),
         WorkspaceModel { must_stay: true, .. } => ("tag warn", "outside the region"),

@@ -4,7 +4,7 @@ use agentframer::domain::access::Permission;
 use agentframer::domain::catalog::{Limits, MediaKind, Model};
 use agentframer::domain::time::Time;
 use agentframer::engine::access::scope::Scope;
-use agentframer::engine::calls::models::ModelView;
+use agentframer::engine::calls::models::{ModelView, WorkspaceModel};
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
@@ -20,7 +20,7 @@ use crate::words;
 pub fn ModelPage() -> impl IntoView {
     page(|ask| async move {
         let scope = ask.scope(ask.segment(1), Permission::ReadWorkspace).await?;
-        let view = ask.engine.workspace_model(&scope, ask.segment(3)).await?;
+        let view = ask.engine.workspace_model(&scope, &ask.rest(3)).await?;
         let now = ask.engine.clock().now();
         let (class, text) = state(&view.model);
         let title = view.model.model.id.clone();
@@ -28,17 +28,27 @@ pub fn ModelPage() -> impl IntoView {
         let may = scope.role.may(Permission::ChangeSettings);
         let body = view! {
             <Said flash=ask.flash()/>
-            {view.model.model.shutdown_notice(now.date()).map(|text| view! { <p class="note warn"><span class="tag warn">"closes"</span>{text}</p> })}
-            {facts(&view.model.model).into_any()}
+            {notice(&view.model.model, now).into_any()}
+            {facts(&view.model).into_any()}
             {spend(&view, now).into_any()}
-            {may.then(|| allowance(&scope, &title, view.model.is_allowed).into_any())}
+            {(may && !view.model.is_closed).then(|| allowance(&scope, &title, view.model.is_allowed).into_any())}
         };
         let tag = view! { <span class=class>{text}</span> };
         Ok(workspace_page(&ask, &scope, &title, line, tag, body))
     })
 }
 
-fn facts(model: &Model) -> impl IntoView + use<> {
+/// That its vendor closes it, or has closed it: nothing that the workspace allows opens it again.
+fn notice(model: &Model, now: Time) -> Option<impl IntoView + use<>> {
+    let (class, tag, text) = match model.check_open(now.date()) {
+        Err(closed) => ("bad", "closed", format!("{}. No call can use it.", closed.message)),
+        Ok(()) => ("warn", "closes", model.shutdown_notice(now.date())?),
+    };
+    Some(view! { <p class=format!("note {class}")><span class=format!("tag {class}")>{tag}</span>{text}</p> })
+}
+
+fn facts(known: &WorkspaceModel) -> impl IntoView + use<> {
+    let model = &known.model;
     let (class, inference) = residency(model);
     let further = model.price_further.map(|price| format!("; each further megapixel {}", words::cost(price)));
     let closes = match (model.shutdown_on, &model.substitute) {
@@ -59,7 +69,7 @@ fn facts(model: &Model) -> impl IntoView + use<> {
                 {fact("Inference", view! { <span class=class>{inference}</span> }.into_any())}
                 {fact("Licence", licence(model))}
                 {fact("Results", "belong to the workspace, within the licence".into_any())}
-                {fact("Closes", closes.into_any())}
+                {fact(if known.is_closed { "Closed" } else { "Closes" }, closes.into_any())}
                 {(!model.note.is_empty()).then(|| fact("Note", model.note.clone().into_any()))}
             </dl>
         </section>

@@ -16,7 +16,7 @@ use serde_json::Value;
 use self::rest::rest;
 use self::webhooks::webhooks;
 use crate::components::clients::ClientConfigurations;
-use crate::components::frame::page;
+use crate::components::frame::{find, page};
 
 /// What the server tells of itself, so that nothing of it is written here by hand.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub fn Reference() -> impl IntoView {
             <main class="page alone reference" id="page">
                 <div class="head">
                     <div><h1>"Reference"</h1><p class="muted">"Connect an agent, call the API, receive events"</p></div>
-                    <div class="row"><a class="btn" href="/">"Open AgentFramer"</a></div>
+                    <div class="row">{find(&ask)}<a class="btn" href="/">"Open AgentFramer"</a></div>
                 </div>
                 <nav class="row contents" aria-label="On this page">
                     <a class="link" href="#connect">"Connect"</a> <a class="link" href="#tools">"Tools"</a> <a class="link" href="#refusals">"Refusals"</a>

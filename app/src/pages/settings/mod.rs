@@ -5,9 +5,9 @@ mod keys;
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::settings::Inference;
-use agentframer::domain::time::Time;
 use agentframer::engine::access::scope::Scope;
 use agentframer::engine::access::settings::Settings;
+use agentframer::engine::access::workspaces::FormerKey;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 
@@ -30,11 +30,11 @@ pub fn SettingsPage() -> impl IntoView {
         let (all, members) = (ask.engine.keys(&scope).await?, ask.engine.members(&scope).await?);
         let now = ask.engine.clock().now();
         let keys = Keys { all, members: &members, now, base: ask.engine.config().public_url() };
-        let url = ask.engine.mcp_url(&scope.workspace);
+        let (url, former) = (ask.engine.mcp_url(&scope.workspace), ask.engine.former_url_keys(&scope).await?);
         let body = view! {
             <Said flash=flash.clone()/>
             {if scope.role.may(Permission::ChangeSettings) { general(&scope, settings, flash.clone()).into_any() } else { facts(&scope, settings).into_any() }}
-            {address(&scope, url, now, flash.clone()).into_any()}
+            {address(&scope, url, former, flash.clone()).into_any()}
             {export::section(&scope, ask.engine.daily_export(&scope).await?).into_any()}
             {keys::section(&scope, keys, flash.clone()).into_any()}
             {scope.role.may(Permission::DeleteWorkspace).then(|| end(&scope, flash).into_any())}
@@ -95,10 +95,12 @@ fn general(scope: &Scope, settings: Settings, flash: Flash) -> impl IntoView + u
     }
 }
 
-fn address(scope: &Scope, url: String, now: Time, flash: Flash) -> impl IntoView + use<> {
-    let previous = scope.workspace.previous_url_key.as_ref().filter(|(_, end)| *end > now);
-    let previous =
-        previous.map(|(_, end)| view! { "The address before it works until " <When at=*end/> "." });
+fn address(scope: &Scope, url: String, former: Vec<FormerKey>, flash: Flash) -> impl IntoView + use<> {
+    let former = former.into_iter().map(|former| {
+        let ending = format!("…{}", former.last4());
+        view! { "The former address "<code class="mono">{ending}</code>" works until "<When at=former.ends_at/>". " }
+    });
+    let former: Vec<_> = former.map(IntoAny::into_any).collect();
     let is_open = flash.is_about(&["grace_hours"]);
     let rotate = scope.role.may(Permission::RotateMcpUrl).then(|| {
         view! {
@@ -106,7 +108,7 @@ fn address(scope: &Scope, url: String, now: Time, flash: Flash) -> impl IntoView
                 <summary class="link">"Replace it"</summary>
                 <form method="post" action=RotateMcpUrl::url() class="stack narrow in">
                     <input type="hidden" name="workspace" value=scope.workspace.id.to_string()/>
-                    <p>"Every agent needs the new address. Tokens stay as they are."</p>
+                    <p>"Every agent needs the new address. Tokens stay as they are. An address that was replaced before works until its own end, but with 0 hours all of them end at once."</p>
                     <Field name="grace_hours" label="Hours that the old address still works" kind="number" value="24" hint="0 to 168. 0 after a leak." flash=flash/>
                     <div><button class="btn">"Make a new address"</button></div>
                 </form>
@@ -118,7 +120,7 @@ fn address(scope: &Scope, url: String, now: Time, flash: Flash) -> impl IntoView
             <header><h2>"MCP address"</h2></header>
             <div class="in stack">
                 <div class="secret"><code class="mono">{url.clone()}</code><CopyButton text=url/></div>
-                <p class="muted">{previous}" Whoever has it needs an agent’s token as well."</p>
+                <p class="muted">{former}"Whoever has it needs an agent’s token as well."</p>
                 {rotate}
             </div>
         </section>
@@ -134,6 +136,7 @@ fn end(scope: &Scope, flash: Flash) -> impl IntoView + use<> {
                 <input type="hidden" name="workspace" value=scope.workspace.id.to_string()/>
                 <ul class="plain">
                     <li>"Calls end at once; those that run are finished and paid."</li>
+                    <li>"A legal hold has to be lifted first. Once this has begun, none can be placed."</li>
                     <li>"Media and prompts are deleted now, copies in other regions too."</li>
                     <li>"The rest of the balance is not paid out."</li>
                     <li>"The audit log stays until its own retention ends, and can still be proven whole."</li>

@@ -8,6 +8,7 @@ pub mod table;
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::money::{Usd, thousands};
+use agentframer::domain::time::Time;
 use agentframer::domain::usage::{Grouping, Interval, Preset, Span, Standout};
 use agentframer::engine::money::usage::UsageReport;
 use leptos::prelude::*;
@@ -29,7 +30,7 @@ pub fn Usage() -> impl IntoView {
         let now = ask.engine.clock().now();
         let query = ask.parts.uri.query().unwrap_or_default();
         let (state, wrong) = WrongFilter::or(State::read(query, now), || State::standard(query, now));
-        let report = ask.engine.usage_report(&scope, state.query()).await?;
+        let report = ask.engine.usage_report(&scope, state.query(), state.previous()).await?;
         let base = format!("/w/{}", scope.workspace.id);
         let line = format!("{}, compared with {} · UTC", words_of(state.span), words_of(report.previous));
         let body = view! {
@@ -44,15 +45,24 @@ pub fn Usage() -> impl IntoView {
     })
 }
 
-/// `1 to 22 Apr 2026`.
-fn words_of(span: Span) -> String {
-    let last = span.to.plus(-1);
-    if span.from.day_start() == last.day_start() {
-        return words::day(last);
+/// `1 to 22 Apr 2026`; with the hour of an end within a day: `22 Apr 2026, 00:00 to 15:00`.
+fn words_of(Span { from, to }: Span) -> String {
+    let last = to.plus(-1);
+    let is_within_day = |time: Time| time.day_start() != time;
+    let clock = |time: Time| time.to_string()[11..16].to_owned();
+    let is_one_month = from.month_start() == last.month_start();
+    if from.day_start() == last.day_start() {
+        let end = if is_within_day(to) { clock(to) } else { "24:00".to_owned() };
+        let hours = (is_within_day(from) || is_within_day(to)).then(|| format!(", {} to {end}", clock(from)));
+        return words::day(from) + &hours.unwrap_or_default();
     }
-    let same_month = span.from.month_start() == last.month_start();
-    let first = if same_month { span.from.date().day().to_string() } else { words::day(span.from) };
-    format!("{first} to {}", words::day(last))
+    let first = match (is_within_day(from), is_one_month) {
+        (true, _) => words::utc_minute(from),
+        (false, true) => from.date().day().to_string(),
+        (false, false) => words::day(from),
+    };
+    let last = if is_within_day(to) { words::utc_minute(to) } else { words::day(last) };
+    format!("{first} to {last}")
 }
 
 fn choices(state: &State, path: &str, wrong: &WrongFilter) -> impl IntoView + use<> {
@@ -177,4 +187,22 @@ fn exports(state: &State, base: &str) -> impl IntoView + use<> {
     let link = |(format, label): (&str, &'static str)| view! { <a class="btn" href=path(format) download="">{label}</a> };
     let links = [("csv", "CSV"), ("json", "JSON"), ("svg", "SVG")].map(link).collect_view();
     view! { <div class="row" role="group" aria-label="Download">{links}<PngButton picture=path("svg") name="usage.png".to_owned()/></div> }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_said_by_days_and_by_hours_where_it_ends_within_one() {
+        let said =
+            |from: &str, to: &str| words_of(Span::parse(Some(from), Some(to), Time::default()).unwrap());
+        assert_eq!(said("2026-04-01", "2026-04-22"), "1 to 22 Apr 2026");
+        assert_eq!(said("2026-03-30", "2026-04-02"), "30 Mar 2026 to 2 Apr 2026");
+        assert_eq!(said("2026-04-22", "2026-04-22"), "22 Apr 2026");
+        assert_eq!(said("2026-04-22", "2026-04-22T15:00:00Z"), "22 Apr 2026, 00:00 to 15:00");
+        assert_eq!(said("2026-04-22T09:00:00Z", "2026-04-22"), "22 Apr 2026, 09:00 to 24:00");
+        assert_eq!(said("2026-04-01", "2026-04-22T15:00:00Z"), "1 to 22 Apr 2026, 15:00");
+        assert_eq!(said("2026-03-31T19:00:00Z", "2026-04-02"), "31 Mar 2026, 19:00 to 2 Apr 2026");
+    }
 }

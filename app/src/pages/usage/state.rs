@@ -85,6 +85,11 @@ impl State {
         UsageQuery { span: self.span, interval: self.interval, grouping: Some(self.grouping) }
     }
 
+    /// What its span is compared with.
+    pub fn previous(&self) -> Span {
+        self.preset.map_or_else(|| self.span.previous(), |preset| preset.previous(self.span))
+    }
+
     /// The dates of the range's inputs: the last day inclusive.
     pub fn dates(&self) -> (String, String) {
         let last = self.span.to.plus(-1).day_key();
@@ -183,6 +188,19 @@ mod tests {
         assert_eq!(read(&state.toggled("c")).hidden, ["a b"]);
         assert_eq!(read(&state.drawn(Shape::Bars)).shape, Shape::Bars);
         assert_eq!(read(&state.grouped(Grouping::Tool)).hidden, [""; 0]);
+    }
+
+    #[test]
+    fn the_preset_says_what_a_span_is_compared_with() {
+        let before = |query: &str| {
+            let Span { from, to } = read(query).previous();
+            (from.to_string()[..13].to_owned(), to.to_string()[..13].to_owned())
+        };
+        let is = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        assert_eq!(before("period=today"), is("2026-04-21T00", "2026-04-21T15"));
+        assert_eq!(before(""), is("2026-03-01T00", "2026-03-22T15"));
+        assert_eq!(before("from=2026-04-01&to=2026-04-10"), is("2026-03-22T00", "2026-04-01T00"));
+        assert_eq!(before("from=2026-02-01&to=2026-03-31"), is("2025-12-01T00", "2026-02-01T00"));
     }
 
     #[test]

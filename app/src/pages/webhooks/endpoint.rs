@@ -220,11 +220,12 @@ fn forms(ids: &Ids, hook: &EndpointView, flash: &Flash) -> impl IntoView + use<>
     let rotating = hook
         .previous_secret_ends_at
         .map(|end| view! { "The secret before signs too until " <When at=end/> ". " });
-    let sent = hook.headers.join(", ");
+    let sent = hook.headers.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let removes = flash.value("remove_headers") == "true";
     let remove = (!sent.is_empty()).then(|| {
         view! {
             <p class="hint">"Sent now: " <span class="mono">{sent}</span></p>
-            <label class="choice"><input type="checkbox" name="remove_headers" value="true"/><span>"Send no headers of our own any more"</span></label>
+            <label class="choice"><input type="checkbox" name="remove_headers" value="true" checked=removes/><span>"Send no headers of our own any more"</span></label>
         }
     });
     view! {
