@@ -21,8 +21,8 @@ use crate::engine::{CellNode, Engine};
 
 /// The job's name.
 pub(crate) const PURGE: &str = "purge";
-/// Generations whose files go at a time: few, for calls wait while their rows are written.
-const BATCH: i64 = 100;
+/// Generations whose files go at a time: few, for calls of the workspace wait while they are claimed.
+const BATCH: i64 = 25;
 /// How long the purger rests after a batch, in relation to how long it worked: calls share the disk.
 pub(super) const REST: u32 = 3;
 /// Faults one after another at which the storage itself is taken to be down.

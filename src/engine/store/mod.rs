@@ -220,6 +220,19 @@ impl Db {
         begin(&self.write, self.dialect.begin()).await
     }
 
+    /// As [`Self::begin`], where losing it in a crash is made good by doing it again: PostgreSQL does not wait for the disk,
+    /// and so holds its locks for a moment only.
+    ///
+    /// # Errors
+    /// When no connection is to be had.
+    pub async fn begin_unsynced(&self) -> Result<Transaction<'static, Any>> {
+        let mut transaction = self.begin().await?;
+        if self.dialect == Dialect::Postgres {
+            sqlx::query("SET LOCAL synchronous_commit TO OFF").execute(&mut *transaction).await?;
+        }
+        Ok(transaction)
+    }
+
     /// Whether the database answers.
     pub async fn answers(&self) -> bool {
         sqlx::query("SELECT 1").execute(&self.read).await.is_ok()

@@ -72,7 +72,7 @@ pub async fn claim(db: &CellDb, batch: Vec<NewGeneration>, now: Time) -> Result<
     let workspaces: BTreeSet<String> = batch.iter().map(|made| made.workspace_id.to_string()).collect();
     let workspaces: Vec<String> = workspaces.into_iter().collect();
     let ids: Vec<String> = batch.iter().map(|made| made.id.to_string()).collect();
-    let mut transaction = db.begin().await?;
+    let mut transaction = db.begin_unsynced().await?;
     // A hold is placed under its account's lock.
     let (head, tail) = ("SELECT workspace_id FROM accounts WHERE workspace_id IN", db.dialect.for_update());
     sql::select_in(&mut transaction, head, &workspaces, &format!(" ORDER BY workspace_id{tail}")).await?;
@@ -95,7 +95,7 @@ pub async fn claim(db: &CellDb, batch: Vec<NewGeneration>, now: Time) -> Result<
 pub async fn remove_content(db: &CellDb, gone: &[NewGeneration], now: Time) -> Result<()> {
     let ids: Vec<String> = gone.iter().map(|made| made.id.to_string()).collect();
     let requests: Vec<String> = gone.iter().map(|made| made.request_id.to_string()).collect();
-    let mut transaction = db.begin().await?;
+    let mut transaction = db.begin_unsynced().await?;
     let head = "UPDATE generations SET deleted_us = $1 WHERE deleted_us IS NULL AND id IN";
     sql::change_in(&mut transaction, head, values![now.micros()], &ids).await?;
     erasure::note_retired_keys(&mut transaction, &requests).await?;
