@@ -121,9 +121,13 @@ mod tests {
         assert!(page.contains("From &lt;another&gt; site."), "{page}");
         let (status, page) = answer("/large", BROWSER).await;
         assert!(status == StatusCode::PAYLOAD_TOO_LARGE && page.contains("Nothing was changed"), "{page}");
-        for (path, accept) in [("/fault", "*/*"), ("/fault", "application/json"), ("/api/far", BROWSER)] {
-            let (_, body) = answer(path, accept).await;
-            assert!(body.starts_with('{'), "{body}");
+        for (path, accept, expected) in [
+            ("/fault", "*/*", StatusCode::INTERNAL_SERVER_ERROR),
+            ("/fault", "application/json", StatusCode::INTERNAL_SERVER_ERROR),
+            ("/api/far", BROWSER, StatusCode::FORBIDDEN),
+        ] {
+            let (status, body) = answer(path, accept).await;
+            assert!(status == expected && body.starts_with('{'), "{status} {body}");
         }
     }
 }

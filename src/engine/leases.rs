@@ -1,5 +1,7 @@
 //! Background work that one node at a time does on a cell. A lease ends by itself, so a node that dies holds nobody up.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use serde::Serialize;
 
 use crate::domain::time::{MINUTE, Time};
@@ -16,6 +18,7 @@ pub(crate) struct Lease<'a> {
     node: &'a CellNode,
     job: &'static str,
     holder: String,
+    renewed_us: AtomicI64,
 }
 
 impl Engine {
@@ -27,17 +30,23 @@ impl Engine {
     ) -> Result<Option<Lease<'a>>> {
         let (now, holder) = (self.0.clock.now(), hex::encode(crate::engine::random::bytes::<8>()));
         let taken = data_jobs::acquire(&node.db, job, &holder, now, now.plus(LEASE)).await?;
-        Ok(taken.then_some(Lease { engine: self, node, job, holder }))
+        Ok(taken.then(|| Lease { engine: self, node, job, holder, renewed_us: AtomicI64::new(now.micros()) }))
     }
 }
 
 impl Lease<'_> {
-    /// Keeps the lease for another batch; false when the job has to stop here.
+    /// Keeps the lease for another batch; false when the job has to stop here. Most batches have time enough left, and write
+    /// nothing.
     pub(crate) async fn renew(&self) -> Result<bool> {
         if self.engine.0.stopping.is_cancelled() {
             return Ok(false);
         }
-        data_jobs::renew(&self.node.db, self.job, &self.holder, self.now().plus(LEASE)).await
+        let now = self.now();
+        if now.micros() - self.renewed_us.load(Ordering::Relaxed) < LEASE / 4 {
+            return Ok(true);
+        }
+        self.renewed_us.store(now.micros(), Ordering::Relaxed);
+        data_jobs::renew(&self.node.db, self.job, &self.holder, now.plus(LEASE)).await
     }
 
     /// Gives the lease back and keeps what the run did.

@@ -5,17 +5,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 
-use crate::domain::ids::{RequestId, UserId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::engine::data::backup_files as files;
-use crate::engine::error::{Error, Result, internal};
+use crate::engine::data::marks::{self, MARKS, Mark};
+use crate::engine::error::{Error, Result};
 use crate::engine::store::data_keys::{self, WrappedKey};
 use crate::engine::store::dump;
-use crate::engine::store::erasure::{self, MARKS};
-use crate::engine::store::workspaces::{self, Workspace};
+use crate::engine::store::erasure;
+use crate::engine::store::workspaces;
 use crate::engine::store::{Db, accounts, check, facts, generations, webhooks};
 use crate::engine::{CellNode, Engine};
 
@@ -116,7 +116,8 @@ impl Engine {
                 Err(Error::NotFound) => Vec::new(),
                 keys => keys?,
             };
-            all.push(Beside { keys, marks: read_marks(node).await? });
+            let marks = marks::read(&node.bucket, MARKS).await?;
+            all.push(Beside { keys, marks: marks.into_iter().map(|(_, mark)| mark).collect() });
         }
         Ok(all)
     }
@@ -201,56 +202,6 @@ impl Engine {
         }
         Ok(())
     }
-
-    /// Leaves a mark in the workspace's bucket that a restore follows; call it when the deletion has begun, which nothing
-    /// undoes.
-    pub(crate) async fn mark_deleted_workspace(&self, workspace: &Workspace) -> Result<()> {
-        let mark = json!({ "workspace_id": workspace.id, "deleted": true, "at": self.0.clock.now() });
-        let key = format!("{MARKS}/workspaces/{}.json", workspace.id);
-        self.cell(workspace)?.bucket.put(&key, mark.to_string().into()).await
-    }
-
-    /// The same for one call, of which somebody deleted the result and the prompt.
-    pub(crate) async fn mark_deleted_call(&self, workspace: &Workspace, request: &RequestId) -> Result<()> {
-        let mark = json!({ "workspace_id": workspace.id, "requests": [request], "at": self.0.clock.now() });
-        self.cell(workspace)?.bucket.put(&call_mark(request), mark.to_string().into()).await
-    }
-
-    /// Takes back the mark of a call that was not deleted.
-    pub(crate) async fn unmark_call(&self, node: &CellNode, request: &RequestId) {
-        if let Err(error) = node.bucket.delete(vec![call_mark(request)]).await {
-            tracing::warn!(%error, %request, "the mark of a call that was not deleted stays");
-        }
-    }
-
-    /// The same in a cell's bucket for a person who deleted the account. Each cell has it: whoever restores one brings the
-    /// whole directory back.
-    pub(crate) async fn mark_deleted_user(&self, node: &CellNode, user: &UserId) -> Result<()> {
-        let mark = json!({ "user_id": user, "at": self.0.clock.now() });
-        node.bucket.put(&format!("{MARKS}/users/{user}.json"), mark.to_string().into()).await
-    }
-}
-
-/// What an erasure left in the bucket.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Mark {
-    user_id: Option<UserId>,
-    workspace_id: Option<WorkspaceId>,
-    deleted: bool,
-    requests: Vec<String>,
-    keys: Vec<String>,
-}
-
-/// Every mark that an erasure left in the cell's bucket.
-async fn read_marks(node: &CellNode) -> Result<Vec<Mark>> {
-    let listed: Vec<(String, u64)> = futures::TryStreamExt::try_collect(node.bucket.list(MARKS)).await?;
-    let mut marks = Vec::with_capacity(listed.len());
-    for (key, _) in listed {
-        let bytes = node.bucket.read(&key).await?;
-        marks.push(serde_json::from_slice(&bytes).map_err(|error| internal("erasure mark", error))?);
-    }
-    Ok(marks)
 }
 
 /// What a cell's bucket says about a backup.
@@ -259,10 +210,6 @@ struct Beside {
     keys: Vec<WrappedKey>,
     /// What was erased, whenever.
     marks: Vec<Mark>,
-}
-
-fn call_mark(request: &RequestId) -> String {
-    format!("{MARKS}/calls/{request}.json")
 }
 
 fn cell_folder(name: &str) -> String {

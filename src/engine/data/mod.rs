@@ -6,6 +6,7 @@ pub mod data_requests;
 pub(in crate::engine) mod escrow;
 pub mod holds;
 mod key_copies;
+mod marks;
 pub mod places;
 pub mod purge;
 mod purge_keys;

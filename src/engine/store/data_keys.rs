@@ -21,6 +21,20 @@ const SEALS_NOTHING: &str = "NOT EXISTS (SELECT 1 FROM prompts p WHERE p.key_id 
 pub(super) const OUT_OF_USE: &str =
     "CASE WHEN scope LIKE 'retired:%' THEN scope ELSE 'retired:' || id || ':' || scope END";
 
+/// True in SQL where the key `k` has the scope `$scope`, or had it before it was taken out of use.
+macro_rules! has_scope {
+    ($scope:literal) => {
+        concat!(
+            "(k.scope = ",
+            $scope,
+            " OR (k.scope >= 'retired:' AND k.scope < 'retired;' AND k.scope LIKE 'retired:%:' || ",
+            $scope,
+            "))"
+        )
+    };
+}
+pub(in crate::engine) use has_scope;
+
 /// A key as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct WrappedKey {

@@ -13,8 +13,6 @@ use crate::engine::store::data_keys::{self, OUT_OF_USE, WrappedKey};
 use crate::engine::store::data_requests;
 use crate::engine::store::sql::{self, Select, Statement, values};
 
-/// Where the bucket says what was erased.
-pub const MARKS: &str = "erased";
 /// How long it is known of a key that its subject was erased; a call that uses it ends long before.
 const REMEMBERED: i64 = 2 * DAY;
 

@@ -250,7 +250,6 @@ pub async fn delete_content(db: &CellDb, workspace: &WorkspaceId, now: Time) -> 
         "DELETE FROM former_keys WHERE workspace_id = $1",
         "DELETE FROM data_keys WHERE workspace_id = $1 \
          AND NOT EXISTS (SELECT 1 FROM webhook_endpoints w WHERE w.key_id = data_keys.id)",
-        "UPDATE accounts SET replicate_to = NULL WHERE workspace_id = $1",
     ] {
         sql::Statement::new(text, values![workspace.as_str()]).run(&mut transaction).await?;
     }

@@ -8,15 +8,20 @@ use crate::domain::ids::{DataRequestId, HoldId, WorkspaceId};
 use crate::domain::time::Time;
 use crate::engine::error::{Result, internal};
 use crate::engine::store::books::parse;
+use crate::engine::store::data_keys::has_scope;
 use crate::engine::store::sql::{Select, Statement, values};
 use crate::engine::store::{CellDb, Dialect};
 
 /// True in SQL where the hold `h` keeps the generation `g` of its workspace.
 macro_rules! keeps {
     () => {
-        "(h.kind = 'workspace' OR (h.kind = 'agent' AND h.target = g.user_id) \
-         OR (h.kind = 'subject' AND EXISTS (SELECT 1 FROM prompts p JOIN data_keys k ON k.id = p.key_id \
-         WHERE p.request_id = g.request_id AND (k.scope = h.target OR k.scope LIKE 'retired:%:' || h.target))))"
+        concat!(
+            "(h.kind = 'workspace' OR (h.kind = 'agent' AND h.target = g.user_id) \
+             OR (h.kind = 'subject' AND EXISTS (SELECT 1 FROM prompts p JOIN data_keys k ON k.id = p.key_id \
+             WHERE p.request_id = g.request_id AND ",
+            has_scope!("h.target"),
+            ")))"
+        )
     };
 }
 
@@ -30,11 +35,15 @@ pub const KEEPS_GENERATION: &str = concat!(
 
 /// True in SQL for a row of `attempts` that a hold keeps. No refused or failed call tells its subject: it is taken for
 /// that of whoever else has the prompt.
-pub const KEEPS_ATTEMPT: &str = "EXISTS (SELECT 1 FROM legal_holds h WHERE h.workspace_id = attempts.workspace_id \
+pub const KEEPS_ATTEMPT: &str = concat!(
+    "EXISTS (SELECT 1 FROM legal_holds h WHERE h.workspace_id = attempts.workspace_id \
      AND h.lifted_us IS NULL AND (h.kind = 'workspace' OR (h.kind = 'agent' AND h.target = attempts.user_id) \
      OR (h.kind = 'subject' AND EXISTS (SELECT 1 FROM log_entries e JOIN prompts p ON p.request_id = e.request_id \
      JOIN data_keys k ON k.id = p.key_id WHERE e.workspace_id = attempts.workspace_id \
-     AND e.prompt_hash = attempts.prompt_hash AND (k.scope = h.target OR k.scope LIKE 'retired:%:' || h.target)))))";
+     AND e.prompt_hash = attempts.prompt_hash AND ",
+    has_scope!("h.target"),
+    "))))"
+);
 
 /// A hold as it is stored; a subject is its keyed hash.
 #[derive(Debug, Clone, PartialEq, Eq)]

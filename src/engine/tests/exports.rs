@@ -22,6 +22,19 @@ async fn world(on: Databases) -> (World, Faulty) {
     (world, bucket)
 }
 
+/// Three months of a log that lives a year, exported.
+pub async fn three_months(world: &World) {
+    let admin = world.admin().await;
+    world.engine.set_retention(&admin, None, Some(365)).await.unwrap();
+    world.engine.set_daily_export(&admin, true).await.unwrap();
+    for month in 0..3 {
+        image(world, &format!("fox {month}"), None).await;
+        world.clock.advance(31 * DAY);
+    }
+    world.engine.make_checkpoints().await.unwrap();
+    world.engine.export_logs().await.unwrap();
+}
+
 async fn exports(bucket: &Faulty) -> Vec<String> {
     bucket.keys().await.into_iter().filter(|key| key.starts_with("exports/")).collect()
 }
@@ -107,15 +120,7 @@ both_engines! {
 
     async fn exports_live_no_longer_than_their_log(on) {
         let (world, bucket) = world(on).await;
-        let admin = world.admin().await;
-        world.engine.set_retention(&admin, None, Some(365)).await.unwrap();
-        world.engine.set_daily_export(&admin, true).await.unwrap();
-        for month in 0..3 {
-            image(&world, &format!("fox {month}"), None).await;
-            world.clock.advance(31 * DAY);
-        }
-        world.engine.make_checkpoints().await.unwrap();
-        world.engine.export_logs().await.unwrap();
+        three_months(&world).await;
         let before = exports(&bucket).await;
         world.clock.advance(365 * DAY - 62 * DAY);
         assert!(world.engine.purge().await.unwrap().log_rows > 0);

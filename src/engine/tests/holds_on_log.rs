@@ -8,6 +8,7 @@ use crate::engine::error::Error;
 use crate::engine::log::reading::{AuditFilter, Page};
 use crate::engine::store::retention;
 use crate::engine::tests::data_requests::{approved, image};
+use crate::engine::tests::exports::three_months;
 use crate::engine::tests::faults::Faulty;
 use crate::engine::tests::support::{Databases, World, both_engines};
 
@@ -15,15 +16,7 @@ use crate::engine::tests::support::{Databases, World, both_engines};
 async fn world(on: Databases) -> (World, Faulty) {
     let bucket = Faulty::new();
     let world = World::with_buckets(on, "100", &[("eu", &bucket)]).await;
-    let admin = world.admin().await;
-    world.engine.set_retention(&admin, None, Some(365)).await.unwrap();
-    world.engine.set_daily_export(&admin, true).await.unwrap();
-    for month in 0..3 {
-        image(&world, &format!("fox {month}"), None).await;
-        world.clock.advance(31 * DAY);
-    }
-    world.engine.make_checkpoints().await.unwrap();
-    world.engine.export_logs().await.unwrap();
+    three_months(&world).await;
     let report = world.engine.purge().await.unwrap();
     assert_eq!((report.generations, report.log_rows), (3, 0));
     // The deletions so far came to the gate.

@@ -13,6 +13,7 @@ mod holds_on_log;
 pub(super) mod killed;
 mod killed_afresh;
 mod mail_server;
+mod master_keys;
 mod people;
 mod purge_keys;
 mod random_sequences;

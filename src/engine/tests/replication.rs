@@ -7,7 +7,7 @@ use crate::domain::data_requests::State;
 use crate::domain::ids::{GenerationId, WorkspaceId};
 use crate::domain::money::Usd;
 use crate::domain::region::Region;
-use crate::domain::time::{DAY, HOUR, Time};
+use crate::domain::time::{DAY, HOUR, MINUTE, Time};
 use crate::engine::access::scope::Scope;
 use crate::engine::access::settings::SettingsChange;
 use crate::engine::data::replication::{BATCH, ReplicationView, SHARE};
@@ -71,6 +71,30 @@ async fn add_results(world: &World, workspace: &WorkspaceId, count: i64) {
 }
 
 both_engines! {
+    async fn copies_follow_their_source_and_go_when_they_are_turned_off(on) {
+        let world = World::with_money(on, "100").await;
+        let admin = world.admin().await;
+        for n in 0..3 {
+            image(&world, &format!("fox {n}"), None).await;
+            world.clock.advance(MINUTE);
+        }
+        world.replicate_to(Some(Region::UsEast1)).await;
+        let view = world.engine.replication(&admin).await.unwrap();
+        assert_eq!((view.copies, view.lag_us), (0, 3 * MINUTE));
+        world.engine.replicate().await.unwrap();
+        let view = world.engine.replication(&admin).await.unwrap();
+        assert_eq!((view.region, view.copies, view.lag_us), (Some(Region::UsEast1), 3, 0));
+        let us = &world.engine.0.cells["us"].bucket;
+        let copies = async || futures::TryStreamExt::try_collect::<Vec<_>>(us.list("replicas")).await.unwrap().len();
+        assert_eq!(copies().await, 6);
+        world.assert_reconciled().await;
+        world.replicate_to(None).await;
+        world.engine.replicate().await.unwrap();
+        assert_eq!((copies().await, world.engine.replication(&admin).await.unwrap().copies), (0, 0));
+        assert_eq!(told(&world).await, [json!({ "generations": 3 })]);
+        world.assert_reconciled().await;
+    }
+
     async fn what_is_turned_off_in_the_midst_of_a_run_is_copied_no_more(on) {
         let (world, us) = world(on).await;
         for n in 0..5 {

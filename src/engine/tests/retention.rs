@@ -44,12 +44,6 @@ async fn faulty_world(on: Databases) -> (World, Faulty) {
     (world, faulty)
 }
 
-async fn assert_reconciled(world: &World) {
-    world.clock.advance(3 * HOUR);
-    assert_eq!(world.engine.reconcile().await.unwrap(), ReconcileReport::default());
-    world.assert_whole().await;
-}
-
 type Running = JoinHandle<Result<Value, CallError>>;
 
 /// A call that the provider works on for a while.
@@ -105,7 +99,7 @@ both_engines! {
         assert!(shown(&world).await[0].deleted_at.is_some());
         let last = world.engine.retention(&world.admin().await).await.unwrap().last_purge.unwrap();
         assert_eq!((last.report.unwrap().purged.generations, last.ended_at.is_some()), (1, true));
-        assert_reconciled(&world).await;
+        world.assert_reconciled().await;
     }
 
     async fn a_shortened_retention_says_what_goes_and_does_it_within_the_hour(on) {
@@ -125,7 +119,7 @@ both_engines! {
         assert_eq!(world.engine.purge().await.unwrap().generations, 0);
         world.clock.advance(HOUR + MINUTE);
         assert_eq!(world.engine.purge().await.unwrap().generations, 1);
-        assert_reconciled(&world).await;
+        world.assert_reconciled().await;
     }
 
     async fn a_retention_shortened_during_a_purge_is_followed_by_it(on) {
@@ -141,7 +135,7 @@ both_engines! {
         world.engine.set_retention(&world.admin().await, Some(2), None).await.unwrap();
         drop(closed);
         assert_eq!(purge.await.unwrap().generations, 2);
-        assert_reconciled(&world).await;
+        world.assert_reconciled().await;
     }
 
     async fn a_call_follows_the_retention_in_force_when_it_settles(on) {
@@ -153,7 +147,7 @@ both_engines! {
         assert_eq!(made.expires_at, made.ts.plus(2 * DAY));
         world.clock.advance(2 * DAY);
         assert_eq!(world.engine.purge().await.unwrap().generations, 1);
-        assert_reconciled(&world).await;
+        world.assert_reconciled().await;
     }
 
     async fn a_call_that_outlives_its_workspace_leaves_nothing(on) {
@@ -259,7 +253,7 @@ both_engines! {
         world.engine.lift_hold(&admin, &agent.id, None).await.unwrap();
         assert_eq!(world.engine.lift_hold(&admin, &agent.id, None).await.unwrap_err(), Error::NotFound);
         assert_eq!(world.engine.purge().await.unwrap().generations, 1);
-        assert_reconciled(&world).await;
+        world.assert_reconciled().await;
     }
 
     async fn a_workspace_whose_files_stay_can_be_deleted_again(on) {
@@ -301,7 +295,7 @@ both_engines! {
         assert!(asked < 75, "one batch, not five: {asked}");
         faulty.mend();
         assert_eq!(world.engine.purge().await.unwrap().generations, 120);
-        assert_reconciled(&world).await;
+        world.assert_reconciled().await;
     }
 
     async fn a_hold_that_was_placed_before_its_turn_keeps_what_was_due(on) {
@@ -322,7 +316,7 @@ both_engines! {
         world.engine.lift_hold(&world.admin().await, &hold.id, None).await.unwrap();
         assert_eq!(retention::claim(&node.db, due, now).await.unwrap().len(), 1);
         assert_eq!(world.engine.purge().await.unwrap().generations, 1, "what was claimed by one that died");
-        assert_reconciled(&world).await;
+        world.assert_reconciled().await;
     }
 
     async fn a_storage_that_is_down_is_not_asked_for_each_file(on) {
@@ -371,7 +365,7 @@ both_engines! {
         let report = world.engine.reconcile().await.unwrap();
         assert_eq!((report.files_without_row, report.rows_without_files, report.not_mended), (1, 1, 0));
         assert!(shown(&world).await.iter().any(|row| row.deleted_at.is_some()));
-        assert_reconciled(&world).await;
+        world.assert_reconciled().await;
     }
 
     async fn the_reconciler_takes_nothing_away_that_may_be_wanted(on) {
@@ -423,7 +417,7 @@ both_engines! {
         let report = world.engine.reconcile().await.unwrap();
         assert_eq!((report.copies_without_row, report.files_without_row), (1, 2));
         assert_eq!(us.keys().await.len(), 4);
-        assert_reconciled(&world).await;
+        world.assert_reconciled().await;
     }
 
     async fn the_log_goes_by_months_and_verifies_from_its_checkpoint(on) {
@@ -464,32 +458,6 @@ both_engines! {
         world.clock.advance(2 * DAY);
         assert_eq!(world.engine.purge().await.unwrap().attempts, 1);
         world.assert_whole().await;
-    }
-
-    async fn copies_follow_their_source_and_go_when_they_are_turned_off(on) {
-        let (world, _) = faulty_world(on).await;
-        let admin = world.admin().await;
-        for n in 0..3 {
-            world.image(small(&format!("fox {n}"))).await.unwrap();
-            world.clock.advance(MINUTE);
-        }
-        let replicate = |to: Option<Region>| SettingsChange { replicate_to: Some(to), ..SettingsChange::default() };
-        world.engine.set_settings(&admin, replicate(Some(Region::UsEast1))).await.unwrap();
-        let view = world.engine.replication(&admin).await.unwrap();
-        assert_eq!((view.copies, view.lag_us), (0, 3 * MINUTE));
-        world.engine.replicate().await.unwrap();
-        let view = world.engine.replication(&admin).await.unwrap();
-        assert_eq!((view.region, view.copies, view.lag_us), (Some(Region::UsEast1), 3, 0));
-        let us = &world.engine.0.cells["us"].bucket;
-        let copies = async || futures::TryStreamExt::try_collect::<Vec<_>>(us.list("replicas")).await.unwrap().len();
-        assert_eq!(copies().await, 6);
-        assert_reconciled(&world).await;
-        world.engine.set_settings(&admin, replicate(None)).await.unwrap();
-        world.engine.replicate().await.unwrap();
-        assert_eq!((copies().await, world.engine.replication(&admin).await.unwrap().copies), (0, 0));
-        let log = world.engine.audit(&admin, &AuditFilter::default(), Page::default()).await.unwrap().items;
-        assert_eq!(log[0].entry.event.as_deref(), Some("replication.copies_deleted"));
-        assert_reconciled(&world).await;
     }
 }
 

@@ -15,10 +15,8 @@ use crate::domain::region::Region;
 use crate::domain::time::{DAY, HOUR};
 use crate::engine::Engine;
 use crate::engine::access::bootstrap::Bootstrap;
-use crate::engine::access::settings::SettingsChange;
 use crate::engine::calls::media::Bucket;
 use crate::engine::data::data_requests::DataRequestView;
-use crate::engine::data::reconcile::ReconcileReport;
 use crate::engine::error::Error;
 use crate::engine::log::reading::Page;
 use crate::engine::store::{Db, dump, erasure};
@@ -54,8 +52,7 @@ impl Pictures {
     }
 
     async fn replicate_to(&self, region: Option<Region>) {
-        let change = SettingsChange { replicate_to: Some(region), ..SettingsChange::default() };
-        self.world.engine.set_settings(&self.world.admin().await, change).await.unwrap();
+        self.world.replicate_to(region).await;
     }
 
     /// Files in both buckets, without the marks of erasures.
@@ -73,9 +70,7 @@ impl Pictures {
     }
 
     async fn assert_reconciled(&self) {
-        self.world.clock.advance(3 * HOUR);
-        assert_eq!(self.world.engine.reconcile().await.unwrap(), ReconcileReport::default());
-        self.world.assert_whole().await;
+        self.world.assert_reconciled().await;
     }
 
     /// Runs `round` while the bucket fails one step later each time, until `round` says that it is done.

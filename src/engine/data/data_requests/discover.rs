@@ -11,6 +11,7 @@ use crate::domain::time::Time;
 use crate::engine::data::sealing::Sealer;
 use crate::engine::error::Result;
 use crate::engine::store::CellDb;
+use crate::engine::store::data_keys::has_scope;
 use crate::engine::store::data_requests::Matches;
 use crate::engine::store::holds::KEEPS_GENERATION;
 use crate::engine::store::sql::{Select, Value, values};
@@ -138,8 +139,7 @@ impl Way {
 }
 
 /// Keys that an erasure has taken out of use, but not destroyed yet, are the subject's all the same.
-const OF_SUBJECT: &str = "k.workspace_id = $1 AND (k.scope = ? OR (k.scope >= 'retired:' AND k.scope < 'retired;' \
-                          AND k.scope LIKE 'retired:%:' || ?))";
+const OF_SUBJECT: &str = concat!("k.workspace_id = $1 AND ", has_scope!("?"));
 const PROMPTS: &str = "JOIN prompts p ON p.request_id = e.request_id AND e.prompt_hash IS NOT NULL";
 const MEDIA: &str = "JOIN generations g ON g.request_id = e.request_id AND e.prompt_hash IS NOT NULL AND g.deleted_us IS NULL";
 

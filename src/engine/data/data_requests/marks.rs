@@ -1,26 +1,10 @@
-//! Marks in the bucket, which is in no backup: what stands there as erased, a restore does not bring back
-//! (`engine/data/backup.rs` reads them). A mark is left before anything goes, so that no kill comes between; what then
-//! stays after all loses its mark, or a restore would erase what a hold keeps by that time.
-
-use futures::TryStreamExt;
-use serde::{Deserialize, Serialize};
+//! The marks of an erasure. What stays after all loses its mark, or a restore would erase what a hold keeps by that time.
 
 use super::execute::Run;
 use crate::domain::data_requests::Kind;
-use crate::domain::ids::WorkspaceId;
-use crate::domain::time::Time;
-use crate::engine::error::{Result, internal};
-use crate::engine::store::erasure::{self, MARKS};
-
-/// What a restore does once more.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Mark {
-    workspace_id: Option<WorkspaceId>,
-    at: Option<Time>,
-    requests: Vec<String>,
-    keys: Vec<String>,
-}
+use crate::engine::data::marks::{self, MARKS, Mark};
+use crate::engine::error::Result;
+use crate::engine::store::erasure;
 
 impl Run<'_> {
     /// Marks calls or keys as erased.
@@ -31,8 +15,9 @@ impl Run<'_> {
             at: Some(self.now()),
             requests: requests.to_vec(),
             keys: keys.to_vec(),
+            ..Mark::default()
         };
-        self.write_mark(&format!("{}/{first}.json", self.folder()), &mark).await
+        mark.leave(&self.node.bucket, &format!("{}/{first}.json", self.folder())).await
     }
 
     /// Takes back what the marks of this request say of calls and keys that are still there.
@@ -40,10 +25,7 @@ impl Run<'_> {
         if self.row.kind == Kind::Access {
             return Ok(());
         }
-        let listed: Vec<(String, u64)> = self.node.bucket.list(&self.folder()).try_collect().await?;
-        for (key, _) in listed {
-            let bytes = self.node.bucket.read(&key).await?;
-            let mark = serde_json::from_slice(&bytes).map_err(|error| internal("erasure mark", error))?;
+        for (key, mark) in marks::read(&self.node.bucket, &self.folder()).await? {
             self.withdraw(key, mark).await?;
         }
         Ok(())
@@ -59,12 +41,7 @@ impl Run<'_> {
         if mark.requests.is_empty() && mark.keys.is_empty() {
             return self.node.bucket.delete(vec![key]).await;
         }
-        self.write_mark(&key, &mark).await
-    }
-
-    async fn write_mark(&self, key: &str, mark: &Mark) -> Result<()> {
-        let json = serde_json::to_vec(mark).map_err(|error| internal("erasure mark", error))?;
-        self.node.bucket.put(key, json.into()).await
+        mark.leave(&self.node.bucket, &key).await
     }
 
     fn folder(&self) -> String {

@@ -211,6 +211,8 @@ async fn flood(beginning: &'static [u8], block: Vec<u8>) -> (String, Arc<AtomicU
             while next.is_ok() {
                 next = socket.write_all(&block).await;
                 count.fetch_add(block.len(), Ordering::SeqCst);
+                // A reader whom a busy machine keeps waiting has the kernel take it meanwhile.
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
     });
@@ -235,8 +237,7 @@ async fn an_answer_without_an_end_is_taken_to_its_beginning_only() {
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         tokio::time::sleep(Duration::from_millis(200)).await;
         let bytes = sent_bytes.load(Ordering::SeqCst);
-        // The sockets' own buffers hold up to ten megabytes of it.
-        assert!((65_536..16_000_000).contains(&bytes), "{bytes} bytes were taken");
+        assert!((65_536..2_000_000).contains(&bytes), "{bytes} bytes were taken");
         let row = sent(&world, &made).await.remove(0);
         assert!(row.outcome == "retried" && row.response.len() <= 20_000 && row.fault.is_some(), "{row:?}");
         world.engine.delete_webhook(&world.admin().await, &made.endpoint.id).await.unwrap();
