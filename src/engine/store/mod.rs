@@ -110,6 +110,9 @@ pub struct Db {
     /// For statements that only read.
     pub read: AnyPool,
     write: AnyPool,
+    /// Full when a test says so.
+    #[cfg(test)]
+    pub(in crate::engine) disk: crate::engine::tests::full_disk::Disk,
 }
 
 /// The directory: people, their sessions, and which workspace is in which cell. Only what names this type reaches it.
@@ -184,7 +187,7 @@ impl Db {
 
     async fn open_postgres(url: &str, sync: Sync) -> std::result::Result<Self, sqlx::Error> {
         let pool = postgres_pool(sync).connect(url).await?;
-        Ok(Self { dialect: Dialect::Postgres, read: pool.clone(), write: pool })
+        Ok(Self::over(Dialect::Postgres, pool.clone(), pool))
     }
 
     async fn open_sqlite(url: &str, sync: Sync) -> std::result::Result<Self, sqlx::Error> {
@@ -195,7 +198,17 @@ impl Db {
         let url = format!("sqlite:{file}?mode=rwc");
         let write = sqlite_pool(1, sync, WRITER_CACHE).connect(&url).await?;
         let read = sqlite_pool(4, sync, READER_CACHE).connect(&url).await?;
-        Ok(Self { dialect: Dialect::Sqlite, read, write })
+        Ok(Self::over(Dialect::Sqlite, read, write))
+    }
+
+    fn over(dialect: Dialect, read: AnyPool, write: AnyPool) -> Self {
+        Self {
+            dialect,
+            read,
+            write,
+            #[cfg(test)]
+            disk: Default::default(),
+        }
     }
 
     /// Brings the tables up to date, under a lock on PostgreSQL.
@@ -217,7 +230,13 @@ impl Db {
     /// # Errors
     /// When no connection is to be had.
     pub async fn begin(&self) -> Result<Transaction<'static, Any>> {
-        begin(&self.write, self.dialect.begin()).await
+        #[cfg(test)]
+        self.disk.before(&self.write).await?;
+        #[cfg_attr(not(test), expect(unused_mut, reason = "tests fill the disk"))]
+        let mut transaction = begin(&self.write, self.dialect.begin()).await?;
+        #[cfg(test)]
+        self.disk.begun(self.dialect, &mut transaction).await?;
+        Ok(transaction)
     }
 
     /// As [`Self::begin`], where losing it in a crash is made good by doing it again: PostgreSQL does not wait for the disk,
@@ -266,6 +285,8 @@ impl Db {
 
     /// Whoever waits for the table waits behind this, every paid call too: so it gives up soon.
     async fn rewrite(&self, table: &'static str) -> Result<bool> {
+        #[cfg(test)]
+        self.disk.rewrite()?;
         // Of its own, and closed afterwards: the limit must not stay on a connection of the pool.
         let mut connection = self.write.acquire().await?.detach();
         connection.execute("SET lock_timeout = '500ms'").await?;
