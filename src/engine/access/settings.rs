@@ -12,7 +12,9 @@ use crate::engine::access::scope::Scope;
 use crate::engine::access::workspaces::taken_name;
 use crate::engine::error::Result;
 use crate::engine::store::sql::Statement;
-use crate::engine::store::{accounts, replicas, retention, workspaces};
+use crate::engine::store::{accounts, pending_acts, replicas, retention, workspaces};
+
+const CHANGED: &str = "settings.changed";
 
 /// A workspace's settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -73,7 +75,7 @@ impl Engine {
         })
     }
 
-    /// Changes settings; each change is an act in the log, and nothing is changed where one field is wrong.
+    /// Changes settings. A new name is an act in the log, and all else is one; nothing is changed where one field is wrong.
     ///
     /// # Errors
     /// Names the field.
@@ -96,27 +98,49 @@ impl Engine {
         self.change_settings(scope, &before, &after).await.map(|()| after)
     }
 
-    /// All at once, in one entry of the log. The name, which alone can be taken, is in the directory: it goes first, and
-    /// back again where the rest fails.
+    /// The name is in the directory, and alone can be taken: it goes first, and back again where the rest fails.
     async fn change_settings(&self, scope: &Scope, before: &Settings, after: &Settings) -> Result<()> {
+        let changes = self.setting_changes(scope, before, after)?;
+        self.rename(scope, &before.name, &after.name).await?;
+        let done = self.change_in_cell(scope, before, after, changes).await;
+        if done.is_err() {
+            self.rename(scope, &after.name, &before.name).await?;
+        }
+        done
+    }
+
+    /// An act of its own: its note is committed with the name.
+    async fn rename(&self, scope: &Scope, from: &str, to: &str) -> Result<()> {
+        if from == to {
+            return Ok(());
+        }
+        let data = changed("name", json!({ "name": from }), json!({ "name": to }));
+        let act = self.note_act(scope, CHANGED, data).await?;
+        let mut transaction = self.0.control.begin().await?;
+        let renamed = workspaces::rename(&mut transaction, &scope.workspace.id, to).await;
+        renamed.map_err(|error| taken_name("name", error))?;
+        pending_acts::insert(&mut transaction, &act).await?;
+        transaction.commit().await?;
+        self.write_noted(scope, act).await;
+        Ok(())
+    }
+
+    /// All but the name, at once and in one entry of the log.
+    async fn change_in_cell(
+        &self,
+        scope: &Scope,
+        before: &Settings,
+        after: &Settings,
+        changes: Vec<Statement>,
+    ) -> Result<()> {
         let (from, to) = difference(before, after);
         if to.is_empty() {
             return Ok(());
         }
         let names: Vec<&str> = to.keys().map(String::as_str).collect();
-        let data = json!({ "setting": names.join(", "), "from": from, "to": to });
-        let changes = self.setting_changes(scope, before, after)?;
-        let act = self.act(scope, "settings.changed", data, changes).await?;
-        let rename = async |name: &str| workspaces::rename(&self.0.control, &scope.workspace.id, name).await;
-        let is_renamed = before.name != after.name;
-        if is_renamed {
-            rename(&after.name).await.map_err(|error| taken_name("name", error))?;
-        }
-        let done = self.submit_act(scope, act).await.map(|_| ());
-        if done.is_err() && is_renamed {
-            rename(&before.name).await.map_err(|error| taken_name("name", error))?;
-        }
-        done
+        let data = changed(&names.join(", "), json!(from), json!(to));
+        let act = self.act(scope, CHANGED, data, changes).await?;
+        self.submit_act(scope, act).await.map(|_| ())
     }
 
     /// What a change writes in the workspace's cell.
@@ -151,20 +175,23 @@ impl Engine {
         to: &impl Serialize,
         changes: Vec<Statement>,
     ) -> Result<()> {
-        let data = json!({ "setting": setting, "from": from, "to": to });
-        let act = self.act(scope, "settings.changed", data, changes).await?;
+        let act = self.act(scope, CHANGED, changed(setting, json!(from), json!(to)), changes).await?;
         self.submit_act(scope, act).await.map(|_| ())
     }
 }
 
-/// The settings that differ, by name: as they were, and as they will be.
+fn changed(setting: &str, from: Value, to: Value) -> Value {
+    json!({ "setting": setting, "from": from, "to": to })
+}
+
+/// The settings that differ in the cell, by name: as they were, and as they will be.
 fn difference(before: &Settings, after: &Settings) -> (Map<String, Value>, Map<String, Value>) {
     let fields = |settings: &Settings| match json!(settings) {
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
     let (from, to) = (fields(before), fields(after));
-    let differs = |name: &String| from[name] != to[name];
+    let differs = |name: &String| name != "name" && from[name] != to[name];
     let only = |of: &Map<String, Value>| {
         of.iter()
             .filter(|(name, _)| differs(name))

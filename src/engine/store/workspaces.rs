@@ -298,15 +298,17 @@ pub async fn remove_without_account(db: &ControlDb, cell: &str, accounts: &HashS
     Ok(transaction.commit().await?)
 }
 
-/// Gives a workspace another name.
+/// Gives a workspace another name, in the transaction that notes the act.
 ///
 /// # Errors
 /// The database's own; a taken name is a unique violation.
-pub async fn rename(db: &ControlDb, id: &WorkspaceId, name: &str) -> std::result::Result<(), sqlx::Error> {
+pub async fn rename(
+    on: &mut AnyConnection,
+    id: &WorkspaceId,
+    name: &str,
+) -> std::result::Result<(), sqlx::Error> {
     let text = "UPDATE workspaces SET name = $1 WHERE id = $2";
-    let mut transaction = db.begin().await.map_err(|_| sqlx::Error::PoolTimedOut)?;
-    Statement::new(text, values![name, id.as_str()]).run(&mut transaction).await?;
-    transaction.commit().await
+    Statement::new(text, values![name, id.as_str()]).run(on).await.map(drop)
 }
 
 fn workspace_and_role(row: &AnyRow) -> Result<(Workspace, Role)> {

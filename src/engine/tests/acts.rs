@@ -14,13 +14,13 @@ use crate::engine::tests::support::{Databases, World, add_member, both_engines};
 const MOST: usize = 40;
 
 /// What the log says of one kind of acts, the oldest first.
-async fn logged(world: &World, event: &str) -> Vec<Value> {
+pub(super) async fn logged(world: &World, event: &str) -> Vec<Value> {
     let of_kind = world.acts().await.into_iter().filter(|act| act.event.as_deref() == Some(event));
     of_kind.filter_map(|act| act.data).collect()
 }
 
 /// What other nodes do once they may.
-async fn follow(world: &World) -> usize {
+pub(super) async fn follow(world: &World) -> usize {
     world.clock.advance(3 * MINUTE);
     let written = world.engine.write_pending_acts().await.unwrap();
     let left = pending_acts::noted_before(&world.engine.0.control, Time(i64::MAX)).await.unwrap();

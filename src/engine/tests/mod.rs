@@ -24,6 +24,7 @@ mod residency;
 mod retention;
 mod s3;
 mod search;
+mod settings;
 mod storage_faults;
 pub(super) mod support;
 mod tampering;

@@ -11,9 +11,7 @@ use crate::domain::ids::GenerationId;
 use crate::domain::policy::Tool;
 use crate::domain::region::Region;
 use crate::domain::retention::Retention;
-use crate::domain::search::Field;
 use crate::domain::time::{DAY, HOUR, MINUTE};
-use crate::engine::access::bootstrap::Bootstrap;
 use crate::engine::access::settings::SettingsChange;
 use crate::engine::calls::gateway::CallError;
 use crate::engine::calls::providers::{
@@ -27,7 +25,7 @@ use crate::engine::log::signing;
 use crate::engine::random;
 use crate::engine::store::{dump, retention};
 use crate::engine::tests::faults::Faulty;
-use crate::engine::tests::support::{Databases, START, World, bootstrap, both_engines, usd};
+use crate::engine::tests::support::{Databases, START, World, both_engines, usd};
 
 fn small(prompt: &str) -> Value {
     json!({ "prompt": prompt, "width": 64, "height": 64 })
@@ -186,47 +184,6 @@ both_engines! {
         assert!(failed.message.contains("different types") && failed.message.contains("Nothing was charged"), "{failed:?}");
         assert_eq!(world.money().await, (usd("1"), usd("0")));
         world.assert_whole().await;
-    }
-
-    async fn retention_out_of_range_names_its_field(on) {
-        let world = World::with_money(on, "1").await;
-        let admin = world.admin().await;
-        let change = |value: Value| serde_json::from_value::<SettingsChange>(value).unwrap();
-        for (wrong, field) in [
-            (json!({ "media_retention_days": 0 }), "media_retention_days"),
-            (json!({ "log_retention_days": 10 }), "log_retention_days"),
-            (json!({ "media_retention_days": 400, "log_retention_days": 365 }), "log_retention_days"),
-            (json!({ "name": "" }), "name"),
-            (json!({ "replicate_to": "eu-west-1" }), "replicate_to"),
-        ] {
-            let error = world.engine.set_settings(&admin, change(wrong)).await.unwrap_err();
-            assert!(matches!(&error, Error::Field(fault) if fault.field == field), "{error:?}");
-        }
-        let set = change(json!({ "name": "Brand", "cost_centre": "4711", "inference": "any", "media_retention_days": 7 }));
-        world.engine.set_settings(&admin, set).await.unwrap();
-        let now = world.engine.settings(&world.admin().await).await.unwrap();
-        assert_eq!((now.name.as_str(), now.cost_centre.as_deref()), ("Brand", Some("4711")));
-        assert_eq!(now.retention.media_retention_days, 7);
-        world.assert_whole().await;
-    }
-
-    async fn settings_change_all_or_not_at_all(on) {
-        let world = World::with_money(on, "1").await;
-        let admin = world.admin().await;
-        world.engine.bootstrap(Bootstrap { workspace: "Taken".into(), ..bootstrap("5") }).await.unwrap();
-        let change = |value: Value| serde_json::from_value::<SettingsChange>(value).unwrap();
-        let refused = change(json!({ "name": "Taken", "media_retention_days": 1, "inference": "any" }));
-        let error = world.engine.set_settings(&admin, refused).await.unwrap_err();
-        assert!(matches!(&error, Error::Field(fault) if fault.field == "name"), "{error:?}");
-        let before = world.engine.settings(&world.admin().await).await.unwrap();
-        assert_eq!((before.name.as_str(), before.retention.media_retention_days), ("Growth", 30));
-        let wanted = change(json!({ "name": "Brand", "media_retention_days": 7, "inference": "any" }));
-        world.engine.set_settings(&admin, wanted).await.unwrap();
-        let log = world.engine.audit(&admin, &AuditFilter::of(Field::Event, "settings.changed"), Page::default()).await.unwrap();
-        let told = log.items[0].entry.data.clone().unwrap();
-        assert_eq!(log.items.len(), 1, "what was refused is not told as done");
-        assert_eq!(told["from"], json!({ "name": "Growth", "media_retention_days": 30, "inference": "region_only" }));
-        assert_eq!(told["to"], json!({ "name": "Brand", "media_retention_days": 7, "inference": "any" }));
     }
 
     async fn a_hold_keeps_what_it_names_until_it_is_lifted(on) {
