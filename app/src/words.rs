@@ -73,6 +73,11 @@ pub fn short_day(time: Time) -> String {
     time.date().strftime("%-d %b").to_string()
 }
 
+/// Whole cents, for what is only a guide.
+pub fn cents(amount: Usd) -> String {
+    amount.whole_cents().display()
+}
+
 /// When money runs out: `29 Apr`, with the year where it is not the present one.
 pub fn runway(runway: Runway, now: Time) -> String {
     match runway {

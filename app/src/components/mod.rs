@@ -11,6 +11,7 @@ pub mod filter;
 pub mod frame;
 pub mod icon;
 mod lines;
+pub mod meter;
 pub mod nav;
 pub mod outcome;
 pub mod places;

@@ -198,8 +198,8 @@ fn filter_form(filters: &Filters, wrong: &WrongFilter, base: &str, agents: Vec<S
             <label>"What" <select id="kind" name="kind" aria-invalid=kind_error.is_some().then_some("true") aria-describedby="kind-error" autofocus=kind_error.is_some()>{kinds}</select></label>
             <p class="error" id="kind-error">{kind_error}</p>
             <label>"Who" <select name="agent">{everybody}</select></label>
-            <FilterInput name="from" label="From (UTC day)" kind="date" value=filters.from.clone() wrong=wrong.at("from")/>
-            <FilterInput name="to" label="To (UTC day)" kind="date" value=filters.to.clone() wrong=wrong.at("to")/>
+            <FilterInput name="from" label="From (UTC)" kind="date" value=filters.from.clone() wrong=wrong.at("from")/>
+            <FilterInput name="to" label="To (UTC)" kind="date" value=filters.to.clone() wrong=wrong.at("to")/>
             <button class="btn">"Filter"</button>
             {clear}
         </form>

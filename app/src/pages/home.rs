@@ -9,7 +9,7 @@ use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos_meta::Title;
 
-use super::usage::{picture::cents, table::change};
+use super::usage::table::change;
 use crate::actions::CreateWorkspace;
 use crate::components::chart::SpendByDay;
 use crate::components::field::{Field, RegionChoice, Said};
@@ -106,7 +106,7 @@ fn totals(rows: &[PortfolioRow]) -> impl IntoView + use<> {
     view! {
         <tfoot><tr>
             <th scope="row" colspan="4">{total_of(known, rows.len())}</th><td class="num">{thousands(&calls.to_string())}</td><td class="num">{spent.display()}</td>
-            <td class="num">{change(spent, before)}</td><td class="num">{cents(forecast)}</td><td class="num">{balance(&balances, known)}</td><td></td>
+            <td class="num">{change(spent, before)}</td><td class="num">{words::cents(forecast)}</td><td class="num">{balance(&balances, known)}</td><td></td>
         </tr></tfoot>
     }
 }
@@ -160,7 +160,7 @@ fn figures(standing: Standing, notices: &str, now: Time) -> AnyView {
         <td class="num">{thousands(&standing.month.calls.to_string())}</td>
         <td class="num">{standing.month.cost.display()}</td>
         <td class="num">{change(standing.month.cost, standing.before)}</td>
-        <td class="num">{cents(standing.forecast)}</td>
+        <td class="num">{words::cents(standing.forecast)}</td>
         <td class="num"><span title=reserved>{words::or_dash(standing.balance.map(Usd::display))}</span></td>
         <td class="num">{words::or_dash(standing.runway.map(|runway| words::runway(runway, now)))}</td>
     }

@@ -13,6 +13,7 @@ use crate::components::chart::SpendByDay;
 use crate::components::checklist::checklist;
 use crate::components::field::Said;
 use crate::components::frame::{page, workspace_page};
+use crate::components::meter::Meter;
 use crate::components::outcome::OutcomeTag;
 use crate::components::when::stamp;
 use crate::words;
@@ -82,7 +83,7 @@ fn notice_line(notice: &Notice, base: &str, scope: &Scope) -> impl IntoView + us
 fn figures(view: &View, with_balance: bool, now: Time) -> impl IntoView + use<> {
     let credits = &view.credits;
     let (balance, columns) = if with_balance { (Some(balance(view, now)), "g4") } else { (None, "g2") };
-    let typical = credits.typical_month_usd.map(|typical| format!("of ~{}", typical.whole_cents().display()));
+    let typical = credits.typical_month_usd.map(|typical| format!("of ~{}", words::cents(typical)));
     let alert = credits.soft_alert.threshold_pct;
     let bar = month_bar(credits.month_to_date_usd, credits.typical_month_usd, alert);
     let number = |count: i64| thousands(&count.to_string());
@@ -107,7 +108,7 @@ fn balance(view: &View, now: Time) -> impl IntoView + use<> {
         calls => format!("{} reserved by {}", credits.reserved_usd.display(), words::count(calls, "call")),
     };
     let pace = if view.per_day.is_positive() {
-        format!("at {} a day", view.per_day.whole_cents().display())
+        format!("at {} a day", words::cents(view.per_day))
     } else {
         "no spend in the last 14 days".to_owned()
     };
@@ -121,13 +122,7 @@ fn balance(view: &View, now: Time) -> impl IntoView + use<> {
 fn month_bar(spent: Usd, typical: Option<Usd>, alert: u32) -> Option<impl IntoView> {
     let percent = spent.percent_of(typical?)?;
     let text = format!("{percent} % of a typical month; the soft alert is at {alert} %");
-    Some(view! {
-        <svg class="bar marked" viewBox="0 0 100 14" preserveAspectRatio="none" role="img" aria-label=text>
-            <rect class="bar-all" y="3" width="100" height="8" rx="2"/>
-            <rect class="bar-used" y="3" width=percent.min(100) height="8" rx="2"/>
-            <rect class="bar-mark" x=alert.min(99) width="1" height="14"/>
-        </svg>
-    })
+    Some(view! { <Meter percent=percent text=text mark=alert/> })
 }
 
 fn first_steps(base: &str, url: String, agents: usize) -> impl IntoView + use<> {

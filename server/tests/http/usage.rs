@@ -224,7 +224,7 @@ both_engines! {
         for (query, entries) in [("to=2050-01-01", 3), ("from=2020-01-01", 3), ("from=2050-01-01", 0), ("to=2020-01-01", 0)] {
             let (status, _, html) = text(&server, &format!("{base}?{query}"), &session).await;
             assert_eq!((status, html.contains("No entry matches.")), (StatusCode::OK, entries == 0), "{query}: {html}");
-            assert!(!html.contains("aria-invalid") && html.contains("From (UTC day)") && html.contains("To (UTC day)"), "{html}");
+            assert!(!html.contains("aria-invalid") && html.contains("From (UTC)") && html.contains("To (UTC)"), "{html}");
             let (_, list) = server.rest_json(Method::GET, &format!("/ledger?{query}"), None).await;
             assert_eq!(list["items"].as_array().unwrap().len(), entries, "{query}: {list}");
             let (_, _, sheet) = text(&server, &format!("{base}/export?{query}"), &session).await;

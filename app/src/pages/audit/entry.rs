@@ -88,11 +88,11 @@ fn entry(row: &Linked, ask: &Ask) -> impl IntoView + use<> {
         text("Decision", details::decision(entry)),
         text("Cost", entry.cost_usd.display()),
         text("Region", entry.region.to_string()),
-        text("Prompt hash", words::or_dash(entry.prompt_hash.clone())),
+        code("Prompt hash", words::or_dash(entry.prompt_hash.clone())),
         text("Kept for", words::count(entry.retention_days, "day")),
         text("Entry", row.seq.to_string()),
-        text("Hash", row.hash.clone()),
-        text("Hash before", row.prev_hash.clone()),
+        code("Hash", row.hash.clone()),
+        code("Hash before", row.prev_hash.clone()),
     ];
     view! {
         <section class="card">
@@ -112,7 +112,7 @@ fn attempt(row: &AttemptView) -> impl IntoView + use<> {
         ("First", stamp(row.first_at, words::second(row.first_at))),
         ("Last", stamp(row.last_at, words::second(row.last_at))),
         text("Times", thousands(&row.count.to_string())),
-        text("Prompt hash", words::or_dash(row.prompt_hash.clone())),
+        code("Prompt hash", words::or_dash(row.prompt_hash.clone())),
     ];
     view! {
         <section class="card">
@@ -129,6 +129,11 @@ pub(super) type Fact = (&'static str, AnyView);
 /// A fact in words.
 pub(super) fn text(name: &'static str, value: String) -> Fact {
     (name, value.into_any())
+}
+
+/// A fact for machines.
+fn code(name: &'static str, value: String) -> Fact {
+    (name, view! { <code class="mono">{value}</code> }.into_any())
 }
 
 /// Facts under their names.

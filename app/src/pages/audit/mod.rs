@@ -116,11 +116,14 @@ pub fn Audit() -> impl IntoView {
             <Said flash=flash.clone()/>
             {tabs(&asked, "")}
             {search_box::search_box(&asked, &words)}
-            {search_box::controls(&asked, &words)}
-            {views::views(&asked, &scope, saved, flash)}
+            <div class="aids">
+                {search_box::controls(&asked, &words)}
+                {views::saved(&asked, &scope, saved, flash.clone())}
+                {views::find_by_prompt(&asked, &flash)}
+            </div>
             {found}
         };
-        let line = "Every call and every act of administration, linked by hashes";
+        let line = proof::standing(&ask, &scope).await?;
         Ok(workspace_page(&ask, &scope, "Audit log", line, (), body))
     })
 }

@@ -2,6 +2,9 @@
 
 use agentframer::domain::access::Permission;
 use agentframer::domain::money::thousands;
+use agentframer::domain::time::Time;
+use agentframer::engine::access::scope::Scope;
+use agentframer::engine::error::Result;
 use agentframer::engine::log::reading::Page;
 use agentframer::engine::log::verification::Verification;
 use leptos::prelude::*;
@@ -9,8 +12,10 @@ use leptos::server_fn::ServerFn;
 
 use super::{Asked, tabs};
 use crate::actions::VerifyLog;
+use crate::ask::Ask;
 use crate::components::field::Said;
 use crate::components::frame::{page, workspace_page};
+use crate::components::meter::Meter;
 use crate::components::when::When;
 
 /// The last run, the button for the next, and how to do it without us. While a run goes on, the page comes anew by itself.
@@ -20,8 +25,7 @@ pub fn Proof() -> impl IntoView {
         let scope = ask.scope(ask.segment(1), Permission::ReadActivity).await?;
         let (asked, flash) = (Asked::read(&ask, &scope), ask.flash());
         let run = ask.engine.verification(&scope).await?;
-        let last = Page { limit: Some(1), cursor: None };
-        let newest = ask.engine.checkpoints(&scope, last).await?.items.into_iter().next();
+        let newest = newest_checkpoint(&ask, &scope).await?;
         let is_running = run.as_ref().is_some_and(|run| run.ended_at.is_none());
         if is_running {
             ask.header(http::header::HeaderName::from_static("refresh"), "2".into());
@@ -54,21 +58,43 @@ pub fn Proof() -> impl IntoView {
     })
 }
 
+async fn newest_checkpoint(ask: &Ask, scope: &Scope) -> Result<Option<serde_json::Value>> {
+    let last = Page { limit: Some(1), cursor: None };
+    Ok(ask.engine.checkpoints(scope, last).await?.items.into_iter().next())
+}
+
+/// How far the log is proven and signed, in the line under its name.
+pub async fn standing(ask: &Ask, scope: &Scope) -> Result<AnyView> {
+    let run = ask.engine.verification(scope).await?.filter(|run| run.ended_at.is_some());
+    let proven = match run.map(|run| (run.last_seq, run.bad_seq, run.fault)) {
+        Some((last, _, None)) => format!("Chain whole up to entry {}", number(last)),
+        Some((_, Some(bad), _)) => format!("Chain broken at entry {}", number(bad)),
+        _ => "Every call and every act of administration, linked by hashes".to_owned(),
+    };
+    let newest = newest_checkpoint(ask, scope).await?;
+    let signed: Option<Time> = newest.and_then(|signed| Time::parse(signed["to"].as_str()?));
+    Ok(view! { {proven} {signed.map(|at| view! { " · signed up to " <When at=at/> })} }.into_any())
+}
+
+fn number(count: i64) -> String {
+    thousands(&count.max(0).to_string())
+}
+
 fn result(run: &Verification) -> AnyView {
     let (rows, all) = (run.done_seq - run.first_seq + 1, run.last_seq - run.first_seq + 1);
-    let number = |count: i64| thousands(&count.max(0).to_string());
     let against = format!("{} checkpoints", number(run.checkpoints));
     let when = run.ended_at;
     match (when, &run.fault) {
         (None, _) => {
-            let percent = (rows.max(0) * 100).checked_div(all).unwrap_or(100).clamp(0, 100);
+            let percent = (rows.max(0) * 100)
+                .checked_div(all)
+                .and_then(|percent| percent.try_into().ok())
+                .unwrap_or(100);
             let text = format!("{} of {} entries hold so far", number(rows), number(all));
             view! {
                 <div role="status">
                     <p>{text.clone()}</p>
-                    <svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label=text>
-                        <rect class="bar-all" width="100" height="8" rx="2"/><rect class="bar-used" width=percent height="8" rx="2"/>
-                    </svg>
+                    <Meter percent=percent text=text/>
                 </div>
             }
             .into_any()

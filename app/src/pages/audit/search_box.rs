@@ -165,7 +165,7 @@ pub fn controls(asked: &Asked, words: &LogWords) -> AnyView {
     });
     view! {
         <details class="card filters" open=false>
-            <summary class="in"><b>"Filters"</b></summary>
+            <summary><b>"Filters"</b></summary>
             <form method="get" action=asked.base.clone() class="in">
                 <input type="hidden" name="tab" value=asked.tab.as_str()/>
                 <input type="hidden" name="controls" value="1"/>

@@ -13,42 +13,46 @@ use crate::components::field::Field;
 use crate::components::text_area::TextArea;
 use crate::flash::Flash;
 
-/// What is saved, what everybody has, and the forms beside them.
-pub fn views(asked: &Asked, scope: &Scope, saved: Vec<SavedSearch>, flash: Flash) -> AnyView {
-    let is_wrong = flash.field.as_deref() == Some("name");
-    let prompt_error = flash.error_at("prompt", "Prompt");
-    let is_lost = prompt_error.is_some();
-    let has_own = !saved.is_empty();
+/// What is saved, what everybody has, and the form that saves another.
+pub fn saved(asked: &Asked, scope: &Scope, saved: Vec<SavedSearch>, flash: Flash) -> AnyView {
+    let (is_wrong, has_own) = (flash.field.as_deref() == Some("name"), !saved.is_empty());
     let own = saved.into_iter().map(|saved| own_line(asked, scope, saved)).collect_view();
     let starters = STARTERS.map(|starter| {
         let href = link(&asked.workspace, starter.tab, starter.query);
         view! { <li><a class="link" href=href>{starter.name}</a><code class="mono">{starter.query}</code></li> }
     });
     view! {
-        <div class="beside">
-            <details class="card" open=is_wrong>
-                <summary class="in"><b>"Saved searches"</b></summary>
-                <div class="in stack">
-                    {has_own.then(|| view! { <ul class="saved">{own}</ul> })}
-                    <h3>"For a SOC 2 review"</h3>
-                    <ul class="saved">{starters.collect_view()}</ul>
-                    {save_form(asked, flash)}
+        <details class="card" open=is_wrong>
+            <summary><b>"Saved searches"</b></summary>
+            <div class="in stack">
+                {has_own.then(|| view! { <ul class="saved">{own}</ul> })}
+                <h3>"For a SOC 2 review"</h3>
+                <ul class="saved">{starters.collect_view()}</ul>
+                {save_form(asked, flash)}
+            </div>
+        </details>
+    }
+    .into_any()
+}
+
+/// The form that searches by a prompt's hash.
+pub fn find_by_prompt(asked: &Asked, flash: &Flash) -> AnyView {
+    let error = flash.error_at("prompt", "Prompt");
+    let is_lost = error.is_some();
+    view! {
+        <details class="card" open=is_lost>
+            <summary><b>"Find by prompt"</b></summary>
+            <form method="post" action=FindByPrompt::url() class="in stack">
+                <input type="hidden" name="workspace" value=asked.workspace.clone()/>
+                <div class="field">
+                    <label for="prompt">"The prompt, word for word"</label>
+                    <TextArea name="prompt" value=String::new() rows=4 wrong=is_lost/>
+                    <p class="hint">"It is hashed with this workspace’s salt and searched by its hash. The text itself is not kept."</p>
+                    <p class="error" id="prompt-error">{error}</p>
                 </div>
-            </details>
-            <details class="card" open=is_lost>
-                <summary class="in"><b>"Find by prompt"</b></summary>
-                <form method="post" action=FindByPrompt::url() class="in stack">
-                    <input type="hidden" name="workspace" value=asked.workspace.clone()/>
-                    <div class="field">
-                        <label for="prompt">"The prompt, word for word"</label>
-                        <TextArea name="prompt" value=String::new() rows=4 wrong=is_lost/>
-                        <p class="hint">"It is hashed with this workspace’s salt and searched by its hash. The text itself is not kept."</p>
-                        <p class="error" id="prompt-error">{prompt_error}</p>
-                    </div>
-                    <div><button class="btn first">"Find its calls"</button></div>
-                </form>
-            </details>
-        </div>
+                <div><button class="btn first">"Find its calls"</button></div>
+            </form>
+        </details>
     }
     .into_any()
 }

@@ -3,6 +3,9 @@
 use agentframer::engine::money::limits::{Against, LimitUse};
 use leptos::prelude::*;
 
+use crate::components::meter::Meter;
+use crate::words::cents;
+
 /// All limits that are set. Who sees billing may open agents.
 pub fn limits(workspace: &str, all: &[LimitUse]) -> impl IntoView + use<> {
     let line = |limit: &LimitUse| {
@@ -13,13 +16,10 @@ pub fn limits(workspace: &str, all: &[LimitUse]) -> impl IntoView + use<> {
 }
 
 fn line(name: AnyView, words: String, percent: u32, tone: &'static str) -> impl IntoView {
-    let class = format!("bar-used {tone}");
     view! {
         <div class="in standing">
             <p class="row"><span>{name}</span><span class="num">{words.clone()}</span></p>
-            <svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label=words>
-                <rect class="bar-all" width="100" height="8" rx="2"/><rect class=class width=percent height="8" rx="2"/>
-            </svg>
+            <Meter percent=percent text=words tone=tone/>
         </div>
     }
 }
@@ -42,6 +42,7 @@ fn words(limit: &LimitUse) -> String {
     let (used, whole) = (limit.used.display(), limit.limit.display());
     match limit.against {
         Against::Floor => format!("{used} available, floor {whole}"),
+        Against::TypicalMonth { .. } => format!("{used} of ~{}", cents(limit.limit)),
         _ => format!("{used} of {whole}"),
     }
 }

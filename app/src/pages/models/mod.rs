@@ -46,7 +46,7 @@ fn line(known: WorkspaceModel, base: &str) -> impl IntoView + use<> {
     let (here_class, here) = state(&known);
     view! {
         <tr>
-            <td><a href=page_of(base, &model.id)><b class="mono">{model.id.clone()}</b></a>
+            <td class="wraps"><a href=page_of(base, &model.id)><b class="mono">{model.id.clone()}</b></a>
                 {model.sketch.then(|| view! { " " <span class="tag brand">"sketches, for trying out"</span> })}
                 <div class="muted">{format!("{} · {}", model.title, model.provider)}</div></td>
             <td>{model.kind.as_str()}</td>

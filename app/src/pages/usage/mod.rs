@@ -13,7 +13,7 @@ use agentframer::domain::usage::{Grouping, Interval, Preset, Span, Standout};
 use agentframer::engine::money::usage::UsageReport;
 use leptos::prelude::*;
 
-use self::picture::{bars, calls, cents, expected, names, title};
+use self::picture::{bars, calls, expected, names, title};
 use self::state::State;
 use self::table::change;
 use crate::components::bars::{Paint, Shape, draw};
@@ -123,10 +123,10 @@ fn last_figure(report: &UsageReport, state: &State) -> AnyView {
     match report.outlook {
         Some(outlook) => {
             let month = state.span.to.plus(-1).date().strftime("%B").to_string();
-            let pace = format!("at {} a day, the mean of the last days", cents(outlook.per_day));
-            view! { <dl class="stat"><dt>{format!("Forecast for {month}")}</dt><dd>{cents(outlook.month)}</dd><dd class="about">{pace}</dd></dl> }.into_any()
+            let pace = format!("at {} a day, the mean of the last days", words::cents(outlook.per_day));
+            view! { <dl class="stat"><dt>{format!("Forecast for {month}")}</dt><dd>{words::cents(outlook.month)}</dd><dd class="about">{pace}</dd></dl> }.into_any()
         }
-        None => view! { <dl class="stat"><dt>"Typical day"</dt><dd>{cents(report.typical_day)}</dd><dd class="about">"median of the last 28 days"</dd></dl> }.into_any(),
+        None => view! { <dl class="stat"><dt>"Typical day"</dt><dd>{words::cents(report.typical_day)}</dd><dd class="about">"median of the last 28 days"</dd></dl> }.into_any(),
     }
 }
 

@@ -26,7 +26,7 @@ pub fn bars(report: &UsageReport, state: &State, base: &str) -> Bars {
     Bars {
         shape: state.shape,
         bars: own.chain(coming).collect(),
-        line: line.then(|| (report.typical_day, format!("typical day {}", cents(report.typical_day)))),
+        line: line.then(|| (report.typical_day, format!("typical day {}", words::cents(report.typical_day)))),
         series: asked.names,
     }
 }
@@ -120,9 +120,4 @@ pub fn calls(base: &str, word: Option<String>, from: Time, to: Time) -> String {
     let query = format!("{words}after:{from} before:{to}");
     let query: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
     format!("{base}/audit?q={query}")
-}
-
-/// Whole cents, for what is only a guide.
-pub fn cents(amount: Usd) -> String {
-    Usd::from_micros(amount.micros() / 10_000 * 10_000).display()
 }
