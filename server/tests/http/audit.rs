@@ -144,9 +144,12 @@ both_engines! {
         server.engine.make_checkpoints().await.unwrap();
         let session = ada(&server).await;
         assert!(proven(&server, &session).await.contains("entries hold, up to entry"));
+        let (_, list) = page(&server, &session, "").await;
+        assert!(list.contains("Chain whole up to entry") && list.contains("signed up to"), "{list}");
         server.tamper("UPDATE log_entries SET cost = 1 WHERE seq = 6").await;
         let html = proven(&server, &session).await;
         assert!(html.contains("Row 6 (") && html.contains("was changed") && html.contains("broken"), "{html}");
+        assert!(page(&server, &session, "").await.1.contains("Chain broken at entry 6"));
         server.tamper("DELETE FROM log_entries WHERE seq = 5").await;
         let html = proven(&server, &session).await;
         assert!(html.contains("Row 6 (") && html.contains("does not follow row 4"), "{html}");

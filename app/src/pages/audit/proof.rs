@@ -67,9 +67,11 @@ async fn newest_checkpoint(ask: &Ask, scope: &Scope) -> Result<Option<serde_json
 pub async fn standing(ask: &Ask, scope: &Scope) -> Result<AnyView> {
     let run = ask.engine.verification(scope).await?.filter(|run| run.ended_at.is_some());
     let proven = match run.map(|run| (run.last_seq, run.bad_seq, run.fault)) {
-        Some((last, _, None)) => format!("Chain whole up to entry {}", number(last)),
-        Some((_, Some(bad), _)) => format!("Chain broken at entry {}", number(bad)),
-        _ => "Every call and every act of administration, linked by hashes".to_owned(),
+        Some((last, _, None)) => format!("Chain whole up to entry {}", number(last)).into_any(),
+        Some((_, Some(bad), _)) => {
+            view! { <span class="error">{format!("Chain broken at entry {}", number(bad))}</span> }.into_any()
+        }
+        _ => "Every call and every act of administration, linked by hashes".into_any(),
     };
     let newest = newest_checkpoint(ask, scope).await?;
     let signed: Option<Time> = newest.and_then(|signed| Time::parse(signed["to"].as_str()?));
