@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod money;
 pub mod policy;
 pub mod proof;
+pub mod refusals;
 pub mod region;
 pub mod retention;
 pub mod search;

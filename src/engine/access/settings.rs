@@ -138,9 +138,7 @@ impl Engine {
             return Ok(());
         }
         let names: Vec<&str> = to.keys().map(String::as_str).collect();
-        let data = changed(&names.join(", "), json!(from), json!(to));
-        let act = self.act(scope, CHANGED, data, changes).await?;
-        self.submit_act(scope, act).await.map(|_| ())
+        self.log_setting(scope, &names.join(", "), &from, &to, changes).await
     }
 
     /// What a change writes in the workspace's cell.
@@ -167,6 +165,7 @@ impl Engine {
         Ok(Some(other.ok_or_else(none)?))
     }
 
+    /// Changes a setting in the cell, with the entry that tells from what to what.
     pub(in crate::engine) async fn log_setting(
         &self,
         scope: &Scope,

@@ -1,7 +1,6 @@
 //! Retention as people set and see it: what a change would delete, and what the last runs did.
 
 use serde::Serialize;
-use serde_json::json;
 
 use crate::domain::retention::{ATTEMPT_DAYS, EFFECT, Retention};
 use crate::domain::time::Time;
@@ -159,10 +158,8 @@ impl Engine {
     ) -> Result<Retention> {
         let before = self.periods(scope).await?;
         let after = before.changed(media, log)?;
-        let data = json!({ "setting": "retention", "from": before, "to": after });
         let changes = vec![retention::set(&scope.workspace.id, after, self.0.clock.now())];
-        let act = self.act(scope, "settings.changed", data, changes).await?;
-        self.submit_act(scope, act).await?;
+        self.log_setting(scope, "retention", &before, &after, changes).await?;
         Ok(after)
     }
 }

@@ -31,11 +31,9 @@ impl Engine {
             return Err(FieldError::new("allowance_usd", message).into());
         }
         let before = self.allowance(scope).await?;
-        let data = json!({ "setting": "allowance_usd", "from": before, "to": allowance });
         let month = self.0.clock.now().month_key();
         let change = accounts::set_allowance(&scope.workspace.id, allowance, &month);
-        let act = self.act(scope, "settings.changed", data, vec![change]).await?;
-        self.submit_act(scope, act).await.map(|_| ())
+        self.log_setting(scope, "allowance_usd", &before, &allowance, vec![change]).await
     }
 
     /// Gives every allowance of this month that is due; tells how many workspaces it looked after.

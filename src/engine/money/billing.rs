@@ -290,10 +290,8 @@ impl Engine {
     pub async fn set_caps(&self, scope: &Scope, change: &CapsChange) -> Result<Caps> {
         let before = self.caps(scope).await?;
         let after = before.changed(change)?;
-        let data = json!({ "setting": "caps", "from": before, "to": after });
         let changes = vec![accounts::set_caps(&scope.workspace.id, &after)];
-        let act = self.act(scope, "settings.changed", data, changes).await?;
-        self.submit_act(scope, act).await?;
+        self.log_setting(scope, "caps", &before, &after, changes).await?;
         Ok(after)
     }
 }

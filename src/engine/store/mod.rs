@@ -232,10 +232,9 @@ impl Db {
     pub async fn begin(&self) -> Result<Transaction<'static, Any>> {
         #[cfg(test)]
         self.disk.before(&self.write).await?;
-        #[cfg_attr(not(test), expect(unused_mut, reason = "tests fill the disk"))]
-        let mut transaction = begin(&self.write, self.dialect.begin()).await?;
+        let transaction = begin(&self.write, self.dialect.begin()).await?;
         #[cfg(test)]
-        self.disk.begun(self.dialect, &mut transaction).await?;
+        let transaction = self.disk.begun(self.dialect, transaction).await?;
         Ok(transaction)
     }
 

@@ -3,9 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use sqlx::{AnyConnection, AnyPool, Executor};
+use sqlx::{Any, AnyPool, Executor, Transaction};
 
 use crate::engine::store::Dialect;
+
+type Begun = Transaction<'static, Any>;
 
 /// The room that a disk has left.
 #[derive(Debug, Clone, Default)]
@@ -45,9 +47,9 @@ impl Disk {
     }
 
     /// A transaction has begun: where the disk is full, each of its writes fails, as a real one's do.
-    pub(crate) async fn begun(&self, dialect: Dialect, on: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    pub(crate) async fn begun(&self, dialect: Dialect, mut on: Begun) -> Result<Begun, sqlx::Error> {
         if !self.take() {
-            return Ok(());
+            return Ok(on);
         }
         match dialect {
             Dialect::Sqlite => {
@@ -56,7 +58,7 @@ impl Disk {
             }
             Dialect::Postgres => on.execute("SET TRANSACTION READ ONLY").await?,
         };
-        Ok(())
+        Ok(on)
     }
 
     /// A table is written anew, beside the old one.

@@ -9,11 +9,10 @@ use serde_json::json;
 
 use crate::domain::audit::Entry;
 use crate::domain::ids::{AgentId, Id, RequestId};
-use crate::domain::ledger::{
-    Account, Asked, Books, Command, Key, Posting, Refusal, Reserve, Standing, decide,
-};
+use crate::domain::ledger::{Account, Asked, Books, Command, Key, Posting, Reserve, Standing, decide};
 use crate::domain::money::Usd;
 use crate::domain::policy::AgentCaps;
+use crate::domain::refusals::Refusal;
 use crate::domain::region::Region;
 use crate::domain::settings::Caps;
 use crate::domain::time::{MINUTE, Time};
